@@ -1,0 +1,98 @@
+"""mmaudit: audit the robustness, fusion and calibration of any trained multimodal model.
+
+    report = mmaudit.audit(model, data, out="runs/mine")
+
+The names below are the public ones; they are imported on first use, so that `import mmaudit` is quick and loads no
+torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mmaudit.auditing import audit
+    from mmaudit.data import ArrayData, Dataset, FrameData, Indexed, TorchData, read_npz, read_parquet
+    from mmaudit.errors import MMAuditError
+    from mmaudit.metrics import Predictions, Resamples, metric
+    from mmaudit.models import FunctionModel, Model, SklearnModel, TorchModel, check_model
+    from mmaudit.plan import Suite
+    from mmaudit.probes import corruption, probe
+    from mmaudit.report import Report
+    from mmaudit.store import Run
+    from mmaudit.types import Batch, Condition, Finding, Modality, Score, Task
+
+_HOME = {
+    "ArrayData": "mmaudit.data",
+    "Batch": "mmaudit.types",
+    "Condition": "mmaudit.types",
+    "Dataset": "mmaudit.data",
+    "Finding": "mmaudit.types",
+    "FrameData": "mmaudit.data",
+    "FunctionModel": "mmaudit.models",
+    "Indexed": "mmaudit.data",
+    "MMAuditError": "mmaudit.errors",
+    "Modality": "mmaudit.types",
+    "Model": "mmaudit.models",
+    "Predictions": "mmaudit.metrics",
+    "Report": "mmaudit.report",
+    "Resamples": "mmaudit.metrics",
+    "Run": "mmaudit.store",
+    "Score": "mmaudit.types",
+    "SklearnModel": "mmaudit.models",
+    "Suite": "mmaudit.plan",
+    "Task": "mmaudit.types",
+    "TorchData": "mmaudit.data",
+    "TorchModel": "mmaudit.models",
+    "audit": "mmaudit.auditing",
+    "check_model": "mmaudit.models",
+    "corruption": "mmaudit.probes",
+    "metric": "mmaudit.metrics",
+    "probe": "mmaudit.probes",
+    "read_npz": "mmaudit.data",
+    "read_parquet": "mmaudit.data",
+}
+
+__all__ = [
+    "ArrayData",
+    "Batch",
+    "Condition",
+    "Dataset",
+    "Finding",
+    "FrameData",
+    "FunctionModel",
+    "Indexed",
+    "MMAuditError",
+    "Modality",
+    "Model",
+    "Predictions",
+    "Report",
+    "Resamples",
+    "Run",
+    "Score",
+    "SklearnModel",
+    "Suite",
+    "Task",
+    "TorchData",
+    "TorchModel",
+    "audit",
+    "check_model",
+    "corruption",
+    "metric",
+    "probe",
+    "read_npz",
+    "read_parquet",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'mmaudit' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

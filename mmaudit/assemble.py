@@ -1,0 +1,162 @@
+"""From a scored run to its report: values only, ready to be rendered, browsed or read by a script."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from mmaudit.findings.base import Evidence, find
+from mmaudit.metrics import metrics
+from mmaudit.predict import Timing
+from mmaudit.report import SCHEMA, Report
+from mmaudit.score import PRIMARY, evidence, read_table
+from mmaudit.store import Run, write_atomically
+from mmaudit.summaries import INSTANCE_WORST_CASE, SUMMARIES
+from mmaudit.types import Finding, Score
+
+
+def assemble(run: Run, *, timing: Timing | None = None) -> Report:
+    """Draw the findings, build the report of a scored run, and write findings.json, report.json and report.html.
+
+    Args:
+        run: scored by `mmaudit.score.score`.
+        timing: of the audit that just ran; kept beside the run, in timing.json, for later reports.
+    """
+    if timing is not None:
+        write_atomically(run.folder / "timing.json", _json(asdict(timing)))
+    seen = evidence(run)
+    findings = find(seen)
+    write_atomically(run.folder / "findings.json", _json([finding_json(f) for f in findings]))
+    report = Report.from_json(report_json(run, seen, findings))
+    report.to_json(run.folder / "report.json")
+    report.to_html(run.folder / "report.html")
+    return report
+
+
+def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, Any]:
+    """The whole report as plain JSON values, NaN as null; `mmaudit.report` documents the schema."""
+    header = run.header
+    samples = run.samples
+    applied = {row["condition"]: row for row in read_table(run, "conditions.parquet")}
+    columns = list(Score.__dataclass_fields__)
+    rows = read_table(run, "scores.parquet")
+    content = {
+        "schema": SCHEMA,
+        "title": header["title"],
+        "created": header["created"],
+        "mmaudit": version("mmaudit"),
+        "command": header["command"],
+        "model": header["model"],
+        "data": {
+            "n": run.n,
+            "fingerprint": header["data"]["fingerprint"],
+            "modalities": [{**m, "present": float(samples.present[m["name"]].mean())} for m in header["modalities"]],
+            "groups": {
+                name: dict(zip(*(x.tolist() for x in np.unique(values.astype(str), return_counts=True)), strict=True))
+                for name, values in samples.groups.items()
+            },
+            "cluster": "cluster" if samples.cluster is not None else None,
+            "clusters": len(np.unique(samples.cluster.astype(str))) if samples.cluster is not None else None,
+        },
+        "task": header["task"],
+        "suite": header["suite"],
+        "primary": PRIMARY[run.task.kind],
+        "conditions": [
+            {**c.to_json(), **{k: v for k, v in applied[c.key].items() if k != "condition"}} for c in run.conditions
+        ],
+        "declined": header["declined"],
+        "controls": [c.to_json() for c in seen.controls],
+        "checks": header["checks"],
+        "metrics": [
+            {"name": m.name, "better": m.better, "unit": m.unit_of(run.task), "summary": m.summary}
+            for m in metrics
+            if run.task.kind in m.tasks
+        ]
+        + [
+            {"name": s.name, "better": s.better or "higher", "unit": s.unit or "", "summary": s.summary}
+            for s in (*SUMMARIES, INSTANCE_WORST_CASE)
+        ],
+        "scores": {"columns": columns, "rows": [[row[c] for c in columns] for row in rows]},
+        "reliability": read_table(run, "reliability.parquet"),
+        "recalibration": read_table(run, "recalibration.parquet"),
+        "findings": [finding_json(f) for f in findings],
+        "examples": _read_json(run, "examples.json", []),
+        "limits": limits(run, rows),
+        "environment": header["environment"],
+        "timing": _read_json(run, "timing.json", {}),
+    }
+    plain: dict[str, Any] = _plain(content)
+    return plain
+
+
+def limits(run: Run, rows: list[dict[str, Any]]) -> list[str]:
+    """What a reader must know before relying on the numbers."""
+    said = []
+    if not run.header["data"]["train"]:
+        said.append(
+            "No training data was given: the means and deviations behind stand-ins and noise are those of the audited "
+            "data itself."
+        )
+    if run.samples.cluster is None:
+        said.append(
+            "Samples are taken to be independent. If several belong to one patient, speaker or image, the true "
+            "intervals are wider; name the cluster column to have them resampled whole."
+        )
+    absent = [m.name for m in run.modalities if not run.samples.present[m.name].all()]
+    if absent and not run.header["model"]["native_absence"]:
+        said.append(
+            f"Samples without {', '.join(absent)} are audited with zeros (or an empty text) in its place, because the "
+            "model does not handle absence itself."
+        )
+    weak = sorted({r["label"] for r in rows if r["metric"] == PRIMARY[run.task.kind] and not _small(r["mde"], r)})
+    if weak:
+        said.append(
+            f"{len(weak)} conditions have a minimum detectable effect above a tenth of what the model has above "
+            "chance: there, 'no significant change' may mean 'too few samples'."
+        )
+    said.append(
+        "A probe shows what the model does under that change, not how often the change occurs in use. Stand-ins for "
+        "missing modalities may lie off the data's distribution; compare the baselines before concluding."
+    )
+    said.append("Intervals cover sampling of the audited data, not a retrained model or another data set.")
+    return said
+
+
+def _small(mde: float | None, row: dict[str, Any]) -> bool:
+    """Whether a tenth of the above-floor value would have been detected; true where it cannot be said."""
+    if mde is None or row["floor"] is None or row["delta"] is None or row["group"] or math.isnan(mde):
+        return True
+    clean = row["value"] - row["delta"]
+    return not mde > 0.1 * abs(clean - row["floor"])
+
+
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """A finding as plain values, with its stable id."""
+    return {**asdict(finding), "id": finding.id}
+
+
+def _read_json(run: Run, name: str, default: Any) -> Any:
+    path = run.folder / name
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, NaN and infinities as None, NumPy numbers as Python's."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(_plain(value), indent=1, ensure_ascii=False) + "\n").encode("utf-8", "replace")

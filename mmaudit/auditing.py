@@ -1,0 +1,277 @@
+"""The line, as code: check, plan, predict, score, find, show.
+
+Not named audit.py: importing that module would hide the function `mmaudit.audit`.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmaudit.assemble import assemble
+from mmaudit.data import Dataset, all_statistics
+from mmaudit.errors import StaleRun
+from mmaudit.findings.base import find
+from mmaudit.illustrate import illustrate
+from mmaudit.models import Model, TwoStage, as_model
+from mmaudit.models.check import Check, check_model, require
+from mmaudit.plan import Plan, Suite, make_plan
+from mmaudit.predict import BATCH_ROWS, FeatureMemo, Progress, Timing, predict, shard_rows
+from mmaudit.probes import Source, probes
+from mmaudit.report import Report
+from mmaudit.score import evidence, score
+from mmaudit.store import Run, Samples, modality_to_json, require_usable
+from mmaudit.types import Batch, IntArray
+
+CHECK_ROWS = 32
+
+AnySuite = str | Suite | Sequence[str] | Mapping[str, Any]
+
+
+def audit(
+    model: object,
+    data: Dataset,
+    *,
+    out: str | Path,
+    suite: AnySuite = "standard",
+    train: Dataset | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    batch_rows: int = BATCH_ROWS,
+    progress: Progress | None = None,
+    title: str | None = None,
+    command: str = "",
+) -> Report:
+    """Audit a model on a data set and return the report; everything behind it lies in the folder `out`.
+
+    Calling it again on the same folder finishes what is missing, or adds the conditions of a larger suite; nothing is
+    computed twice.
+
+    Args:
+        model: a `Model`, e.g. `mmaudit.TorchModel(module, ["image", "text"], outputs="logits")`.
+        data: a `Dataset`, e.g. `mmaudit.ArrayData({"image": …, "text": …}, target, task)`.
+        out: the run folder: absent, empty, or an earlier run of the same model on the same data.
+        suite: "quick", "standard", "full", a `Suite`, a list of probe names, or a table of `Suite`'s fields.
+        train: the model's training data, for the means and deviations that stand-ins and noise use; without it the
+            audited data's own are used, and the report says so.
+        resamples: bootstrap replicates.
+        seed: of the bootstrap; probes draw by condition and sample id and need none.
+        batch_rows: most samples per forward pass.
+        progress: called with (answers done, answers planned).
+        title: heads the report; the model's name without it.
+        command: how to make the report again; shown in it.
+
+    Returns:
+        The report: `.findings`, `.scores`, `.to_html(path)`.
+
+    Raises:
+        BadInput: the data, an argument or the folder is not usable.
+        ContractBroken: the model fails a check of `mmaudit doctor`.
+        StaleRun: the folder holds a run of another model or data set.
+        UnknownName: a probe or suite is not registered.
+    """
+    prepared = prepare(model, data, suite=suite, train=train, out=out)
+    run = prepared.open_run(out, batch_rows=batch_rows, title=title, command=command)
+    timing = predict(
+        run,
+        data,
+        prepared.model,
+        prepared.source,
+        stage=prepared.stage,
+        batch_rows=int(run.header["batch_rows"]),
+        progress=progress,
+    )
+    score(run, resamples=resamples, seed=seed)
+    shown = [c for f in find(evidence(run)) for e in f.evidence for c in run.conditions if c.key == e["condition"]]
+    illustrate(run, data, prepared.source, [c for c in dict.fromkeys(shown) if c.modalities and c.family != "control"])
+    return assemble(run, timing=timing)
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model, its data and a plan, checked and ready: all that happens before anything expensive."""
+
+    model: Model
+    data: Dataset
+    plan: Plan
+    source: Source
+    stage: TwoStage | None
+    stages: str
+    checks: tuple[Check, ...]
+    train: Dataset | None
+
+    def open_run(self, out: str | Path, *, batch_rows: int, title: str | None, command: str) -> Run:
+        """Open the run in `out` and add what its plan lacks, or start a new one.
+
+        Raises:
+            StaleRun: the run there is of another model or data set; names what differs.
+        """
+        folder = Path(out)
+        if not (folder / "run.json").exists():
+            return Run.create(folder, self.header(batch_rows, title, command), _samples(self.data))
+        run = Run.open(folder)
+        for what, now in self.fingerprints().items():
+            then = run.header["fingerprints"][what]
+            if then != now:
+                raise StaleRun(
+                    f"{folder} is a run with another {what}: its fingerprint is {then}, this one's is {now}. "
+                    "Give another out=…, or delete the folder."
+                )
+        run.extend(self.plan.conditions)
+        return run
+
+    def fingerprints(self) -> dict[str, str]:
+        """What a run belongs to: model, data, and the data that statistics were taken from."""
+        train = self.train.fingerprint if self.train is not None else "the audited data"
+        return {"model": self.model.fingerprint, "data": self.data.fingerprint, "training data": train}
+
+    def header(self, batch_rows: int, title: str | None, command: str) -> dict[str, Any]:
+        """The first contents of run.json."""
+        task = self.data.task
+        return {
+            "mmaudit": version("mmaudit"),
+            "created": _now(),
+            "title": title or f"Audit of {self.model.name}",
+            "command": command,
+            "fingerprints": self.fingerprints(),
+            "model": {
+                "name": self.model.name,
+                "fingerprint": self.model.fingerprint,
+                "outputs": self.model.outputs,
+                "native_absence": self.model.native_absence,
+                "stages": self.stages,
+                "device": str(getattr(self.model, "device", "cpu")),
+            },
+            "data": {"n": len(self.data), "fingerprint": self.data.fingerprint, "train": self.train is not None},
+            "task": {"kind": task.kind, "names": list(task.names), "unit": task.unit},
+            "modalities": [modality_to_json(m) for m in self.data.modalities],
+            "suite": self.plan.suite.to_json(),
+            "increments": [[c.to_json() for c in self.plan.conditions]],
+            "declined": self.plan.declined_json,
+            "checks": [{"clause": c.clause, "ok": c.ok, "message": c.message} for c in self.checks],
+            "batch_rows": batch_rows,
+            "shard_rows": shard_rows(len(self.data)),
+            "environment": environment(),
+        }
+
+
+def prepare(
+    model: object,
+    data: Dataset,
+    *,
+    suite: AnySuite = "standard",
+    train: Dataset | None = None,
+    out: str | Path | None = None,
+) -> Prepared:
+    """Check all that can be checked before the audit, and make the plan; see `audit` for arguments and errors."""
+    if out is not None:
+        require_usable(Path(out))
+    checked = as_model(model)
+    data.task.require_supported()
+    plan = make_plan(suite, data.modalities, data.task, native=checked.native_absence)
+    batch = data.rows(spread(len(data), CHECK_ROWS))
+    checks = check_model(checked, batch, data.task)
+    require(checks)
+    stage, stages = staged(checked, batch)
+    source = Source(data, all_statistics(train if train is not None else data))
+    return Prepared(checked, data, plan, source, stage, stages, tuple(checks), train)
+
+
+def examine(model: object, data: Dataset) -> tuple[list[Check], str]:
+    """Run the checks of `prepare` alone; return them and how the model's two stages were found, or why not."""
+    checked = as_model(model)
+    batch = data.rows(spread(len(data), CHECK_ROWS))
+    checks = check_model(checked, batch, data.task)
+    if any(check.ok is False for check in checks):
+        return checks, "not tried, as a check failed"
+    return checks, staged(checked, batch)[1]
+
+
+def staged(model: Model, batch: Batch) -> tuple[TwoStage | None, str]:
+    """Return the model's two-stage view, if it has one that proves itself on this batch, and how it came about."""
+    find_stage: Callable[[Batch], tuple[TwoStage | None, str]] | None = getattr(model, "stage", None)
+    if find_stage is not None:
+        return find_stage(batch)
+    if isinstance(model, TwoStage):
+        return model, "two-stage, as the model declares"
+    return None, "run whole: the model offers no encode and fuse"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an audit would cost.
+
+    Attributes:
+        conditions: how many, `clean` included.
+        passes: samples through each part of the model: per modality's encoder and "fusion", or "model".
+        seconds: estimated from two small batches on this machine; scoring and report are not included.
+    """
+
+    conditions: int
+    passes: Mapping[str, int]
+    seconds: float
+
+
+def estimate(prepared: Prepared) -> Estimate:
+    """Run every condition on two small batches and extrapolate; the first batch warms up and is not counted."""
+    n, timing = len(prepared.data), Timing()
+    seconds = 0.0
+    rows = min(CHECK_ROWS, n)
+    for _ in range(2):
+        batch = prepared.data.rows(spread(n, rows))
+        timing = Timing()
+        memo = FeatureMemo(prepared.stage, batch, timing) if prepared.stage else None
+        started = time.perf_counter()
+        for condition in prepared.plan.conditions:
+            perturbed = batch
+            if condition.family != "clean":
+                perturbed = probes.get(condition.probe).apply(batch, condition, prepared.source)
+            (memo or prepared.model).predict(perturbed)
+        seconds = time.perf_counter() - started
+    passes = {"model": len(prepared.plan.conditions) * n}
+    if prepared.stage:
+        encoded = {f"{m} encoder": round(count / rows * n) for m, count in timing.encoded_rows.items()}
+        passes = {**encoded, "fusion": round(timing.fused_rows / rows * n)}
+    return Estimate(len(prepared.plan.conditions), passes, seconds * n / rows)
+
+
+def spread(n: int, count: int) -> IntArray:
+    """At most `count` positions, evenly spaced over n samples."""
+    return np.unique(np.linspace(0, n - 1, min(n, count)).astype(np.int64))
+
+
+def environment() -> dict[str, str]:
+    """Versions that numbers can depend on."""
+    packages = ("numpy", "numba", "scipy", "torch", "scikit-learn", "netcal", "pyarrow")
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        **{name: version(name) for name in packages if name != "torch" or "torch" in sys.modules},
+    }
+
+
+def _samples(data: Dataset) -> Samples:
+    return Samples(
+        ids=data.ids,
+        target=data.target,
+        groups=data.groups,
+        cluster=data.cluster,
+        present={m.name: data.presence(m.name) for m in data.modalities},
+    )
+
+
+def _now() -> str:
+    """UTC now, or the time that SOURCE_DATE_EPOCH states, for builds that must give the same bytes."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
+    return moment.isoformat(timespec="seconds")

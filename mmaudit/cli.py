@@ -1,0 +1,315 @@
+"""The command `mmaudit`. Heavy packages are imported inside the commands, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mmaudit.errors import ContractBroken, DamagedRun, MMAuditError, StaleRun, UnknownName
+
+app = typer.Typer(
+    name="mmaudit",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="""Audit the robustness, fusion and calibration of any trained multimodal model.
+
+    Try it: `mmaudit demo`. Your own model:
+    `mmaudit audit --model package.module:factory --data data.npz --out runs/mine`.""",
+    epilog="Exit codes: 0 done · 1 unexpected error · 2 wrong input or unknown name · 3 the model broke its contract · "
+    "4 the run folder is stale or damaged · 130 interrupted (run the same command again to go on).",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for scripts.")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with these options as keys; the command line wins.")]
+ModelPath = Annotated[
+    str | None,
+    typer.Option("--model", help="Function in your code that returns the model, as package.module:factory."),
+]
+DataPath = Annotated[Path | None, typer.Option("--data", help="An .npz or .parquet file.")]
+Target = Annotated[str | None, typer.Option(help="Name of the target array or column.")]
+TaskName = Annotated[str | None, typer.Option(help="classification[:k], multilabel[:k] or regression[:unit].")]
+Modalities = Annotated[
+    list[str] | None,
+    typer.Option("--modality", help="name=kind, once each; image, audio, text, tabular, series or embedding."),
+]
+Columns = Annotated[
+    list[str] | None, typer.Option("--columns", help="Parquet: name=column,column for a modality of several columns.")
+]
+Ids = Annotated[str | None, typer.Option(help="Array or column of stable sample ids.")]
+Split = Annotated[str | None, typer.Option(help="Rows to take: `test`, or column=value.")]
+OutputScale = Annotated[
+    str | None, typer.Option("--outputs", help="For a bare torch module or function: logits, probabilities or values.")
+]
+Weights = Annotated[Path | None, typer.Option(help="Weights to load into the module: .safetensors or .pt.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Let --model be a .pt, .pt2 or TorchScript file, which can run any code.")
+]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Run folder.")] = Path("runs/demo"),
+    suite: Annotated[str, typer.Option(help="quick, standard or full.")] = "standard",
+    as_json: AsJson = False,
+) -> None:
+    """Audit a trained image + question model on easy-VQA: the whole tool in under three minutes."""
+    from mmaudit import console
+    from mmaudit.auditing import audit
+    from mmaudit.demo import run
+
+    with console.progress_bar(as_json) as progress:
+        report = audit(
+            run.model(),
+            run.data("test"),
+            train=run.data("train"),
+            out=out,
+            suite=suite,
+            title="easy-VQA demo",
+            command=_command(),
+            progress=progress,
+        )
+    if as_json:
+        console.print_json({"out": str(out), "findings": report.document["findings"]})
+    else:
+        console.show_report(report, out / "report.html")
+
+
+@app.command()
+def audit(
+    model: ModelPath = None,
+    data: DataPath = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder: new, empty, or an earlier run to go on with.")] = None,
+    suite: Annotated[str | None, typer.Option(help="quick, standard (default) or full.")] = None,
+    config: Config = None,
+    target: Target = None,
+    task: TaskName = None,
+    modality: Modalities = None,
+    columns: Columns = None,
+    ids: Ids = None,
+    group: Annotated[list[str] | None, typer.Option(help="Array or column to report by; may be repeated.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Array or column: samples with equal values belong together.")
+    ] = None,
+    split: Split = None,
+    train: Annotated[Path | None, typer.Option(help="Training data, for the means that stand-ins use.")] = None,
+    outputs: OutputScale = None,
+    weights: Weights = None,
+    resamples: Annotated[int | None, typer.Option(help="Bootstrap replicates (1000).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the bootstrap (0).")] = None,
+    batch_rows: Annotated[int | None, typer.Option(help="Most samples per forward pass (256).")] = None,
+    title: Annotated[str | None, typer.Option(help="Heads the report.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and how long, and stop.")] = False,
+    trust: Trust = False,
+    as_json: AsJson = False,
+) -> None:
+    """Audit your model on your data. Run it again on the same folder to go on, or to add a larger suite.
+
+    `--model` names a function in your code that returns a wrapped model, for example
+    `mmaudit.TorchModel(module, ["image", "text"], outputs="logits")`.
+    """
+    given = {k: v for k, v in locals().items() if k not in ("config", "dry_run", "as_json")}
+    from mmaudit import auditing, console, options
+
+    chosen = options.merged(config, given, ("model", "data") if dry_run else ("model", "data", "out"))
+    loaded, rows, training = options.load(chosen)
+    planned: dict[str, Any] = {"suite": chosen.get("suite", "standard"), "train": training}
+    if dry_run:
+        prepared = auditing.prepare(loaded, rows, **planned)
+        cost = auditing.estimate(prepared)
+        if as_json:
+            labels = [c.label for c in prepared.plan.conditions]
+            declined = prepared.plan.declined_json
+            seconds = round(cost.seconds, 1)
+            console.print_json(
+                {"conditions": labels, "declined": declined, "passes": dict(cost.passes), "seconds": seconds}
+            )
+        else:
+            console.show_estimate(prepared.plan, cost, prepared.stages)
+        return
+    known = {k: chosen[k] for k in ("resamples", "seed", "batch_rows", "title") if k in chosen}
+    folder = Path(chosen["out"])
+    with console.progress_bar(as_json) as progress:
+        report = auditing.audit(loaded, rows, out=folder, **planned, **known, command=_command(), progress=progress)
+    if as_json:
+        console.print_json({"out": str(folder), "findings": report.document["findings"]})
+    else:
+        console.show_report(report, folder / "report.html")
+
+
+@app.command()
+def score(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    metric: Annotated[list[str] | None, typer.Option(help="Show this metric; may be repeated.")] = None,
+    condition: Annotated[str | None, typer.Option(help="Show this condition, by its label.")] = None,
+    resamples: Annotated[int, typer.Option(help="Bootstrap replicates.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Score an old run with every metric known now, and renew its findings and report; no forward pass, no model.
+
+    With `--condition` or `--metric` nothing is written, and the scores asked for are shown.
+    """
+    from mmaudit import console
+    from mmaudit.assemble import assemble
+    from mmaudit.findings.base import evidence_of
+    from mmaudit.metrics import metrics
+    from mmaudit.score import evidence
+    from mmaudit.score import score as score_run
+    from mmaudit.store import Run
+
+    opened = Run.open(run)
+    if not (metric or condition):
+        score_run(opened, resamples=resamples, seed=seed)
+        report = assemble(opened)
+        if as_json:
+            console.print_json([evidence_of(s) for s in evidence(opened).scores])
+        else:
+            console.show_report(report, run / "report.html")
+        return
+    for name in metric or []:
+        metrics.get(name)
+    key = opened.condition(condition).key if condition else None
+    rows = [
+        s
+        for s in evidence(opened).scores
+        if not s.group and key in (None, s.condition) and (not metric or s.metric in metric)
+    ]
+    if as_json:
+        console.print_json([evidence_of(s) for s in rows])
+    else:
+        console.show_scores(rows, opened.conditions)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Run folder, or a report.json.")],
+    html: Annotated[
+        Path | None, typer.Option(help="Where to write the page; in the run without it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the HTML page of a report, or print the report as JSON."""
+    from mmaudit import console
+    from mmaudit.report import Report
+
+    read = Report.read(run)
+    if as_json:
+        console.print_json(read.document)
+        return
+    page = read.to_html(html or (run if run.is_dir() else run.with_suffix(".html")))
+    typer.echo(f"{page}\nOpen it in a browser: {page.resolve().as_uri()}")
+
+
+@app.command()
+def doctor(
+    model: ModelPath = None,
+    data: DataPath = None,
+    config: Config = None,
+    target: Target = None,
+    task: TaskName = None,
+    modality: Modalities = None,
+    columns: Columns = None,
+    ids: Ids = None,
+    split: Split = None,
+    outputs: OutputScale = None,
+    weights: Weights = None,
+    trust: Trust = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check on a few samples that a model keeps what an audit relies on, clause by clause. Exit code 3 if not."""
+    given = {k: v for k, v in locals().items() if k not in ("config", "as_json")}
+    from mmaudit import console, options
+    from mmaudit.auditing import examine
+
+    checked, rows, _ = options.load(options.merged(config, given, ("model", "data")))
+    checks, stages = examine(checked, rows)
+    if as_json:
+        found = [{"clause": c.clause, "ok": c.ok, "message": c.message} for c in checks]
+        console.print_json({"model": checked.name, "stages": stages, "checks": found})
+    else:
+        for check in checks:
+            mark = {True: "ok  ", False: "FAIL", None: "note"}[check.ok]
+            typer.echo(f"{mark}  {check.clause}: {check.message}")
+        typer.echo(f"note  stages: {stages}")
+    if any(check.ok is False for check in checks):
+        raise typer.Exit(3)
+
+
+@app.command("list")
+def list_names(
+    what: Annotated[str, typer.Argument(help="probes, metrics, rules, suites, or a run folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """List what is registered (probes, metrics, rules, suites), or the conditions of a run."""
+    from mmaudit import console
+
+    rows = _names(what)
+    if as_json:
+        console.print_json(rows)
+    else:
+        console.show_names(rows)
+
+
+def _names(what: str) -> list[dict[str, Any]]:
+    if what == "probes":
+        from mmaudit.probes import probes
+
+        return [
+            {
+                "name": p.name,
+                "summary": p.summary,
+                "severities": list(p.severities),
+                "unit": p.unit,
+                "version": p.version,
+            }
+            for p in probes
+        ]
+    if what == "metrics":
+        from mmaudit.metrics import metrics
+
+        return [{"name": m.name, "better": m.better, "unit": m.unit, "summary": m.summary} for m in metrics]
+    if what == "rules":
+        from mmaudit.findings.base import rules
+
+        return [{"name": r.name, "level": r.level, "summary": r.summary} for r in rules]
+    if what == "suites":
+        from mmaudit.plan import SUITES
+
+        return [{"name": s.name, "probes": ", ".join(s.probes)} for s in SUITES.values()]
+    if (Path(what) / "run.json").exists():
+        from mmaudit.store import Run
+
+        return [{"name": c.label, "family": c.family, "key": c.key} for c in Run.open(what).conditions]
+    raise UnknownName("list", what, ("probes", "metrics", "rules", "suites"))
+
+
+def _command() -> str:
+    return shlex.join(["mmaudit", *sys.argv[1:]])
+
+
+def main() -> None:
+    """Run the command; every error that mmaudit raises on purpose becomes one line and an exit code."""
+    try:
+        app()
+    except (StaleRun, DamagedRun) as error:
+        code, text = 4, str(error)
+    except ContractBroken as error:
+        code, text = 3, str(error)
+    except MMAuditError as error:
+        code, text = 2, str(error)
+    except KeyboardInterrupt:
+        code, text = 130, "interrupted; run the same command again to go on."
+    else:
+        return
+    typer.echo(f"mmaudit: {text}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

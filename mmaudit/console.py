@@ -1,0 +1,110 @@
+"""What the command prints: a progress bar, findings, tables of scores. Rich is imported on first use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from mmaudit import formats
+
+if TYPE_CHECKING:
+    from mmaudit.auditing import Estimate
+    from mmaudit.plan import Plan
+    from mmaudit.report import Report
+    from mmaudit.types import Condition, Score
+
+_STYLE = {"critical": "bold red", "major": "red", "minor": "yellow", "info": "cyan"}
+
+
+def print_json(value: Any) -> None:
+    """Plain values as JSON on standard output."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
+
+
+@contextmanager
+def progress_bar(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error; yields the callback that moves it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+        task = bar.add_task("preparing", total=None)
+
+        def step(done: int, total: int) -> None:
+            said = "asking the model" if done < total else "scoring, report"
+            bar.update(task, completed=done, total=total, description=said)
+
+        yield step
+
+
+def show_report(report: Report, page: Path) -> None:
+    """Headline, findings with the command behind each, and how to open the page."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    console.print(Text(repr(report).splitlines()[0], style="bold"))
+    for finding in report.findings:
+        console.print()
+        console.print(Text.assemble((finding.level, _STYLE[finding.level]), "  ", finding.claim))
+        if finding.reproduce:
+            console.print(Text(f"  $ {finding.reproduce}", style="dim"), soft_wrap=True)
+    if not report.findings:
+        console.print("\nNo finding: no rule saw anything that its intervals are sure of.")
+    console.print(f"\nThe whole report: {page}\nOpen it in a browser: {page.resolve().as_uri()}", soft_wrap=True)
+
+
+def show_scores(scores: Sequence[Score], conditions: Sequence[Condition]) -> None:
+    """A table of scores."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    labels = {c.key: c.label for c in conditions}
+    table = Table(box=box.SIMPLE)
+    for heading in ("condition", "metric", "value (95 % interval)", "difference", "against", "p adjusted", "n"):
+        table.add_column(heading, overflow="fold")
+    for s in scores:
+        value = f"— {s.reason}"
+        if s.value == s.value:
+            value = formats.estimate(s.value, s.low, s.high, s.unit)
+        delta = ""
+        if s.delta == s.delta:
+            delta = formats.change(s.delta, s.delta_low, s.delta_high, s.unit)
+        p = f"{s.p_adjusted:.2g}" if s.p_adjusted == s.p_adjusted else ""
+        metric = f"{s.metric} {formats.ARROWS[s.better]}".strip()
+        table.add_row(s.label, metric, value, delta, labels.get(s.against, ""), p, str(s.n))
+    Console().print(table)
+
+
+def show_estimate(plan: Plan, cost: Estimate, stages: str) -> None:
+    """What an audit would run, and for how long."""
+    for condition in plan.conditions:
+        typer.echo(condition.label)
+    for declined in plan.declined:
+        typer.echo(f"declined: {declined.probe} on {', '.join(declined.modalities)}: {declined.reason}")
+    passes = ", ".join(f"{count:,} through the {part}" for part, count in cost.passes.items())
+    typer.echo(f"\n{cost.conditions} conditions; the model is {stages}.")
+    typer.echo(f"Forward passes, counted in samples: {passes}.")
+    typer.echo(f"About {cost.seconds:.0f} s on this machine (estimated on two small batches), then scoring.")
+
+
+def show_names(rows: Sequence[dict[str, Any]]) -> None:
+    """Names, and what is known of each, one per line."""
+    width = max((len(row["name"]) for row in rows), default=0)
+    for row in rows:
+        rest = "  ".join(str(v) for k, v in row.items() if k != "name" and v not in ("", [], None))
+        typer.echo(f"{row['name']:<{width}}  {rest}")

@@ -1,0 +1,81 @@
+"""A run's own controls: what must have no effect, what must leave nothing, and whether each probe did anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mmaudit.store import Run
+from mmaudit.types import CLEAN, Condition, Score
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a run says about its own soundness: one control condition, and whether it behaved.
+
+    Attributes:
+        control: `identity`, `destroy` or `applied`.
+        condition: the condition it looks at.
+        ok: whether the run can be trusted in this respect.
+        message: one sentence.
+    """
+
+    control: str
+    condition: Condition
+    ok: bool
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {"control": self.control, "label": self.condition.label, "ok": self.ok, "message": self.message}
+
+
+# A copied input may take other code paths through the model, so the last bits may differ: this share of the spread.
+IDENTITY_TOLERANCE = 1e-4
+
+
+def controls(run: Run, rows: Iterable[Score], applied: Sequence[Mapping[str, Any]], primary: str) -> list[Control]:
+    """Judge a scored run by its controls.
+
+    Args:
+        run: the run.
+        rows: its scores.
+        applied: per condition the share of samples that it changed.
+        primary: name of the primary metric.
+    """
+    scores = {s.condition: s for s in rows if s.metric == primary and not s.group and s.against == CLEAN.key}
+    changed = {row["condition"]: row["changed"] for row in applied}
+    found = [_identity(run, c) for c in run.conditions if c.probe == "identity"]
+    found += [_destroy(c, scores[c.key]) for c in run.conditions if c.probe == "destroy"]
+    found += [
+        Control("applied", c, False, f"{c.label} changed no sample, so it says nothing about the model.")
+        for c in run.conditions
+        if c.family not in ("clean", "control") and changed[c.key] == 0.0
+    ]
+    return found
+
+
+def _identity(run: Run, condition: Condition) -> Control:
+    """A copy of every input must give the outputs of the input."""
+    clean, copy = run.read(CLEAN).outputs, run.read(condition).outputs
+    gap = float(np.nanmax(np.abs(copy - clean), initial=0.0))
+    ok = gap <= IDENTITY_TOLERANCE * (float(np.nanstd(clean)) or 1.0)
+    said = "copied inputs give the same outputs" if ok else "copied, unchanged inputs give other outputs"
+    return Control("identity", condition, ok, f"{said} (largest difference {gap:.2g}).")
+
+
+def _destroy(condition: Condition, score: Score) -> Control:
+    """With every modality taken from other samples nothing but chance may be left."""
+    slack = 0.01 if score.unit == "share" else 0.02 * score.floor
+    above = score.low > score.floor + slack if score.better == "higher" else score.high < score.floor - slack
+    said = "better than chance, so something other than the inputs gives answers away" if above else "chance is reached"
+    return Control(
+        "destroy",
+        condition,
+        not above,
+        f"with every modality taken from other samples {score.metric} is {score.value:.3g} (95 % interval "
+        f"{score.low:.3g} to {score.high:.3g}), chance is {score.floor:.3g}: {said}.",
+    )

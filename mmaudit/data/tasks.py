@@ -1,0 +1,92 @@
+"""A task from text, as the shell and configuration files give it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmaudit.data.checks import check_lengths
+from mmaudit.data.columns import as_array, is_missing
+from mmaudit.errors import BadInput
+from mmaudit.types import Array, Task
+
+_FORMS = "classification, classification:10, multilabel, multilabel:5, regression, regression:mm"
+
+
+def parse_task(text: str, target: Any = None, names: Sequence[str] | None = None) -> Task:
+    """Return the task that `text` and the target column describe.
+
+    Args:
+        text: `classification[:classes]`, `multilabel[:labels]` or `regression[:unit]`.
+        target: the target column; needed where text and names leave the number of outputs open.
+        names: classes, labels or dimensions, in the order of the model's outputs.
+
+    Classes are, in this order of preference: `names`; `0 … k−1` for the number given; for string targets the distinct
+    values, sorted; for integer targets `0 … max`, if each of them occurs.
+
+    Raises:
+        BadInput: an unknown task, or a number of outputs that is contradictory or cannot be told.
+    """
+    kind, _, detail = text.partition(":")
+    if kind == "retrieval":
+        Task.retrieval(("query",), ("target",)).require_supported()
+    if kind not in ("classification", "multilabel", "regression"):
+        near = difflib.get_close_matches(kind, ("classification", "multilabel", "regression"), n=1)
+        guess = f"; did you mean {near[0]!r}?" if near else "."
+        raise BadInput(f"task {text!r} is not one of {_FORMS}{guess}")
+    listed = tuple(str(name) for name in names) if names is not None else None
+    if kind == "regression":
+        return Task.regression(listed or _width(target, text, scalar=True), detail)
+    if detail and not detail.isdecimal():
+        raise BadInput(f"task {text!r}: {detail!r} is not a number of outputs; the forms are {_FORMS}.")
+    if listed and detail and len(listed) != int(detail):
+        raise BadInput(f"task {text!r} says {detail} outputs, but {len(listed)} names are given: {', '.join(listed)}.")
+    given = listed or (int(detail) if detail else None)
+    if kind == "multilabel":
+        return Task.multilabel(given or _width(target, text, scalar=False))
+    return Task.classification(given if given is not None else _classes(target, text))
+
+
+def with_names(task: Task, names: Sequence[str] | None) -> Task:
+    """Return `task`; names beside a Task that already has its own must agree with them."""
+    if names is not None and tuple(names) != task.names:
+        raise BadInput(f"names {', '.join(names)} differ from the task's own, {', '.join(task.names)}; give them once.")
+    return task
+
+
+def _width(target: Any, text: str, scalar: bool) -> int:
+    values = _known(target, text)
+    if values.ndim == 1 and scalar:
+        return 1
+    if values.ndim != 2:
+        raise BadInput(f"target has shape {list(values.shape)}; task {text!r} needs one row of numbers per sample.")
+    return int(values.shape[1])
+
+
+def _classes(target: Any, text: str) -> tuple[str, ...] | int:
+    values = _known(target, text)
+    flat = [x for x in values.ravel().tolist() if not is_missing(x)]  # missing targets are refused by the reader
+    if flat and all(isinstance(x, str) for x in flat):
+        return tuple(sorted(set(flat)))
+    if not flat or not all(isinstance(x, int | float) and x == np.floor(x) for x in flat):
+        raise BadInput(f"task {text!r}: the classes cannot be told from a target of dtype {values.dtype}; name them.")
+    found = sorted({int(x) for x in flat})
+    if found != list(range(len(found))):
+        raise BadInput(
+            f"task {text!r}: labels run from {found[0]} to {found[-1]} with {len(found)} distinct values, so the "
+            f"model's number of outputs cannot be told; write '{text}:K' with K outputs, count labels from 0, or name "
+            "the classes."
+        )
+    return len(found)
+
+
+def _known(target: Any, text: str) -> Array:
+    if target is None:
+        raise BadInput(f"task {text!r} leaves the number of outputs open; write '{text}:K' or name the outputs.")
+    values = as_array(target, "target")
+    if values.ndim:
+        check_lengths({"target": len(values)})
+    return values

@@ -1,0 +1,40 @@
+"""Charts as plain Vega-Lite specifications, each with its words and a table of the same numbers.
+
+A function takes a Report and returns its figures, empty where the report has nothing of the kind. Report and dashboard
+draw the same ones: `for panel in figure.panels: st.vega_lite_chart(panel.spec)`.
+"""
+
+from mmaudit.figures.base import Cell, Column, Figure, Panel, Table, words
+from mmaudit.figures.calibration import confidence, recalibration, reliability
+from mmaudit.figures.lattice import baselines, subset_lattice
+from mmaudit.figures.overview import overview
+from mmaudit.figures.severity import missing_rates, severity_curves
+
+FIGURES = {
+    "overview": overview,
+    "severity": severity_curves,
+    "missing_rates": missing_rates,
+    "lattice": subset_lattice,
+    "baselines": baselines,
+    "reliability": reliability,
+    "confidence": confidence,
+    "recalibration": recalibration,
+}
+
+__all__ = [
+    "FIGURES",
+    "Cell",
+    "Column",
+    "Figure",
+    "Panel",
+    "Table",
+    "baselines",
+    "confidence",
+    "missing_rates",
+    "overview",
+    "recalibration",
+    "reliability",
+    "severity_curves",
+    "subset_lattice",
+    "words",
+]

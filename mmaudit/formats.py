@@ -1,0 +1,146 @@
+"""Numbers as a reader meets them: with unit, sign and interval, or a dash where there is no value."""
+
+from __future__ import annotations
+
+import math
+
+NBSP = "\u00a0"
+MINUS = "\u2212"
+DASH = "\u2014"
+ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}
+
+
+def factor(unit: str) -> float:
+    """What a stored value is multiplied by to be shown: 100 for a share (shown as percent), else 1."""
+    return 100.0 if unit == "share" else 1.0
+
+
+def shown_unit(unit: str) -> str:
+    """The unit a reader sees: `%` for a share."""
+    return "%" if unit == "share" else unit
+
+
+def change_unit(unit: str) -> str:
+    """The unit of a difference of two values: `pp` (percentage points) for shares."""
+    return "pp" if unit == "share" else unit
+
+
+def digits(value: float, unit: str) -> int:
+    """Decimals to show: one for percentages, otherwise three significant digits of `value`."""
+    if unit == "share":
+        return 1
+    size = abs(value)
+    if not math.isfinite(size) or size == 0:
+        return 2
+    return min(max(2 - math.floor(math.log10(size)), 0), 6)
+
+
+def plain(value: float, decimals: int, signed: bool = False) -> str:
+    """A number with a true minus sign, thousands separated by a thin space; a dash for NaN."""
+    if not math.isfinite(value):
+        return DASH
+    text = f"{abs(value):,.{decimals}f}".replace(",", "\u202f")
+    zero = not any(c in "123456789" for c in text)
+    if value < 0 and not zero:
+        return MINUS + text
+    return ("+" if signed and not zero else "") + text
+
+
+def number(value: float, unit: str = "", signed: bool = False, change: bool = False) -> str:
+    """A value with its unit: `97.4 %`, `+2.1 pp`, `0.0312 nat`; a dash for NaN."""
+    if not math.isfinite(value):
+        return DASH
+    name = change_unit(unit) if change else shown_unit(unit)
+    text = plain(value * factor(unit), digits(value, unit), signed)
+    return f"{text}{NBSP}{name}" if name else text
+
+
+def interval(low: float, high: float, unit: str = "", like: float = math.nan, signed: bool = False) -> str:
+    """A 95 % interval in brackets, without unit, rounded like `like`; empty where it is undefined."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    size = like if math.isfinite(like) and like != 0 else max(abs(low), abs(high))
+    decimals = digits(size, unit)
+    low_text, high_text = (plain(x * factor(unit), decimals, signed) for x in (low, high))
+    return f"[{low_text},{NBSP}{high_text}]"
+
+
+def estimate(value: float, low: float, high: float, unit: str = "") -> str:
+    """A value with unit and interval: `97.4 % [97.1, 97.7]`."""
+    return f"{number(value, unit)} {interval(low, high, unit, value)}".strip()
+
+
+def change(delta: float, low: float, high: float, unit: str = "") -> str:
+    """A difference with unit and interval: `−12.3 pp [−14.0, −10.6]`."""
+    return f"{number(delta, unit, signed=True, change=True)} {interval(low, high, unit, delta, signed=True)}".strip()
+
+
+def p_value(p: float) -> str:
+    """A p-value to three decimals, `< 0.001` below that."""
+    if not math.isfinite(p):
+        return DASH
+    return f"<{NBSP}0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def count(n: int) -> str:
+    """A whole number, thousands separated by a thin space."""
+    return plain(float(n), 0)
+
+
+def measure(metric: str, unit: str, better: str, change: bool = False) -> str:
+    """A metric's name with unit and direction, as an axis or column is titled: `accuracy (%, ↑ better)`."""
+    name = change_unit(unit) if change else shown_unit(unit)
+    inside = ", ".join(x for x in (name, f"{ARROWS[better]} better" if ARROWS.get(better) else "") if x)
+    return f"{readable(metric)} ({inside})" if inside else readable(metric)
+
+
+KNOWN_NAMES = {
+    "ece": "ECE",
+    "classwise_ece": "classwise ECE",
+    "adaptive_ece": "adaptive ECE",
+    "ace": "ACE",
+    "mce": "MCE",
+    "nll": "NLL",
+    "auroc": "AUROC",
+    "aurc": "AURC",
+    "brier": "Brier score",
+    "macro_f1": "macro-F1",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "mmi": "MMI",
+    "severity_auc": "area under the severity curve",
+}
+
+
+def readable(name: str) -> str:
+    """A registered name in words: `mean_confidence` → `mean confidence`; known abbreviations keep their capitals."""
+    return KNOWN_NAMES.get(name, name.replace("_", " "))
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters; an ellipsis in the middle marks what is left out."""
+    text = printable(" ".join(text.split()))
+    if len(text) <= limit:
+        return text
+    head = (limit - 1) * 2 // 3
+    return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
+
+
+def printable(text: str) -> str:
+    """Text that HTML and SVG can hold: control characters and lone surrogates become U+FFFD."""
+    return "".join(c if _holds(ord(c)) else "\ufffd" for c in text)
+
+
+def _holds(code: int) -> bool:
+    if code < 0x20:
+        return code in (0x09, 0x0A)
+    # Deletion and C1 controls, surrogates, bidirectional overrides (they reorder what a reader sees), non-characters.
+    return not (
+        0x7F <= code <= 0x9F
+        or 0xD800 <= code <= 0xDFFF
+        or 0x202A <= code <= 0x202E
+        or 0x2066 <= code <= 0x2069
+        or 0xFDD0 <= code <= 0xFDEF
+        or code & 0xFFFE == 0xFFFE
+    )

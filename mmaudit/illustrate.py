@@ -1,0 +1,135 @@
+"""The worst samples of a run, shown: what the model was given, before and after a probe, and what it made of it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmaudit.data import Dataset
+from mmaudit.metrics import Predictions
+from mmaudit.probes import Source, probes
+from mmaudit.store import Run, write_atomically
+from mmaudit.types import CLEAN, Array, Batch, BoolArray, Condition, IntArray, Modality
+
+CONDITIONS = 6
+SAMPLES = 3
+MAX_PIXELS = 160
+MAX_CHARACTERS = 600
+MAX_VALUES = 24
+
+
+def illustrate(run: Run, data: Dataset, source: Source, conditions: Sequence[Condition]) -> None:
+    """Write `examples.json`: for each condition the samples it turned from right to most confidently wrong.
+
+    Inputs are made again from the data set and the probe; the model is not needed.
+    """
+    examples: list[dict[str, Any]] = []
+    clean, answered = _predictions(run, CLEAN)
+    for condition in conditions[:CONDITIONS]:
+        perturbed, usable = _predictions(run, condition)
+        positions = worst_samples(clean, perturbed, answered & usable)
+        if not len(positions):
+            continue
+        batch = data.rows(positions)
+        shown = probes.get(condition.probe).apply(batch, condition, source)
+        for row, position in enumerate(positions):
+            examples.append(
+                {
+                    "condition": condition.key,
+                    "label": condition.label,
+                    "sample": str(batch.ids[row]),
+                    "target": _say(clean, batch.target[row]),
+                    "clean": _answer(clean, int(position)),
+                    "perturbed": _answer(perturbed, int(position)),
+                    "modalities": [_sides(m, batch, shown, row, condition) for m in data.modalities],
+                }
+            )
+    content = json.dumps(examples, ensure_ascii=False, indent=1, allow_nan=False)
+    write_atomically(run.folder / "examples.json", content.encode("utf-8", "replace"))
+
+
+def worst_samples(clean: Predictions, perturbed: Predictions, usable: BoolArray) -> IntArray:
+    """Positions of the usable samples that the condition harmed most, at most `SAMPLES`, gravest first.
+
+    Classification and multilabel: right on clean data, wrong now, most confident first. Regression: largest growth
+    of the absolute error.
+    """
+    if clean.task.kind == "regression":
+        before = np.abs(clean.outputs - clean.target).sum(axis=1)
+        harm = np.abs(perturbed.outputs - perturbed.target).sum(axis=1) - before
+        chosen = usable & (harm > 0)
+    else:
+        harm = perturbed.confidence
+        chosen = usable & clean.hit & ~perturbed.hit
+    order = np.argsort(-np.where(chosen, harm, -np.inf), kind="stable")[:SAMPLES]
+    return order[chosen[order]].astype(np.int64)
+
+
+def _predictions(run: Run, condition: Condition) -> tuple[Predictions, BoolArray]:
+    """Predictions of a condition and which of them the model gave; the others are zeros in its place."""
+    outputs = run.read(condition).outputs
+    usable = np.isfinite(outputs).all(axis=1)
+    return Predictions(run.task, np.where(usable[:, None], outputs, 0.0), run.samples.target), usable
+
+
+def _say(predictions: Predictions, target: Array) -> str:
+    """A target or an answer in words."""
+    task = predictions.task
+    if task.kind == "classification":
+        return task.names[int(target)]
+    if task.kind == "multilabel":
+        return ", ".join(name for name, on in zip(task.names, target, strict=True) if on) or "none"
+    return ", ".join(f"{value:.4g}" for value in np.atleast_1d(target)) + (f" {task.unit}" if task.unit else "")
+
+
+def _answer(predictions: Predictions, position: int) -> dict[str, Any]:
+    if predictions.task.kind == "regression":
+        return {"prediction": _say(predictions, predictions.outputs[position]), "confidence": None}
+    confidence = float(predictions.confidence[position])
+    return {"prediction": _say(predictions, predictions.predicted[position]), "confidence": round(confidence, 6)}
+
+
+def _sides(modality: Modality, before: Batch, after: Batch, row: int, condition: Condition) -> dict[str, Any]:
+    name = modality.name
+    return {
+        "name": name,
+        "kind": modality.kind,
+        "changed": name in condition.modalities,
+        "original": show(modality, before.inputs[name][row], bool(before.present[name][row])),
+        "perturbed": show(modality, after.inputs[name][row], bool(after.present[name][row])),
+    }
+
+
+def show(modality: Modality, value: Any, present: bool) -> dict[str, Any]:
+    """A sample's value as plain JSON: text, a PNG in base64, or the first numbers."""
+    if not present:
+        return {"absent": True}
+    if modality.kind == "text":
+        text = str(value)
+        return {"text": text if len(text) <= MAX_CHARACTERS else text[:MAX_CHARACTERS] + " …"}
+    if modality.kind == "image" and modality.range is not None:
+        return {"png": _png(modality, value)}
+    numbers = np.asarray(value, np.float64).ravel()[:MAX_VALUES]
+    return {"values": [float(f"{x:.4g}") for x in numbers]}
+
+
+def _png(modality: Modality, value: Array) -> str:
+    from PIL import Image
+
+    assert modality.range is not None
+    low, high = modality.range
+    x = (np.asarray(value, np.float32) - low) / (high - low)
+    if modality.layout == "CHW":
+        x = np.moveaxis(x, 0, -1)
+    if x.ndim == 3 and x.shape[-1] != 3:
+        x = x.mean(axis=-1)
+    image = Image.fromarray(np.clip(np.rint(x * 255.0), 0, 255).astype(np.uint8))
+    image.thumbnail((MAX_PIXELS, MAX_PIXELS))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

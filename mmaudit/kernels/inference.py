@@ -1,0 +1,107 @@
+"""From replicates to statements: intervals, p values, adjustment for many tests, smallest effect that would be seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.stats
+
+from mmaudit.types import Array, FloatArray
+
+
+def interval(
+    replicates: FloatArray,
+    value: float,
+    within: tuple[float, float] = (-np.inf, np.inf),
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Return the bootstrap percentile interval of a metric (Efron & Tibshirani 1993, ch. 13), recentred where biased.
+
+    Metrics that noise can only raise (ECE and its kin, a worst case) are higher in the replicates than in the
+    sample, because a resample adds noise once more; the percentile interval then need not even contain the estimate.
+    So where the estimate lies outside the middle half of the replicates, they are moved until their median is the
+    estimate. This keeps the width; it does not remove the bias of the estimate itself: see `ece_floor`.
+
+    Replicates that all agree give an interval of width 0: the bootstrap cannot see events that the sample lacks.
+
+    Args:
+        replicates: `float64[B]`; NaN (the resample lacks a class) is left out.
+        value: the estimate.
+        within: legal values of the metric; the interval is clipped to it.
+        level: coverage aimed at.
+
+    Returns:
+        (low, high); NaN when value is NaN or more than half of the replicates are.
+    """
+    defined = replicates[~np.isnan(replicates)]
+    if np.isnan(value) or 2 * len(defined) < len(replicates) or not len(defined):
+        return float("nan"), float("nan")
+    tail = (1 - level) / 2
+    low, quarter, middle, three_quarters, high = np.quantile(defined, [tail, 0.25, 0.5, 0.75, 1 - tail])
+    bias = 0.0 if quarter <= value <= three_quarters else middle - value
+    return float(np.clip(low - bias, *within)), float(np.clip(high - bias, *within))
+
+
+def undefined(replicates: FloatArray) -> int:
+    """Return how many replicates have no value."""
+    return int(np.isnan(replicates).sum())
+
+
+def standard_error(replicates: FloatArray) -> float:
+    """Return the bootstrap standard error: standard deviation of the defined replicates, NaN for fewer than two.
+
+    Replicates that differ by rounding only (relative 10⁻¹²) count as equal: 0.
+    """
+    defined = replicates[~np.isnan(replicates)]
+    if len(defined) < 2 or 2 * len(defined) < len(replicates):
+        return float("nan")
+    error = float(np.std(defined, ddof=1))
+    return 0.0 if error <= 1e-12 * float(np.abs(defined).max()) else error
+
+
+def p_value(delta: float, replicates: FloatArray) -> float:
+    """Return the two-sided p of "the true difference is 0", from delta / standard error.
+
+    Student's t with B − 1 degrees of freedom accounts for the standard error being estimated from B replicates. It
+    is not a count of replicates beyond 0: that could not go below 1/(B+1), so no single effect, however large,
+    would survive the adjustment over a grid of more than fifty tests.
+
+    Where the replicates do not vary: 1 for delta = 0; 1/(B+1) otherwise (every sample changed the same way).
+
+    Args:
+        delta: the estimate of the difference.
+        replicates: `float64[B]`, paired differences; NaN is left out.
+
+    Returns:
+        p in [0, 1]; NaN where delta or its standard error is undefined.
+    """
+    error = standard_error(replicates)
+    if np.isnan(delta) or np.isnan(error):
+        return float("nan")
+    count = len(replicates) - undefined(replicates)
+    if error == 0:
+        return 1.0 if abs(delta) <= 1e-12 else 1 / (count + 1)
+    return float(2 * scipy.stats.t.sf(abs(delta) / error, count - 1))
+
+
+def benjamini_hochberg(p: Array) -> FloatArray:
+    """Return p values adjusted for the false discovery rate (Benjamini & Hochberg 1995); NaN passes through uncounted.
+
+    Calling everything with an adjusted p below q significant makes the expected share of false claims at most q, for
+    independent or positively dependent tests (conditions that share samples are the latter).
+    """
+    p = np.asarray(p, np.float64)
+    adjusted = np.full(p.shape, np.nan)
+    known = ~np.isnan(p)
+    if known.any():
+        adjusted[known] = scipy.stats.false_discovery_control(p[known], method="bh")
+    return adjusted
+
+
+def minimum_detectable_effect(error: float, power: float = 0.8, alpha: float = 0.05) -> float:
+    """Return the |difference| that would be found with the given power: (z₁₋α/₂ + z_power) · error = 2.80 · error.
+
+    Bloom 1995. NaN for a standard error of 0: replicates that all agree say nothing about what would have been seen.
+    """
+    if not error > 0:
+        return float("nan")
+    return float(scipy.stats.norm.ppf(1 - alpha / 2) + scipy.stats.norm.ppf(power)) * error

@@ -1,0 +1,133 @@
+"""Statistics of an order, under all bootstrap replicates in one pass over the sorted samples.
+
+Every kernel takes samples sorted by score, ascending, with `tied[i]` telling whether sorted sample i has the score of
+sample i − 1, and returns one number per replicate. A sample drawn m times is m samples tied with each other.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+
+@numba.njit(nogil=True, cache=True)
+def concordance(counts, unit, order, tied, positive):  # type: ignore[no-untyped-def]
+    """Count pairs (positive, negative) in which the positive scores higher, ties half (Mann-Whitney U).
+
+    Args:
+        counts, unit: of `Resamples`.
+        order: `int64[n]`, samples by ascending score.
+        tied: `bool[n]`, see above.
+        positive: `bool[n]`, by sample (not sorted).
+
+    Returns:
+        pairs, positives, negatives: `float64[replicates]` each; AUROC = pairs / (positives · negatives).
+    """
+    replicates = counts.shape[1]
+    pairs, above, below = np.zeros(replicates), np.zeros(replicates), np.zeros(replicates)
+    same_above, same_below = np.zeros(replicates), np.zeros(replicates)
+    n = len(order)
+    i = 0
+    while i < n:
+        j = i + 1
+        while j < n and tied[j]:
+            j += 1
+        if j == i + 1:
+            row = counts[unit[order[i]]]
+            if positive[order[i]]:
+                for b in range(replicates):
+                    pairs[b] += row[b] * below[b]
+                    above[b] += row[b]
+            else:
+                for b in range(replicates):
+                    below[b] += row[b]
+        else:
+            same_above[:] = 0.0
+            same_below[:] = 0.0
+            for k in range(i, j):
+                row = counts[unit[order[k]]]
+                same = same_above if positive[order[k]] else same_below
+                for b in range(replicates):
+                    same[b] += row[b]
+            for b in range(replicates):
+                pairs[b] += same_above[b] * (below[b] + 0.5 * same_below[b])
+                above[b] += same_above[b]
+                below[b] += same_below[b]
+        i = j
+    return pairs, above, below
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def precision_sum(counts, unit, order, tied, positive):  # type: ignore[no-untyped-def]
+    """Sum over positives of the precision among samples that score at least as high.
+
+    Arguments as in `concordance`.
+
+    Returns:
+        precisions, positives: `float64[replicates]` each; average precision = precisions / positives.
+    """
+    replicates = counts.shape[1]
+    total, hits, seen, same = np.zeros(replicates), np.zeros(replicates), np.zeros(replicates), np.zeros(replicates)
+    j = len(order)
+    while j > 0:
+        i = j - 1
+        while tied[i]:
+            i -= 1
+        any_positive = False
+        for k in range(i, j):
+            row = counts[unit[order[k]]]
+            if positive[order[k]]:
+                if not any_positive:
+                    same[:] = 0.0
+                    any_positive = True
+                for b in range(replicates):
+                    same[b] += row[b]
+            for b in range(replicates):
+                seen[b] += row[b]
+        if any_positive:
+            for b in range(replicates):
+                hits[b] += same[b]
+                total[b] += same[b] * hits[b] / max(seen[b], 1.0)
+        j = i
+    return total, hits
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def risk_sum(counts, unit, order, tied, loss, harmonic):  # type: ignore[no-untyped-def]
+    """Sum over coverages of the mean loss among the most confident samples, ties in random order (the expectation).
+
+    A tie of m samples with loss e in all, after C samples with loss E, passes through risks (E + e·t/m) / (C + t),
+    t = 1 … m, whose sum is e + (H(C+m) − H(C)) · (E − e·C/m) with the harmonic numbers H.
+
+    Args:
+        counts, unit, order, tied: as in `concordance`.
+        loss: `float64[n]`, by sample.
+        harmonic: `float64[largest number of samples in a replicate + 1]`, H(0) = 0, H(1) = 1, H(2) = 1.5, …
+
+    Returns:
+        `float64[replicates]`; area under the risk-coverage curve = this / samples.
+    """
+    replicates = counts.shape[1]
+    total, lost, seen = np.zeros(replicates), np.zeros(replicates), np.zeros(replicates, np.int64)
+    same_lost, same = np.zeros(replicates), np.zeros(replicates, np.int64)
+    j = len(order)
+    while j > 0:
+        i = j - 1
+        while tied[i]:
+            i -= 1
+        same_lost[:] = 0.0
+        same[:] = 0
+        for k in range(i, j):
+            row = counts[unit[order[k]]]
+            e = loss[order[k]]
+            for b in range(replicates):
+                same[b] += row[b]
+                same_lost[b] += e * row[b]
+        for b in range(replicates):
+            c, m, e = seen[b], same[b], same_lost[b]
+            # For m = 0 (not drawn) both terms are 0; no branch, so the loop runs in vector instructions.
+            total[b] += e + (harmonic[c + m] - harmonic[c]) * (lost[b] - e * c / max(m, 1))
+            lost[b] += e
+            seen[b] += m
+        j = i
+    return total

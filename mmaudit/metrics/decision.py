@@ -1,0 +1,70 @@
+"""Is the prediction right? Accuracy and its kin, from the most probable class or the labels above 0.5."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmaudit.kernels.bootstrap import ratio
+from mmaudit.metrics import floors
+from mmaudit.metrics.base import Predictions, Resamples, metric
+from mmaudit.types import FloatArray
+
+
+@metric("accuracy", better="higher", unit="share", floor=floors.majority_share, range=(0, 1))
+def accuracy(p: Predictions, w: Resamples) -> FloatArray:
+    """Share of samples whose prediction is right.
+
+    Multilabel: exact match, every label of the sample is right (subset accuracy). Floor: the most frequent answer.
+    """
+    return w.mean(p.hit)
+
+
+@metric(
+    "balanced_accuracy",
+    better="higher",
+    unit="share",
+    tasks=("classification",),
+    floor=floors.one_over_classes,
+    range=(0, 1),
+)
+def balanced_accuracy(p: Predictions, w: Resamples) -> FloatArray:
+    """Mean over classes of the share of the class's samples that are recognised (mean recall).
+
+    Over the classes present in the (re)sample, as scikit-learn's `balanced_accuracy_score`. Floor: 1 / classes.
+    """
+    sums = w.sums(np.stack([np.ones(p.n), p.hit], axis=1), p.target, p.task.width)
+    return _mean_defined(ratio(sums[:, 1], sums[:, 0]))
+
+
+@metric("macro_f1", better="higher", unit="share", floor=floors.constant_f1, range=(0, 1))
+def macro_f1(p: Predictions, w: Resamples) -> FloatArray:
+    """Mean over classes, or over labels, of F1 = 2·TP / (2·TP + FP + FN).
+
+    Over those that occur in truth or predictions of the (re)sample; the others have no F1 (scikit-learn's `f1_score`
+    with `zero_division=nan`). NaN where none does. Floor: best constant prediction.
+    """
+    if p.task.kind == "multilabel":
+        both = p.onehot & (p.predicted == 1)
+        either = p.onehot.astype(np.float64) + p.predicted
+        sums = w.sums(np.concatenate([both, either], axis=1))[0].reshape(2, p.task.width, -1)
+        return _mean_defined(ratio(2 * sums[0], sums[1]))
+    true = w.sums(np.stack([np.ones(p.n), p.hit], axis=1), p.target, p.task.width)
+    predicted = w.sums(np.ones(p.n), p.predicted, p.task.width)[:, 0]
+    return _mean_defined(ratio(2 * true[:, 1], true[:, 0] + predicted))
+
+
+@metric("flip_rate", better="lower", unit="share", range=(0, 1), needs_clean=True)
+def flip_rate(p: Predictions, w: Resamples) -> FloatArray:
+    """Share of samples whose prediction differs from the one under the clean condition.
+
+    Multilabel: in any label. It needs no truth: a wrong prediction that changes counts too.
+    """
+    assert p.clean is not None
+    flipped = p.predicted != p.clean.predicted
+    return w.mean(flipped if flipped.ndim == 1 else flipped.any(axis=1))
+
+
+def _mean_defined(values: FloatArray) -> FloatArray:
+    """Mean over the first axis of what is not NaN; NaN where all is."""
+    defined = ~np.isnan(values)
+    return ratio(np.where(defined, values, 0.0).sum(axis=0), defined.sum(axis=0).astype(np.float64))

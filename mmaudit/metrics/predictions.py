@@ -1,0 +1,192 @@
+"""Predictions: the outputs of one condition beside the truth, with what metrics derive from them computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import scipy.special
+
+from mmaudit.errors import BadInput
+from mmaudit.types import Array, BoolArray, FloatArray, IntArray, Task
+
+
+@dataclass(frozen=True, eq=False)
+class Order:
+    """Entries sorted by score, ascending.
+
+    Attributes:
+        order: `int32[n]`.
+        tied: `bool[n]`, whether sorted entry i has the score of sorted entry i − 1.
+    """
+
+    order: npt.NDArray[np.int32]
+    tied: BoolArray
+
+    @classmethod
+    def of(cls, score: FloatArray) -> Order:
+        """Sort; stable, so that sums over ties do not depend on the machine's sorting instructions."""
+        order = np.argsort(score, kind="stable").astype(np.int32)
+        ranked = score[order]
+        return cls(order, np.concatenate([[False], ranked[1:] == ranked[:-1]])[: len(score)])
+
+
+@dataclass(frozen=True, eq=False)
+class Graded:
+    """Statements with a stated probability, and whether each was right: what calibration is about.
+
+    Classification: one per sample, "my prediction is right", with the top-label confidence. Multilabel: one per
+    sample and label, "the label applies", with its probability, all labels pooled.
+
+    Attributes:
+        score: `float64[m]`, stated probability.
+        outcome: `float64[m]`, 1 where the statement was true, else 0.
+        sample: `int64[m]`, the sample it is about.
+    """
+
+    score: FloatArray
+    outcome: FloatArray
+    sample: IntArray
+
+    @cached_property
+    def order(self) -> Order:
+        """Entries by score."""
+        return Order.of(self.score)
+
+
+class Predictions:
+    """Outputs of one condition beside the truth; arrays derived from them are computed once, on first use.
+
+    Args:
+        task: decides what a row means.
+        outputs: `[n, k]`, finite: logits (classification, multilabel) or values (regression). Rows without outputs
+            must be left out by the caller.
+        target: `int[n]`, `int[n, labels]` (0/1) or `float[n, dims]` (`[n]` where there is one dimension).
+        clean: the same rows under the clean condition, for metrics that compare with it.
+
+    Raises:
+        BadInput: when shapes, labels or values do not fit the task.
+    """
+
+    def __init__(self, task: Task, outputs: Array, target: Array, clean: Predictions | None = None) -> None:
+        outputs, target = np.asarray(outputs), np.asarray(target)
+        if task.kind == "regression" and target.ndim == 1 and task.width == 1:
+            target = target[:, None]
+        if outputs.ndim != 2 or outputs.shape[1] != task.width:
+            raise BadInput(f"outputs have shape {outputs.shape}; {task.kind} here needs [n, {task.width}].")
+        expected = (len(outputs),) if task.kind == "classification" else outputs.shape
+        if target.shape != expected:
+            raise BadInput(f"target has shape {target.shape}; {task.kind} here needs {list(expected)}.")
+        if not np.isfinite(outputs).all():
+            bad = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
+            raise BadInput(f"outputs of {len(bad)} rows (first: {bad[0]}) are not finite; leave these rows out.")
+        legal = np.isfinite(target) if task.kind == "regression" else (target >= 0) & (target < _labels(task))
+        if not legal.all():
+            raise BadInput(
+                f"target {target[~legal].ravel()[0]} is not legal for {task.kind} with {_labels(task)} values."
+            )
+        if clean is not None and clean.n != len(outputs):
+            raise BadInput(
+                f"clean predictions have {clean.n} rows, these have {len(outputs)}; they must be the same rows."
+            )
+        self.task = task
+        self.outputs = outputs
+        self.target = target
+        self.clean = clean
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+        return len(self.outputs)
+
+    def take(self, rows: Array) -> Predictions:
+        """Return the predictions of some rows (positions or a mask), clean ones included."""
+        clean = self.clean.take(rows) if self.clean else None
+        return Predictions(self.task, self.outputs[rows], self.target[rows], clean)
+
+    @property
+    def log_probability(self) -> FloatArray:
+        """`float64[n, k]`: log softmax (classification) or log sigmoid (multilabel), accurate near 0 and 1; not kept."""
+        self._needs_probability()
+        z = self.outputs.astype(np.float64)
+        logs: FloatArray = (
+            scipy.special.log_softmax(z, axis=1) if self.task.kind == "classification" else scipy.special.log_expit(z)
+        )
+        return logs
+
+    @cached_property
+    def probability(self) -> FloatArray:
+        """`float64[n, k]`: of each class (rows sum to 1) or each label (independent)."""
+        self._needs_probability()
+        z = self.outputs.astype(np.float64)
+        chances: FloatArray = (
+            scipy.special.softmax(z, axis=1) if self.task.kind == "classification" else scipy.special.expit(z)
+        )
+        return chances
+
+    @cached_property
+    def predicted(self) -> Array:
+        """`int64[n]`: most probable class, the first of equals; `int8[n, labels]`: 1 where probability > 0.5.
+
+        Regression: the values themselves.
+        """
+        if self.task.kind == "classification":
+            return np.asarray(np.argmax(self.outputs, axis=1))
+        return np.asarray(self.outputs > 0, np.int8) if self.task.kind == "multilabel" else self.outputs
+
+    @cached_property
+    def confidence(self) -> FloatArray:
+        """`float64[n]`: probability of the predicted class; multilabel: mean over labels of that of each decision."""
+        if self.task.kind == "multilabel":
+            return np.asarray(np.maximum(self.probability, 1 - self.probability).mean(axis=1))
+        return np.asarray(self.probability.max(axis=1))
+
+    @cached_property
+    def correct(self) -> FloatArray:
+        """`float64[n]`: share of the row's decisions that are right; classification 0 or 1, multilabel over labels."""
+        self._needs_probability()
+        right = self.predicted == self.target
+        return np.asarray(right if right.ndim == 1 else right.mean(axis=1), np.float64)
+
+    @cached_property
+    def hit(self) -> BoolArray:
+        """`bool[n]`: whether the prediction is right; multilabel: every label of it."""
+        self._needs_probability()
+        right = self.predicted == self.target
+        return np.asarray(right if right.ndim == 1 else right.all(axis=1))
+
+    @cached_property
+    def onehot(self) -> BoolArray:
+        """`bool[n, k]`: whether class or label k applies."""
+        self._needs_probability()
+        if self.task.kind == "multilabel":
+            return np.asarray(self.target == 1)
+        return np.asarray(self.target[:, None] == np.arange(self.task.width))
+
+    @cached_property
+    def class_orders(self) -> tuple[Order, ...]:
+        """Samples by probability of each class or label."""
+        return tuple(Order.of(column) for column in self.probability.T)
+
+    @cached_property
+    def confidence_order(self) -> Order:
+        """Samples by confidence."""
+        return Order.of(self.confidence)
+
+    @cached_property
+    def graded(self) -> Graded:
+        """Stated probabilities and outcomes, see `Graded`."""
+        if self.task.kind == "multilabel":
+            rows = np.repeat(np.arange(self.n), self.task.width)
+            return Graded(self.probability.ravel(), self.onehot.ravel().astype(np.float64), rows)
+        return Graded(self.confidence, self.hit.astype(np.float64), np.arange(self.n))
+
+    def _needs_probability(self) -> None:
+        if self.task.kind not in ("classification", "multilabel"):
+            raise BadInput(f"task {self.task.kind!r} has no probabilities or right answers; use a metric for it.")
+
+
+def _labels(task: Task) -> int:
+    return 2 if task.kind == "multilabel" else task.width

@@ -1,0 +1,223 @@
+"""How much of the miscalibration would a simple repair remove? Fitted by netcal, on one half, judged on the other.
+
+Two questions per condition: does the repair fitted on complete data still hold here, and how good is one fitted on this
+very condition? The difference is what one gains by recalibrating per missingness pattern.
+
+netcal loads torch, so it is imported on first use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from mmaudit.errors import UnknownName
+from mmaudit.kernels.bootstrap import Resamples
+from mmaudit.kernels.inference import interval
+from mmaudit.metrics.calibration import binned_ece, calibrated_ece
+from mmaudit.metrics.predictions import Graded, Predictions
+from mmaudit.types import Array, FloatArray, IntArray
+
+Scope = Literal["complete data", "this condition"]
+Estimate = tuple[float, float, float]
+
+METHODS = ("temperature", "isotonic", "beta")
+
+_netcal_lock = threading.Lock()  # pyro keeps its parameters, and warnings their filters, in global tables
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """Effect of one repair on one condition.
+
+    Attributes:
+        method: `temperature` (Guo et al. 2017, on all class probabilities; multilabel: on each label's logit),
+            `isotonic` (Zadrozny & Elkan 2002) or `beta` (Kull et al. 2017), both on the stated probabilities of
+            `Graded`. None of them changes a prediction.
+        fitted_on: `complete data` (clean predictions) or `this condition`.
+        n: samples used.
+        before, after: ECE (estimate, low, high) of these samples, 95 % bootstrap interval.
+        change: after − before, paired; negative is an improvement.
+        floor: ECE that perfectly calibrated statements like the repaired ones would show: no repair can be seen to
+            do better.
+        reason: why `after`, `change` and `floor` are NaN; empty otherwise.
+    """
+
+    method: str
+    fitted_on: Scope
+    n: int
+    before: Estimate
+    after: Estimate
+    change: Estimate
+    floor: float
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a flat row: low and high are those of `ece_after`; NaN stays NaN."""
+        return {
+            "method": self.method,
+            "fitted_on": self.fitted_on,
+            "n": self.n,
+            "ece_before": self.before[0],
+            "ece_after": self.after[0],
+            "low": self.after[1],
+            "high": self.after[2],
+            "change": self.change[0],
+            "change_low": self.change[1],
+            "change_high": self.change[2],
+            "floor": self.floor,
+            "reason": self.reason,
+        }
+
+
+def recalibrate(
+    p: Predictions,
+    w: Resamples,
+    methods: tuple[str, ...] = METHODS,
+    limit: int = 4000,
+    seed: int = 0,
+) -> list[Recalibration]:
+    """Return what each repair does to the ECE of a condition, 2-fold cross-fitted, for each method and scope.
+
+    Units (samples, clusters) are split in two halves by Philox; each half's statements are repaired by a map fitted
+    on the other half. So no truth that a repair has seen judges it, though clean and perturbed rows share samples.
+    Deterministic. Without `p.clean` the repairs are fitted on `this condition` only.
+
+    Args:
+        p: classification or multilabel predictions.
+        w: resamples of the same rows, for the intervals. The repair itself is not refitted in each replicate.
+        methods: some of `METHODS`.
+        limit: rows used at most, drawn at random; bounds the time (about 0.1 s per condition).
+        seed: of the drawing and splitting.
+
+    Raises:
+        UnknownName: for an unknown method.
+        BadInput: for a regression task.
+    """
+    for method in methods:
+        if method not in METHODS:
+            raise UnknownName("recalibration method", method, METHODS)
+    if p.n > limit:
+        rows = np.sort(np.argsort(_raw(p.n, seed, 1), kind="stable")[:limit])
+        p, w = p.take(rows), w.take(rows)
+    fold = _halves(w.unit, seed)
+    sources: list[tuple[Scope, Predictions]] = [("this condition", p)]
+    if p.clean is not None:
+        sources.insert(0, ("complete data", p.clean))
+    before = binned_ece(p.graded, Resamples.ones(p.n))[0], binned_ece(p.graded, w)
+    return [_one(method, scope, source, p, w, fold, before) for scope, source in sources for method in methods]
+
+
+def _one(
+    method: str,
+    scope: Scope,
+    source: Predictions,
+    p: Predictions,
+    w: Resamples,
+    fold: IntArray,
+    before: tuple[float, FloatArray],
+) -> Recalibration:
+    nothing = (float("nan"),) * 3
+    reason = _unfit(source, fold)
+    if reason:
+        return Recalibration(method, scope, p.n, _estimate(*before), nothing, nothing, float("nan"), reason)
+    score = np.empty(len(p.graded.score))
+    for half in (0, 1):
+        repair = _fit(method, source.take(fold != half))
+        score[fold[p.graded.sample] == half] = repair(p.take(fold == half))
+    g = Graded(np.clip(score, 0.0, 1.0), p.graded.outcome, p.graded.sample)
+    ones = Resamples.ones(p.n)
+    after = binned_ece(g, ones)[0], binned_ece(g, w)
+    change = after[0] - before[0], after[1] - before[1]
+    return Recalibration(
+        method,
+        scope,
+        p.n,
+        _estimate(*before),
+        _estimate(*after),
+        (float(change[0]), *interval(change[1], change[0])),
+        float(calibrated_ece(g, ones)[0]),
+    )
+
+
+def _estimate(value: float, replicates: FloatArray) -> Estimate:
+    return float(value), *interval(replicates, value, (0.0, 1.0))
+
+
+def _unfit(source: Predictions, fold: IntArray) -> str:
+    """Say why a half cannot be fitted on; empty when both can."""
+    for half in (0, 1):
+        outcome = source.graded.outcome[fold[source.graded.sample] == half]
+        if not len(outcome):
+            return "too few independent samples to split in two halves"
+        if outcome.min() == outcome.max():
+            return f"every statement in one half is {'true' if outcome[0] else 'false'}; there is nothing to fit"
+    return ""
+
+
+def _fit(method: str, source: Predictions) -> Callable[[Predictions], FloatArray]:
+    """Fit one method and return the map from predictions to repaired stated probabilities, in the order of `Graded`."""
+    with _quiet_netcal():
+        from netcal.binning import IsotonicRegression
+        from netcal.scaling import BetaCalibration, TemperatureScaling
+
+        model: Any = {"temperature": TemperatureScaling, "isotonic": IsotonicRegression, "beta": BetaCalibration}[
+            method
+        ]()
+        softmax = method == "temperature" and source.task.kind == "classification"
+        if softmax:
+            model.fit(_classes(source), source.target)
+        else:
+            model.fit(source.graded.score, source.graded.outcome)
+
+    def repair(p: Predictions) -> FloatArray:
+        with _quiet_netcal():
+            if not softmax:
+                return np.asarray(model.transform(p.graded.score), np.float64).reshape(-1)
+            scaled = np.asarray(model.transform(_classes(p)), np.float64)
+        if p.task.width == 2:
+            scaled = np.stack([1 - scaled.reshape(-1), scaled.reshape(-1)], axis=1)
+        return np.take_along_axis(scaled.reshape(p.n, -1), p.predicted[:, None], axis=1)[:, 0]
+
+    return repair
+
+
+def _classes(p: Predictions) -> FloatArray:
+    """Class probabilities as netcal wants them: one column for two classes."""
+    return p.probability[:, 1] if p.task.width == 2 else p.probability
+
+
+@contextlib.contextmanager
+def _quiet_netcal() -> Iterator[None]:
+    """Use netcal alone, without what it and pyro say about themselves: a deprecation, and prints on absent classes."""
+    from threadpoolctl import threadpool_limits
+
+    # One thread: these are sums over a few thousand rows, where waking others takes longer than the work, and the
+    # order of sums must not depend on the machine.
+    with (
+        _netcal_lock,
+        threadpool_limits(1),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        warnings.filterwarnings("ignore", message="independent is deprecated", category=DeprecationWarning)
+        yield
+
+
+def _halves(unit: IntArray, seed: int) -> IntArray:
+    """Return 0 or 1 for each sample, the same within a unit, half of the units each."""
+    present, place = np.unique(unit, return_inverse=True)
+    half = np.empty(len(present), np.int64)
+    half[np.argsort(_raw(len(present), seed, 2), kind="stable")] = np.arange(len(present)) % 2
+    return half[place.reshape(unit.shape)]
+
+
+def _raw(n: int, seed: int, purpose: int) -> Array:
+    return np.random.Philox(key=np.array([seed, 2**63 + purpose], np.uint64)).random_raw(n)

@@ -1,0 +1,176 @@
+"""From what a user gives, an object or `package.module:factory`, to a model. Nothing is guessed, nothing is searched."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmaudit.errors import BadInput
+from mmaudit.models.protocol import Model
+
+_MODULE_FILES = (".pt", ".pth", ".pt2", ".ts", ".torchscript", ".jit")
+_WEIGHT_FILES = (".safetensors", ".ckpt", ".bin")
+_ATTRIBUTES = ("name", "modalities", "outputs", "native_absence", "fingerprint", "predict")
+
+
+def load_factory(spec: str, trust: bool = False) -> Any:
+    """Return the model object that a string names.
+
+    Args:
+        spec: `package.module:factory`, an import path: that module is imported (from the installed packages, else
+            from the current folder), and the factory called without arguments; an attribute that already is a model, a
+            torch module or an estimator is returned as it is. Or the path of a whole-module torch file (`.pt`,
+            `.pth`, `.pt2`, TorchScript), with `trust`.
+        trust: allow such files, which can run code when opened.
+
+    Returns:
+        What the factory returned; give it to `as_model`.
+
+    Raises:
+        BadInput: naming what is wrong with `spec`, or what the module or the factory raised.
+    """
+    suffix = Path(spec).suffix.lower()
+    if ":" not in spec or suffix in _MODULE_FILES or Path(spec).is_file():
+        return _from_file(spec, suffix, trust)
+    module_name, _, attribute = spec.partition(":")
+    if not all(part.isidentifier() for part in module_name.split(".")) or not attribute:
+        raise BadInput(
+            f"model {spec!r} is not an import path; expected package.module:factory, such as my_model:make for a "
+            "function make in my_model.py in the current folder."
+        )
+    found: Any = _imported(spec, module_name)
+    for part in attribute.split("."):
+        found = _attribute(spec, found, part)
+    if not callable(found) or (_is_ready(found) and not isinstance(found, type)):
+        return found
+    try:
+        return found()
+    except Exception as error:
+        hint = " It must work without arguments." if isinstance(error, TypeError) else ""
+        raise BadInput(f"model {spec!r}: calling it raised {type(error).__name__}: {error}.{hint}") from error
+
+
+def as_model(given: Any, options: Mapping[str, Any] | None = None) -> Model:
+    """Return a `Model`: the object itself if it is one, else wrapped by the adapter for its sort, with `options`.
+
+    Args:
+        given: a model, or with options a torch module, a fitted estimator or a function.
+        options: the adapter's arguments by name; `modalities` at least. None: only models are accepted.
+
+    Raises:
+        BadInput: the object is no model and there are no options; says which adapter to wrap it in and why.
+    """
+    if not isinstance(given, type) and all(_has(given, name) for name in _ATTRIBUTES):
+        if options:
+            raise BadInput(f"model {_name(given)} is complete; the options {', '.join(options)} have no place to go.")
+        model: Model = given
+        return model
+    adapter, example = _adapter(given)
+    if adapter is None:
+        lacking = [name for name in _ATTRIBUTES if not _has(given, name)]
+        raise BadInput(
+            f"{_name(given)} is not a model: it has no {', '.join(lacking)}. Give a torch module, a fitted "
+            "scikit-learn estimator or a function in its adapter from mmaudit.models, or an object with these "
+            "attributes (see mmaudit.models.Model)."
+        )
+    if options is None:
+        raise BadInput(
+            f"{_name(given)} does not say which modalities it reads, nor whether its outputs are logits, probabilities "
+            f"or values, and mmaudit does not guess; wrap it: mmaudit.models.{example}."
+        )
+    if "modalities" not in options:
+        raise BadInput(f"options for {_name(given)} lack 'modalities', the names of its inputs in its order.")
+    kind = getattr(importlib.import_module("mmaudit.models"), adapter)
+    try:
+        wrapped: Model = kind(given, **options)
+    except TypeError as error:
+        raise BadInput(f"options for {_name(given)}: {error}; see help(mmaudit.models.{adapter}).") from error
+    return wrapped
+
+
+def _from_file(spec: str, suffix: str, trust: bool) -> Any:
+    if suffix in _MODULE_FILES:
+        return importlib.import_module("mmaudit.models.torch_files").load_module(spec, trust=trust)
+    if suffix in _WEIGHT_FILES:
+        raise BadInput(
+            f"model {spec!r} holds weights only, no model; write a function that builds the module and calls "
+            "mmaudit.models.load_weights, and give its import path: --model package.module:factory."
+        )
+    raise BadInput(
+        f"model {spec!r} is neither an import path nor a model file; expected package.module:factory, with a colon "
+        f"before the function that returns the model, or a file ending in {', '.join(_MODULE_FILES[:3])}."
+    )
+
+
+def _imported(spec: str, name: str) -> Any:
+    # As with `python -m`, modules of the current folder are found; last, so that they hide no installed package.
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            raise BadInput(
+                f"model {spec!r}: there is no module {error.name!r}, neither installed nor in {here}. "
+                "Check the spelling, or run from the folder that holds it."
+            ) from error
+        raise BadInput(
+            f"model {spec!r}: importing {name} failed, because it needs {error.name!r}, which is not installed."
+        ) from error
+    except Exception as error:
+        raise BadInput(f"model {spec!r}: importing {name} raised {type(error).__name__}: {error}") from error
+
+
+def _attribute(spec: str, owner: Any, name: str) -> Any:
+    try:
+        return getattr(owner, name)
+    except AttributeError as error:
+        public = [other for other in dir(owner) if not other.startswith("_")]
+        near = difflib.get_close_matches(name, public, n=1)
+        guess = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(public[:8]) or 'nothing public'}."
+        where = getattr(owner, "__name__", type(owner).__name__)
+        raise BadInput(f"model {spec!r}: {where} has no attribute {name!r}; {guess}") from error
+
+
+def _is_ready(found: Any) -> bool:
+    """Whether an object is a model, a torch module or an estimator: callable or not, it is not a factory."""
+    return all(_has(found, name) for name in _ATTRIBUTES) or _is_torch_module(found) or _is_estimator(found)
+
+
+def _adapter(given: Any) -> tuple[str | None, str]:
+    if _is_torch_module(given):
+        return "TorchModel", "TorchModel(module, modalities=['image', 'text'], outputs='logits')"
+    if _is_estimator(given):
+        return "SklearnModel", "SklearnModel(estimator, modalities=['image', 'table'])"
+    if callable(given) and not isinstance(given, type):
+        return "FunctionModel", "FunctionModel(function, modalities=['image', 'text'], outputs='probabilities')"
+    return None, ""
+
+
+def _is_torch_module(found: Any) -> bool:
+    # Whoever holds a torch module has imported torch; asking must not be what imports it.
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(found, torch.nn.Module)
+
+
+def _is_estimator(found: Any) -> bool:
+    return not isinstance(found, type) and hasattr(found, "get_params") and hasattr(found, "fit")
+
+
+def _has(given: Any, name: str) -> bool:
+    """Whether an attribute is there, without computing it: a fingerprint digests all weights."""
+    return hasattr(type(given), name) or name in getattr(given, "__dict__", {})
+
+
+def _name(given: Any) -> str:
+    return (
+        f"{given.__name__!r}"
+        if isinstance(given, type) or callable(given) and hasattr(given, "__name__")
+        else (f"{type(given).__name__!r} object")
+    )

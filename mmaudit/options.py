@@ -1,0 +1,115 @@
+"""What the shell or a TOML file says about model and data, turned into model and data."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmaudit.errors import BadInput, UnknownName
+
+if TYPE_CHECKING:
+    from mmaudit.data import Dataset
+    from mmaudit.models import Model
+
+KEYS = (
+    *("model", "outputs", "weights", "trust"),
+    *("data", "train", "target", "task", "modality", "columns", "ids", "group", "cluster", "split"),
+    *("out", "suite", "resamples", "seed", "batch_rows", "title"),
+)
+
+
+def merged(config: Path | None, given: Mapping[str, Any], need: Sequence[str]) -> dict[str, Any]:
+    """Options of a TOML file, overridden by those given on the command line.
+
+    Raises:
+        BadInput: the file is missing or no TOML, or one of the options in `need` is nowhere given.
+        UnknownName: the file has a key that is no option.
+    """
+    options = {**(_read(config) if config else {}), **{k: v for k, v in given.items() if v not in (None, [], False)}}
+    if lacking := [f"--{name}" for name in need if name not in options]:
+        raise BadInput(f"{' and '.join(lacking)} missing; give it as an option or as a key in the file of --config.")
+    return options
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        options = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"config file {path} does not exist.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"config file {path} is not TOML: {error}.") from None
+    if unknown := sorted(set(options) - set(KEYS)):
+        raise UnknownName(f"key of {path}", unknown[0], KEYS)
+    return options
+
+
+def load(options: Mapping[str, Any]) -> tuple[Model, Dataset, Dataset | None]:
+    """The model, the data set to audit, and the training data if any is named."""
+    from mmaudit.models.loading import load_model
+
+    data = read(Path(options["data"]), options)
+    train = None
+    if "train" in options:
+        train = read(Path(options["train"]), {k: v for k, v in options.items() if k != "split"})
+    model = load_model(
+        options["model"],
+        modalities=[m.name for m in data.modalities],
+        outputs=options.get("outputs"),
+        weights=options.get("weights"),
+        trust=bool(options.get("trust", False)),
+    )
+    return model, data, train
+
+
+def read(path: Path, options: Mapping[str, Any]) -> Dataset:
+    """Read an .npz or Parquet file as the options describe it.
+
+    Raises:
+        BadInput: another sort of file, or an option that the file needs is not given.
+    """
+    from mmaudit.data import read_npz, read_parquet
+
+    kinds = table(options.get("modality", {}), "--modality", "name=kind")
+    shared: dict[str, Any] = {
+        "ids": options.get("ids"),
+        "groups": tuple(_list(options.get("group", ()))),
+        "cluster": options.get("cluster"),
+        "split": options.get("split"),
+        "kinds": kinds,
+    }
+    if path.suffix == ".npz":
+        names = list(kinds) or None
+        return read_npz(path, options.get("task"), modalities=names, target=options.get("target"), **shared)
+    if path.suffix in (".parquet", ".pq"):
+        for name in ("modality", "target", "task"):
+            if name not in options:
+                raise BadInput(f"--{name} missing: a Parquet file does not say what its columns are for.")
+        columns = table(options.get("columns", {}), "--columns", "name=column,column")
+        wanted = {name: _columns(columns.get(name, name)) for name in kinds}
+        return read_parquet(path, wanted, _columns(options["target"]), options["task"], **shared)
+    raise BadInput(f"data file {str(path)!r} ends in {path.suffix!r}; mmaudit reads .npz and .parquet from the shell.")
+
+
+def table(given: Mapping[str, str] | Sequence[str], option: str, form: str) -> dict[str, str]:
+    """`["image=image", …]` from the shell, or a TOML table, as a mapping."""
+    if isinstance(given, Mapping):
+        return {str(k): v for k, v in given.items()}
+    pairs: dict[str, str] = {}
+    for text in given:
+        left, sign, right = str(text).partition("=")
+        if not (left and sign and right):
+            raise BadInput(f"{option} {text!r} is not of the form {form}.")
+        pairs[left] = right
+    return pairs
+
+
+def _columns(given: str | Sequence[str]) -> str | list[str]:
+    """One column's name, or several."""
+    names = given.split(",") if isinstance(given, str) else list(given)
+    return names[0] if len(names) == 1 else names
+
+
+def _list(given: str | Sequence[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)

@@ -1,0 +1,299 @@
+"""What a probe is, the registry of probes, and the two decorators that add to it.
+
+A probe changes the modalities that a condition names and nothing else. `@probe` is for functions of a whole batch
+(missing, mismatch, controls); `@corruption` is for functions of one sample, and does all the rest for them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mmaudit.errors import BadInput, ContractBroken, UnknownName
+from mmaudit.probes import canonical
+from mmaudit.registry import Registry
+from mmaudit.types import KINDS, Batch, Condition, Modality, Task
+
+if TYPE_CHECKING:
+    from mmaudit.probes.source import Source
+
+BASELINES: tuple[str, ...] = ("native", "zero", "mean", "marginal", "noise")
+POOLS: tuple[str, ...] = ("random", "within_class", "across_class")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a probe may enumerate over.
+
+    Attributes:
+        modalities: those of the data set that the model reads.
+        task: of the data set.
+        native: the model handles absent modalities itself.
+        positions: severity positions asked for, 1 (mild) to 5 (severe).
+        baselines: missing baselines asked for, out of `native`, `zero`, `mean`, `marginal`, `noise`.
+        rates: missing rates asked for, each in (0, 1].
+        pools: donor pools asked for, out of `random`, `within_class`, `across_class`.
+        subsets: the subsets of *present* modalities asked for; None for all of them.
+        repeats: independent repetitions of probes that draw random numbers, at least 1.
+    """
+
+    modalities: tuple[Modality, ...]
+    task: Task
+    native: bool = False
+    positions: tuple[int, ...] = (1, 2, 3, 4, 5)
+    baselines: tuple[str, ...] = BASELINES
+    rates: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    pools: tuple[str, ...] = POOLS
+    subsets: tuple[tuple[str, ...], ...] | None = None
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        if beyond := [p for p in self.positions if p not in (1, 2, 3, 4, 5)]:
+            raise BadInput(f"severity positions {beyond} are outside 1 to 5; give positions in a probe's table.")
+        if outside := [r for r in self.rates if not 0 < r <= 1]:
+            raise BadInput(f"missing rates {outside} are outside (0, 1]; a rate is a share of the samples.")
+        if self.repeats < 1:
+            raise BadInput(f"repeats is {self.repeats}; give 1 or more.")
+        for baseline in self.baselines:
+            if baseline not in BASELINES:
+                raise UnknownName("missing baseline", baseline, BASELINES)
+        for pool in self.pools:
+            if pool not in POOLS:
+                raise UnknownName("donor pool", pool, POOLS)
+        for name in {name for subset in self.subsets or () for name in subset}:
+            if name not in self.names:
+                raise UnknownName("modality", name, self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the modalities, in their order."""
+        return tuple(m.name for m in self.modalities)
+
+
+@dataclass(frozen=True)
+class Declined:
+    """What a probe refuses to do, and why; the plan records it.
+
+    Attributes:
+        probe: registered name.
+        modalities: what it would have changed.
+        reason: one readable sentence without a full stop.
+    """
+
+    probe: str
+    modalities: tuple[str, ...]
+    reason: str
+
+
+Grid = Callable[[Scope], "Iterator[Condition | Declined]"]
+Apply = Callable[[Batch, Condition, "Source"], Batch]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One way of perturbing a batch.
+
+    Attributes:
+        name: registered name; a corruption's carries the kind, as in `image.gaussian_blur`.
+        family: `missing`, `corruption`, `mismatch`, `control`, …
+        version: goes up whenever the same condition would give other values.
+        summary: first line of the function's docstring.
+        unit: of the severity; empty where there is none.
+        severities: the five of the table, positions 1 to 5; empty where there is none.
+        kinds: modality kinds it applies to.
+        grid: enumerates a scope's conditions, and what the probe declines.
+        apply: returns the batch under a condition; the batch itself at severity 0.
+    """
+
+    name: str
+    family: str
+    version: int
+    summary: str
+    unit: str
+    severities: tuple[float, ...]
+    kinds: tuple[str, ...]
+    grid: Grid
+    apply: Apply
+
+    def condition(
+        self,
+        modalities: Sequence[str],
+        severity: float | None = None,
+        options: tuple[tuple[str, str], ...] = (),
+        repeat: int = 0,
+    ) -> Condition:
+        """Return one of this probe's conditions; a severity need not be in the table, then it has no position."""
+        position = self.severities.index(severity) + 1 if severity in self.severities else None
+        return Condition(
+            self.name, self.family, self.version, tuple(modalities), severity, position, options, repeat, self.unit
+        )
+
+
+class Probes(Registry[Probe]):
+    """The registry of probes."""
+
+    def select(self, patterns: str | Sequence[str]) -> list[Probe]:
+        """Return the probes that `patterns` name, in that order, each once.
+
+        A pattern is, tried in this order: a full name (`image.gaussian_blur`, `missing`), a short name
+        (`gaussian_blur`: the corruption of every kind), a family (`corruption`), a glob (`image.*`, `missing*`).
+        Raises `UnknownName`, with a suggestion, for one that matches nothing.
+        """
+        everything = list(self)
+        chosen: dict[str, Probe] = {}
+        for pattern in [patterns] if isinstance(patterns, str) else patterns:
+            found = (
+                [p for p in everything if p.name == pattern]
+                or [p for p in everything if p.name.rpartition(".")[2] == pattern]
+                or [p for p in everything if p.family == pattern]
+                or [p for p in everything if fnmatchcase(p.name, pattern)]
+            )
+            if not found:
+                raise UnknownName("probe", pattern, self.names(), "'mmaudit list probes'")
+            chosen |= {p.name: p for p in found}
+        return list(chosen.values())
+
+
+probes = Probes("probe", "'mmaudit list probes'")
+
+
+def probe(
+    name: str,
+    *,
+    family: str,
+    grid: Grid,
+    version: int = 1,
+    unit: str = "",
+    severities: tuple[float, ...] = (),
+    kinds: tuple[str, ...] = KINDS,
+) -> Callable[[F], F]:
+    """Register `fn(batch, condition, source) -> Batch`, a probe of whole batches.
+
+    The function returns `batch.replace(...)` with new arrays for `condition.modalities`; changing anything else
+    raises `ContractBroken` when it happens. At severity 0 it is not called: that is the batch itself.
+    """
+
+    def register(fn: F) -> F:
+        def apply(batch: Batch, condition: Condition, source: Source) -> Batch:
+            require_modalities(batch, condition)
+            if condition.severity == 0:
+                return batch
+            changed: Batch = fn(batch, condition, source)
+            _require_only_declared(name, batch, changed, condition)
+            return changed
+
+        probes.add(name, Probe(name, family, version, _summary(name, fn), unit, severities, kinds, grid, apply))
+        return fn
+
+    return register
+
+
+def corruption(
+    name: str,
+    *,
+    kinds: Sequence[str],
+    severities: Sequence[float],
+    unit: str,
+    version: int = 1,
+    declines: Callable[[Modality], str | None] | None = None,
+) -> Callable[[F], F]:
+    """Register `fn(x, severity[, rng][, modality][, statistics]) -> x`, a corruption of one sample.
+
+    It is registered once per kind, as `kind.name`, in the family `corruption`. The function asks for what it needs by
+    parameter name: `rng` (a `numpy.random.Generator` of this sample; the same numbers at every severity; without it
+    the corruption is deterministic and not repeated), `modality` (as the data set declares it) and `statistics` (mean
+    and standard deviation, in x's own form). `x` comes in canonical form, a copy it may write to: images float32
+    [H, W, C] in [0, 1]; text `str`; every other kind float32 or float64 of the sample's shape, in its own units.
+    Return the same form and shape.
+
+    Args:
+        name: the field's own name for it.
+        kinds: modality kinds it applies to.
+        severities: five increasing numbers above 0, in `unit`; 0 is no corruption.
+        unit: of the severity.
+        version: goes up whenever the same severity would give other values.
+        declines: returns the reason why a modality is declined, or None.
+
+    Raises:
+        ContractBroken: an unknown parameter or kind, a severity table that is not five increasing numbers above 0,
+            no docstring.
+    """
+    table = tuple(float(s) for s in severities)
+    who = f"corruption {name!r}"
+    if len(table) != 5 or list(table) != sorted(set(table)) or table[0] <= 0:
+        raise ContractBroken(who, "severity table", f"severities {table} must be five increasing numbers above 0")
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise ContractBroken(who, "kinds", f"kinds {unknown} are not any of {', '.join(KINDS)}")
+
+    def register(fn: F) -> F:
+        wants = _wanted(who, fn)
+        for kind in kinds:
+            full = f"{kind}.{name}"
+
+            def grid(scope: Scope, full: str = full, kind: str = kind) -> Iterator[Condition | Declined]:
+                for modality in scope.modalities:
+                    if modality.kind != kind:
+                        continue
+                    reason = canonical.declines(modality) or (declines(modality) if declines else None)
+                    if reason:
+                        yield Declined(full, (modality.name,), reason)
+                        continue
+                    for repeat in range(scope.repeats if "rng" in wants else 1):
+                        for position in scope.positions:
+                            yield registered[full].condition((modality.name,), table[position - 1], repeat=repeat)
+
+            def apply(batch: Batch, condition: Condition, source: Source) -> Batch:
+                require_modalities(batch, condition)
+                if not condition.severity:
+                    return batch
+                if not 0 < condition.severity < float("inf"):
+                    raise BadInput(f"{condition.label}: severity {condition.severity} must be 0 or more, in {unit}.")
+                new = {m: canonical.corrupt(fn, wants, batch, condition, source, m) for m in condition.modalities}
+                return batch.replace(new)
+
+            registered[full] = Probe(full, "corruption", version, _summary(who, fn), unit, table, (kind,), grid, apply)
+            probes.add(full, registered[full])
+        return fn
+
+    registered: dict[str, Probe] = {}
+    return register
+
+
+def require_modalities(batch: Batch, condition: Condition) -> None:
+    """Raise `UnknownName` where a condition names a modality that the batch does not hold."""
+    for name in condition.modalities:
+        if name not in batch.inputs:
+            raise UnknownName("modality", name, batch.inputs)
+
+
+def _summary(who: str, fn: Callable[..., Any]) -> str:
+    text = inspect.getdoc(fn)
+    if not text:
+        raise ContractBroken(who, "docstring", "has none; its first line is what lists and reports show")
+    return text.splitlines()[0].rstrip(".")
+
+
+def _wanted(who: str, fn: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of the optional parameters that a corruption function asks for."""
+    given = ("rng", "modality", "statistics")
+    names = list(inspect.signature(fn).parameters)
+    if names[:2] != ["x", "severity"]:
+        raise ContractBroken(who, "signature", f"parameters {names} must begin with x, severity")
+    if unknown := [n for n in names[2:] if n not in given]:
+        raise ContractBroken(who, "signature", f"parameters {unknown} are unknown; there are only {', '.join(given)}")
+    return tuple(names[2:])
+
+
+def _require_only_declared(name: str, before: Batch, after: Batch, condition: Condition) -> None:
+    who = f"probe {name!r}"
+    if after.positions is not before.positions or after.ids is not before.ids or after.target is not before.target:
+        raise ContractBroken(who, "rows", "changed target, ids or positions; use batch.replace(...)")
+    for m in before.inputs:
+        if m in condition.modalities:
+            continue
+        if after.inputs[m] is not before.inputs[m] or after.present[m] is not before.present[m]:
+            raise ContractBroken(who, "declared modalities", f"changed {m!r}, which {condition.label} does not name")

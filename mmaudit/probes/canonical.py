@@ -1,0 +1,163 @@
+"""The form in which a corruption sees one sample, and the way there and back.
+
+Images become float32 [H, W, C] in [0, 1]; text is `str`; other kinds are float32 (float64 where float32 would lose
+digits) in their own shape and units. On the way back: legal range, dtype, layout.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mmaudit.errors import ContractBroken, NotApplicable
+from mmaudit.randomness import generator, stream_key
+from mmaudit.types import Array, Batch, Condition, Modality
+
+if TYPE_CHECKING:
+    from mmaudit.data.statistics import ModalityStatistics
+    from mmaudit.probes.source import Source
+
+# Beyond this a float64 cannot tell neighbouring integers apart, and a cast back to int64 may overflow.
+_EXACT = 2.0**53
+
+
+def declines(modality: Modality) -> str | None:
+    """Return why a modality has no canonical form, or None where it has one."""
+    if modality.kind != "image":
+        return None
+    if modality.layout not in ("HW", "HWC", "CHW"):
+        return f"{modality.name!r} declares the layout {modality.layout!r}; images need HW, HWC or CHW"
+    if legal_range(modality, np.dtype(modality.dtype)) is None:
+        return f"{modality.name!r} is a float image without a legal range; declare Modality(range=...)"
+    return None
+
+
+def legal_range(modality: Modality, dtype: np.dtype[Any]) -> tuple[float, float] | None:
+    """Return the declared range, else that of an integer or boolean dtype, else None."""
+    if modality.range is not None:
+        return modality.range
+    if dtype.kind == "b":
+        return 0.0, 1.0
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return max(float(info.min), -_EXACT), min(float(info.max), _EXACT)
+    return None
+
+
+def working_dtype(dtype: np.dtype[Any]) -> type[np.float32] | type[np.float64]:
+    """Return the float type that holds every value of `dtype` exactly, as far as there is one."""
+    wide = dtype.itemsize > 4 if dtype.kind == "f" else dtype.itemsize > 2
+    return np.float64 if wide else np.float32
+
+
+def forward(sample: Array, modality: Modality) -> Array:
+    """Return a canonical copy of one numeric sample."""
+    if modality.kind != "image":
+        return sample.astype(working_dtype(sample.dtype))
+    low, high = _image_range(modality, sample.dtype)
+    x = sample.astype(np.float32)
+    if low:
+        x -= np.float32(low)
+    if high - low != 1:
+        x *= np.float32(1 / (high - low))
+    return _hwc(x, modality)
+
+
+def backward(x: Array, sample: Array, modality: Modality) -> Array:
+    """Return canonical `x` in the dtype, layout and legal range of `sample`, which it came from."""
+    if modality.kind == "image":
+        low, high = _image_range(modality, sample.dtype)
+        if high - low != 1:
+            x = x * np.float32(high - low)
+        if low:
+            x = x + np.float32(low)
+        if modality.layout == "HW":
+            x = x[:, :, 0]
+        elif modality.layout == "CHW":
+            x = x.transpose(2, 0, 1)
+    return settle(x, sample.dtype, modality)
+
+
+def settle(x: Array, dtype: np.dtype[Any], modality: Modality) -> Array:
+    """Return float values `x`, in the modality's own units, clipped to its legal range and in `dtype`; a new array."""
+    limits = legal_range(modality, dtype)
+    if limits is not None:
+        x = np.clip(x, limits[0], limits[1])
+    if dtype.kind in "iub":
+        x = np.rint(x)
+    return x.astype(dtype)
+
+
+def statistics_of(source: Source, name: str) -> ModalityStatistics:
+    """Return mean and standard deviation of a modality in canonical form; raises `NotApplicable` without any."""
+    found = source.statistics.get(name)
+    if found is None:
+        raise NotApplicable(f"modality {name!r} has no mean and standard deviation to scale noise with")
+    modality = source.modality(name)
+    mean, std = np.asarray(found.mean), np.asarray(found.std)
+    dtype = working_dtype(np.dtype(modality.dtype))
+    if modality.kind == "image":
+        low, high = _image_range(modality, np.dtype(modality.dtype))
+        mean, std, dtype = (mean - low) / (high - low), std / (high - low), np.float32
+        if mean.ndim:
+            mean, std = _hwc(mean, modality), _hwc(std, modality)
+    return dataclasses.replace(found, mean=mean.astype(dtype), std=std.astype(dtype))
+
+
+def corrupt(
+    fn: Callable[..., Any], wants: tuple[str, ...], batch: Batch, condition: Condition, source: Source, name: str
+) -> Array:
+    """Return modality `name` with `fn` applied to every row that is present; absent rows as they were."""
+    modality = source.modality(name)
+    array = batch.inputs[name]
+    stream = stream_key(condition.stream, name)
+    keys = source.keys(batch).tolist()
+    extra: dict[str, Any] = {}
+    if "modality" in wants:
+        extra["modality"] = modality
+    if "statistics" in wants:
+        extra["statistics"] = source.canonical_statistics(name)
+    new = array.copy()
+    for row in np.flatnonzero(batch.present[name]).tolist():
+        if "rng" in wants:
+            extra["rng"] = generator(stream, keys[row])
+        sample = array[row]
+        if modality.kind == "text":
+            new[row] = _require_text(fn(sample, condition.severity, **extra), condition)
+            continue
+        sample = np.asarray(sample)
+        x = forward(sample, modality)
+        y = fn(x, condition.severity, **extra)
+        new[row] = backward(_require_shape(y, x, condition), sample, modality)
+    return new
+
+
+def _hwc(x: Array, modality: Modality) -> Array:
+    if modality.layout == "HW":
+        return x[:, :, None]
+    return np.ascontiguousarray(x.transpose(1, 2, 0)) if modality.layout == "CHW" else x
+
+
+def _image_range(modality: Modality, dtype: np.dtype[Any]) -> tuple[float, float]:
+    limits = legal_range(modality, dtype)
+    if limits is None:
+        raise NotApplicable(declines(modality) or f"image {modality.name!r} has no legal range")
+    return limits
+
+
+def _require_shape(y: Any, x: Array, condition: Condition) -> Array:
+    if not isinstance(y, np.ndarray | np.generic) or y.shape != x.shape:
+        what = f"shape {y.shape}" if isinstance(y, np.ndarray | np.generic) else type(y).__name__
+        raise ContractBroken(
+            f"probe {condition.probe!r}", "shape kept", f"returned {what} for a sample of shape {x.shape}"
+        )
+    return np.asarray(y, dtype=x.dtype)
+
+
+def _require_text(y: Any, condition: Condition) -> str:
+    if not isinstance(y, str):
+        raise ContractBroken(f"probe {condition.probe!r}", "text stays text", f"returned {type(y).__name__}, not str")
+    return y

@@ -1,0 +1,1 @@
+"""Corruptions of one sample of one modality, by kind. One file per kind or group of kinds."""

@@ -1,0 +1,102 @@
+"""Modalities that are not there: every subset of them, and one of them at growing rates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from mmaudit.errors import BadInput
+from mmaudit.probes import stand_in
+from mmaudit.probes.base import Declined, Scope, probe, probes
+from mmaudit.probes.source import Source, writable
+from mmaudit.types import Batch, Condition
+
+
+def present_subset(condition: Condition, modalities: Sequence[str]) -> tuple[str, ...]:
+    """Return the names that a `missing` condition leaves in place, in the order of `modalities`; may be empty."""
+    return tuple(m for m in modalities if m not in condition.modalities)
+
+
+def _subsets(scope: Scope) -> Iterator[tuple[str, ...]]:
+    """Yield what is removed, fewest first: all but nothing, or what is left out of the subsets asked for."""
+    if scope.subsets is None:
+        for size in range(1, len(scope.names) + 1):
+            yield from combinations(scope.names, size)
+        return
+    asked = {tuple(m for m in scope.names if m not in present) for present in scope.subsets}
+    # The empty tuple removes nothing: that is the clean condition.
+    yield from sorted(asked - {()}, key=lambda removed: (len(removed), [scope.names.index(m) for m in removed]))
+
+
+def _missing_grid(scope: Scope) -> Iterator[Condition | Declined]:
+    for baseline in scope.baselines:
+        if baseline == "native" and not scope.native:
+            reason = "the model does not handle absent modalities itself, so something must stand in for them"
+            yield Declined("missing", scope.names, reason)
+            continue
+        refused = {m.name: said for m in scope.modalities if (said := stand_in.declines(baseline, m))}
+        for name, why in refused.items():
+            yield Declined("missing", (name,), f"{why}; subsets without it are not run with baseline {baseline!r}")
+        for removed in _subsets(scope):
+            if refused.keys() & set(removed):
+                continue
+            for repeat in range(scope.repeats if baseline in stand_in.RANDOM else 1):
+                yield probes.get("missing").condition(removed, options=(("baseline", baseline),), repeat=repeat)
+
+
+@probe("missing", family="missing", grid=_missing_grid)
+def missing(batch: Batch, condition: Condition, source: Source) -> Batch:
+    """Modalities absent from every sample, all subsets of them.
+
+    `condition.modalities` are those removed. Baseline `native` marks them as not present and leaves their arrays the
+    same objects; the others put a stand-in in their place (see `stand_in.py`) and leave the marks as they are,
+    because to the model the stand-in is a value like any other. Rows that lack the modality already stay as they are.
+    """
+    if _baseline(condition) == "native":
+        return batch.replace(present={m: source.nowhere(len(batch)) for m in condition.modalities})
+    return batch.replace(
+        {m: source.stand_in(_baseline(condition), m, batch, condition.repeat) for m in condition.modalities}
+    )
+
+
+def _rate_grid(scope: Scope) -> Iterator[Condition | Declined]:
+    allowed = [b for b in scope.baselines if b != "native" or scope.native]
+    for modality in scope.modalities:
+        baseline = next((b for b in allowed if not stand_in.declines(b, modality)), None)
+        if baseline is None:
+            reason = f"no missing baseline asked for applies to {modality.name!r}; add 'zero' or 'marginal'"
+            yield Declined("missing_rate", (modality.name,), reason)
+            continue
+        for repeat in range(scope.repeats):
+            for rate in sorted(set(scope.rates)):
+                yield probes.get("missing_rate").condition(
+                    (modality.name,), float(rate), (("baseline", baseline),), repeat
+                )
+
+
+@probe("missing_rate", family="missing", grid=_rate_grid, unit="share of samples")
+def missing_rate(batch: Batch, condition: Condition, source: Source) -> Batch:
+    """One modality absent from a random share of the samples (missing completely at random).
+
+    Severity is the share, in [0, 1]. Each sample is missing or not by its own random number, so those missing at
+    10 % are also missing at 30 %. Stands in: the first missing baseline that applies, `native` where the model can.
+    """
+    rate = condition.severity
+    if rate is None or not 0 <= rate <= 1:
+        raise BadInput(f"{condition.label}: severity {rate} must be a share of the samples, in [0, 1].")
+    inputs, present = {}, {}
+    for m in condition.modalities:
+        lost = (source.uniforms(condition, m, batch) < rate) & batch.present[m]
+        if _baseline(condition) == "native":
+            present[m] = batch.present[m] & ~lost
+        else:
+            inputs[m] = writable(batch.inputs[m])
+            inputs[m][lost] = source.stand_in(_baseline(condition), m, batch, condition.repeat)[lost]
+    return batch.replace(inputs, present)
+
+
+def _baseline(condition: Condition) -> str:
+    baseline = condition.option("baseline")
+    if baseline is None:
+        raise BadInput(f"{condition.label} has no option 'baseline'; give one, such as ('baseline', 'zero').")
+    return baseline

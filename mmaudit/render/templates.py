@@ -1,0 +1,46 @@
+"""The templates of the folder `reports/`: everything is escaped unless this package made it."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+
+from mmaudit.formats import count, printable, readable, shorten
+from mmaudit.report_schema import asset
+
+
+@cache
+def environment() -> Environment:
+    """Jinja with autoescaping always on and undefined names an error."""
+    env = Environment(
+        loader=FunctionLoader(_source),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_final,
+    )
+    env.filters |= {"count": count, "readable": readable, "shorten": shorten}
+    return env
+
+
+def render(template: str, **context: Any) -> str:
+    """Fill a template of `reports/`."""
+    return environment().get_template(template).render(**context)
+
+
+def style(name: str) -> Markup:
+    """A style sheet of `reports/`; ours, so not escaped."""
+    return Markup(_source(name))
+
+
+def _source(name: str) -> str:
+    return asset(name).read_text(encoding="utf-8")
+
+
+def _final(value: Any) -> Any:
+    """Last stop of every expression in a template: text from outside loses what HTML cannot hold."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else printable(value)

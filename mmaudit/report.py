@@ -1,0 +1,337 @@
+"""The report: values only. Reads and writes report.json, answers questions about it, and hands it to the renderer."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mmaudit.errors import BadInput, DamagedRun, StaleRun
+from mmaudit.formats import DASH, count, estimate, number, readable
+from mmaudit.report_schema import SCHEMA, violations
+from mmaudit.types import LEVELS, Condition, Finding, Score
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FIELDS = tuple(f.name for f in fields(Score))
+_TEXT = frozenset(f.name for f in fields(Score) if f.type == "str" or f.name == "better")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A condition and what was seen while it ran.
+
+    Attributes:
+        condition: what was done to every sample.
+        n: samples measured.
+        changed: share of samples that the probe changed, in [0, 1]; NaN where it was not recorded.
+        moved: mean distance moved, in σ of the modality (text: share of characters edited); NaN likewise.
+        raised: samples on which the model raised an error.
+        error: first line of that error, or empty.
+    """
+
+    condition: Condition
+    n: int
+    changed: float
+    moved: float
+    raised: int
+    error: str
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric as the report shows it: registered name, direction of goodness, unit, one-line summary."""
+
+    name: str
+    better: str
+    unit: str
+    summary: str = ""
+
+
+class Report:
+    """Everything one audit found, without model, data set or run folder.
+
+    Make one with `Report.read(path)`, from a `report.json` or a run folder, or with `Report.from_json(value)`.
+    `document` holds the plain values as they are written; treat it as read-only.
+    """
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        self.document: dict[str, Any] = dict(document)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Report:
+        """Return the report of parsed JSON.
+
+        Raises:
+            StaleRun: it was written by a newer mmaudit.
+            DamagedRun: it does not have the form of `reports/report.schema.json`; names the first places.
+        """
+        _check_version(value)
+        try:
+            plain = json.loads(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise DamagedRun(f"the report holds a value JSON has no form for: {error}; write NaN as null.") from None
+        wrong = [text for text, _ in zip(violations(plain), range(4), strict=False)]
+        wrong = wrong or list(_inconsistent(plain))
+        if wrong:
+            more = " (and more)" if len(wrong) > 3 else ""
+            raise DamagedRun(
+                f"this is not a valid {SCHEMA}: {'; '.join(wrong[:3])}{more}. Write it again from its run."
+            )
+        return cls(plain)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Report:
+        """Read `report.json`, given the file itself or the run folder that holds it.
+
+        Raises:
+            BadInput: there is no such file.
+            DamagedRun: the file is not JSON or not a report.
+            StaleRun: it was written by a newer mmaudit.
+        """
+        file = Path(path)
+        file = file / "report.json" if file.is_dir() else file
+        if not file.is_file():
+            raise BadInput(
+                f"{file} does not exist; give a report.json or a run folder that holds one "
+                "('mmaudit score RUN' writes it again from the predictions)."
+            )
+        try:
+            value = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise DamagedRun(
+                f"{file} cannot be read as JSON: {error}. Write it again with 'mmaudit score RUN'."
+            ) from None
+        if not isinstance(value, dict):
+            raise DamagedRun(f"{file} holds a {type(value).__name__}, expected a JSON object of form {SCHEMA}.")
+        return cls.from_json(value)
+
+    def to_json(self, path: str | Path) -> Path:
+        """Write the report as JSON (UTF-8, `null` for undefined numbers) and return the path.
+
+        The file appears whole or not at all; the same report gives the same bytes.
+        """
+        text = json.dumps(self.document, ensure_ascii=True, allow_nan=False, indent=1)
+        return _write(Path(path), text + "\n")
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write one self-contained HTML page (no script, nothing fetched) and return its path.
+
+        `path` is the file; for a folder, `report.html` in it. The same report gives the same bytes.
+        """
+        from mmaudit.render import page
+
+        file = Path(path)
+        return _write(file / "report.html" if file.is_dir() else file, page(self))
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What a reader should act on, worst first."""
+        found = tuple(
+            Finding(
+                rule=f["rule"],
+                level=f["level"],
+                claim=f["claim"],
+                modalities=tuple(f["modalities"]),
+                evidence=tuple(f["evidence"]),
+                reproduce=f["reproduce"],
+                effect=float(f["effect"] or 0.0),
+            )
+            for f in self.document["findings"]
+        )
+        return tuple(sorted(found, key=lambda f: (LEVELS.index(f.level), -f.effect)))
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """All scores: one row per (condition, metric, group), columns as in `Score`; NaN where undefined."""
+        import pandas as pd
+
+        table = self.document["scores"]
+        frame = pd.DataFrame(table["rows"], columns=table["columns"])
+        numeric = [c for c in frame.columns if c in _FIELDS and c not in _TEXT]
+        frame[numeric] = frame[numeric].apply(pd.to_numeric)
+        return frame
+
+    @cached_property
+    def conditions(self) -> tuple[Measured, ...]:
+        """Every condition that was measured, the clean one included, in the order of the plan."""
+        return tuple(
+            Measured(
+                Condition.from_json(c), int(c["n"]), _real(c["changed"]), _real(c["moved"]), c["raised"], c["error"]
+            )
+            for c in self.document["conditions"]
+        )
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics by name, in the order of the report."""
+        return {m["name"]: Metric(m["name"], m["better"], m["unit"], m["summary"]) for m in self.document["metrics"]}
+
+    @property
+    def primary(self) -> Metric:
+        """The metric that headline, charts and order rest on."""
+        return self.metrics[self.document["primary"]]
+
+    @cached_property
+    def clean(self) -> str:
+        """Key of the unperturbed condition; empty where it was not measured."""
+        return next((c["key"] for c in self.document["conditions"] if c["family"] == "clean"), "")
+
+    @cached_property
+    def rows(self) -> tuple[Score, ...]:
+        """All scores as `Score`, in the order of the report."""
+        columns = self.document["scores"]["columns"]
+        known = [i for i, name in enumerate(columns) if name in _FIELDS]
+        return tuple(Score(**{columns[i]: _field(columns[i], row[i]) for i in known}) for row in self._table)
+
+    def score(self, condition: str, metric: str, group: str = "", against: str | None = None) -> Score | None:
+        """The score of a condition (by key), or None where it was not measured.
+
+        `against` asks for the delta to that condition; left out, the delta to the clean condition is preferred.
+        """
+        found = self._index.get((condition, metric, group), [])
+        wanted = (against,) if against is not None else (self.clean, "")
+        for name in wanted:
+            for score in found:
+                if score.against == name:
+                    return score
+        return found[0] if found and against is None else None
+
+    @property
+    def _table(self) -> list[list[Any]]:
+        rows: list[list[Any]] = self.document["scores"]["rows"]
+        return rows
+
+    @cached_property
+    def _index(self) -> dict[tuple[str, str, str], list[Score]]:
+        index: dict[tuple[str, str, str], list[Score]] = {}
+        for score in self.rows:
+            index.setdefault((score.condition, score.metric, score.group), []).append(score)
+        return index
+
+    def headline(self) -> str:
+        """The primary metric of the clean condition with interval, and the chance floor, in words."""
+        score = self.score(self.clean, self.primary.name)
+        if score is None or not math.isfinite(score.value):
+            why = score.reason if score is not None and score.reason else "it was not measured"
+            return f"{readable(self.primary.name)} {DASH} ({why})"
+        text = f"{readable(self.primary.name)} {estimate(score.value, score.low, score.high, score.unit)}"
+        return text + (f", chance {number(score.floor, score.unit)}" if math.isfinite(score.floor) else "")
+
+    def level_counts(self) -> str:
+        """Findings by level in words: `1 critical, 3 major`; `none` where no rule fired."""
+        counts = [(sum(f.level == level for f in self.findings), level) for level in LEVELS]
+        return ", ".join(f"{k} {level}" for k, level in counts if k) or "none"
+
+    def failed_controls(self) -> tuple[str, ...]:
+        """One line per control that failed; empty when the report can be trusted as far as its controls go."""
+        return tuple(f"{c['control']} ({c['label']}): {c['message']}" for c in self.document["controls"] if not c["ok"])
+
+    def __repr__(self) -> str:
+        """Return a short summary: what was audited, the headline, findings by level, and how to open it."""
+        document, failed = self.document, self.failed_controls()
+        lines = [
+            f"mmaudit report: {document['title']}",
+            f"  {document['model']['name']}, {count(document['data']['n'])} samples, {len(self.conditions)} conditions",
+            f"  clean {self.headline()}",
+            f"  findings: {self.level_counts()}",
+            *(f"    {f.level}: {f.claim}" for f in self.findings[:3]),
+        ]
+        if failed:
+            lines.append(f"  CONTROLS FAILED, do not rely on this report: {'; '.join(failed)}")
+        elif document["controls"]:
+            lines.append(f"  controls: all {len(document['controls'])} passed")
+        return "\n".join([*lines, '  to open: report.to_html("report.html")'])
+
+    def _repr_html_(self) -> str:
+        """A compact summary for a notebook; styles scoped, readable on light and dark grounds."""
+        from mmaudit.render import inline
+
+        return inline(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Report) and self.document == other.document
+
+    __hash__ = None  # type: ignore[assignment]  # holds mutable values
+
+
+def _check_version(value: Mapping[str, Any]) -> None:
+    given = value.get("schema") if isinstance(value, Mapping) else None
+    family, _, version = str(given).rpartition("/")
+    ours_family, _, ours = SCHEMA.rpartition("/")
+    if family != ours_family or not version.isdecimal():
+        raise DamagedRun(f"this is not an mmaudit report: its 'schema' is {given!r}, expected {SCHEMA!r}.")
+    if int(version) > int(ours):
+        raise StaleRun(
+            f"the report was written in {given!r} by a newer mmaudit ({value.get('mmaudit', 'version unknown')}), "
+            f"this one reads up to {SCHEMA!r}; run: pip install -U mmaudit"
+        )
+
+
+def _inconsistent(value: Mapping[str, Any]) -> Iterator[str]:
+    """What the schema cannot say: names that must refer to each other, lengths that must agree."""
+    columns = value["scores"]["columns"]
+    if missing := [f for f in ("condition", "label", "metric", "value", "low", "high") if f not in columns]:
+        yield f"report.scores.columns: {', '.join(missing)} missing"
+        return
+    text = [i for i, name in enumerate(columns) if name in _TEXT]
+    numbers = [i for i, name in enumerate(columns) if name in _FIELDS and name not in _TEXT]
+    for i, row in enumerate(value["scores"]["rows"]):
+        if len(row) != len(columns):
+            yield f"report.scores.rows[{i}]: {len(row)} values for {len(columns)} columns"
+            continue
+        for j in text:
+            if not isinstance(row[j], str):
+                yield f"report.scores.rows[{i}]: {columns[j]!r} must be text, got {row[j]!r}"
+        for j in numbers:
+            if isinstance(row[j], str):
+                yield f"report.scores.rows[{i}]: {columns[j]!r} must be a number or null, got {row[j]!r}"
+    if value["primary"] not in {m["name"] for m in value["metrics"]}:
+        yield f"report.primary: {value['primary']!r} is not among report.metrics"
+    keys = [c["key"] for c in value["conditions"]]
+    if len(set(keys)) != len(keys):
+        yield "report.conditions: two conditions have the same key"
+    for i, item in enumerate(value["reliability"]):
+        if (
+            len({len(item["edges"]) - 1, *(len(item[k]) for k in ("count", "confidence", "accuracy", "low", "high"))})
+            > 1
+        ):
+            yield f"report.reliability[{i}]: edges, count, confidence, accuracy, low and high do not fit together"
+
+
+def _field(name: str, value: Any) -> Any:
+    if name in _TEXT:
+        return value
+    if name == "n":
+        return int(value or 0)
+    return _real(value)
+
+
+def _real(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number; undefined numbers are written as null")
+
+
+def _write(path: Path, text: str) -> Path:
+    """Write beside and rename into place, so that a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(text.encode("utf-8"))
+        beside.replace(path)
+    except OSError as error:
+        raise BadInput(
+            f"cannot write {path}: {error.strerror or error}; choose a folder that can be written."
+        ) from None
+    finally:
+        beside.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,402 @@
+"""From a run to scores: every metric of every condition, with interval, paired difference, adjusted p and power.
+
+One set of bootstrap resamples serves all conditions and metrics, so every difference is between the same samples.
+Needs neither the model nor the data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmaudit.controls import controls
+from mmaudit.errors import BadInput, Undefined
+from mmaudit.findings.base import Evidence
+from mmaudit.kernels.inference import (
+    benjamini_hochberg,
+    interval,
+    minimum_detectable_effect,
+    p_value,
+    standard_error,
+)
+from mmaudit.metrics import Metric, Predictions, Resamples, metrics
+from mmaudit.metrics.recalibration import recalibrate
+from mmaudit.metrics.reliability import reliability
+from mmaudit.store import ConditionOutputs, Run
+from mmaudit.summaries import INSTANCE_WORST_CASE, Group, Summary, groups, neighbours, summarise
+from mmaudit.types import CLEAN, Better, BoolArray, Condition, FloatArray, Score, Task, digest
+
+PRIMARY = {"classification": "accuracy", "multilabel": "average_precision", "regression": "rmse"}
+GROUP_METRICS = ("overconfidence",)
+SMALLEST_GROUP = 30
+MOST_GROUPS = 20
+THREADS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A metric of a condition: the estimate first, its bootstrap replicates after it.
+
+    Attributes:
+        values: `float64[1 + replicates]`.
+        n: samples it rests on.
+        floor: chance level on these samples.
+        reason: why it is undefined; empty otherwise.
+    """
+
+    values: FloatArray
+    n: int
+    floor: float = float("nan")
+    reason: str = ""
+
+
+def score(run: Run, *, only: Sequence[str] | None = None, resamples: int = 1000, seed: int = 0) -> list[Score]:
+    """Score every condition of a finished run and write `scores.parquet`, `reliability.parquet` and the rest beside it.
+
+    Args:
+        run: the run.
+        only: names of metrics; all that the task allows without it. The primary metric is always scored.
+        resamples: bootstrap replicates.
+        seed: of the bootstrap.
+
+    Returns:
+        All scores: per condition and metric, per group, per edge of the subset lattice, per step of a severity curve,
+        and summaries over curves and families.
+
+    Raises:
+        UnknownName: a metric is not registered.
+        DamagedRun: predictions are missing or unreadable.
+    """
+    table = ScoreTable(run, only=only, resamples=resamples, seed=seed)
+    rows = adjust(table.rows())
+    _write_table(run, "scores.parquet", [vars_of(s) for s in rows])
+    _write_table(run, "reliability.parquet", list(table.reliability_rows()))
+    _write_table(run, "recalibration.parquet", list(table.recalibration_rows()))
+    _write_table(run, "conditions.parquet", list(table.condition_rows()))
+    return rows
+
+
+class ScoreTable:
+    """Scores of one run; conditions are read one at a time, so that memory does not grow with the plan."""
+
+    def __init__(self, run: Run, *, only: Sequence[str] | None = None, resamples: int = 1000, seed: int = 0) -> None:
+        self.run = run
+        self.task = run.task
+        self.conditions = run.conditions
+        self.primary = PRIMARY[run.task.kind]
+        names = {*(only or metrics.names()), self.primary}
+        self.metrics = [m for m in (metrics.get(n) for n in sorted(names)) if run.task.kind in m.tasks]
+        samples = run.samples
+        self.target = samples.target
+        self.w = Resamples.draw(len(samples), resamples, seed, samples.cluster)
+        outputs = run.read(CLEAN).outputs
+        self.clean_usable: BoolArray = np.isfinite(outputs).all(axis=1)
+        if not self.clean_usable.any():
+            raise BadInput(
+                f"the model answered no sample on clean data; see {run.folder / 'errors'} for its traceback."
+            )
+        self.clean = Predictions(self.task, outputs[self.clean_usable], self.target[self.clean_usable])
+        self.measured: dict[tuple[str, str], Measured] = {}
+        self.applied: dict[str, dict[str, Any]] = {}
+        self.worst: dict[str, FloatArray] = {}
+        self.side: list[tuple[str, dict[str, Any]]] = []
+        self.lock = Lock()
+
+    def rows(self) -> list[Score]:
+        """All scores, p values not yet adjusted."""
+        first = self._condition(CLEAN)
+        with ThreadPoolExecutor(THREADS) as pool:
+            rest = list(pool.map(self._condition, self.conditions[1:]))
+        rows = [row for part in (first, *rest) for row in part]
+        rows += self._edges()
+        rows += self._summaries()
+        return rows
+
+    # ---- one condition
+
+    def _condition(self, condition: Condition) -> list[Score]:
+        answers = self.run.read(condition)
+        usable = np.isfinite(answers.outputs).all(axis=1) & self.clean_usable
+        self.applied[condition.key] = _applied(condition, answers, usable, self.run.error(condition))
+        everything = bool((usable == self.clean_usable).all())
+        clean = self.clean if everything else self.clean.take(usable[self.clean_usable])
+        w = self.w.take(usable)
+        is_clean = condition.key == CLEAN.key
+        predictions = Predictions(self.task, answers.outputs[usable], self.target[usable], None if is_clean else clean)
+        rows = []
+        for metric in self.metrics:
+            if is_clean and metric.needs_clean:
+                continue
+            found = measure(metric, predictions, w)
+            self.measured[condition.key, metric.name] = found
+            reference = None
+            if not is_clean and not metric.needs_clean:
+                reference = self.measured[CLEAN.key, metric.name] if everything else measure(metric, clean, w)
+            rows.append(self._score(condition, metric, found, reference))
+        rows += self._groups(condition, predictions, clean, w, usable)
+        if everything:
+            self._keep_worst(condition, predictions)
+        if _shown_in_calibration(condition) and self.task.kind == "classification" and usable.any():
+            self._calibration(condition, predictions, w)
+        return rows
+
+    def _keep_worst(self, condition: Condition, predictions: Predictions) -> None:
+        """Fold a condition into each sample's worst result over every group that it belongs to."""
+        if self.task.kind == "regression":
+            result = -np.abs(predictions.outputs - predictions.target).mean(axis=1)
+        else:
+            result = predictions.correct
+        for group in groups([condition]):
+            with self.lock:
+                known = self.worst.get(group.name)
+                self.worst[group.name] = result if known is None else np.minimum(known, result)
+
+    def _score(
+        self,
+        condition: Condition,
+        metric: Metric,
+        found: Measured,
+        reference: Measured | None,
+        *,
+        against: Condition = CLEAN,
+        group: str = "",
+        scale: FloatArray | None = None,
+    ) -> Score:
+        """A row of the table; `scale` is what a loss is a share of, clean − floor by default."""
+        value, replicates = float(found.values[0]), found.values[1:]
+        low, high = interval(replicates, value, metric.range)
+        row = Score(
+            condition=condition.key,
+            label=condition.label,
+            metric=metric.name,
+            group=group,
+            n=found.n,
+            value=value,
+            low=low,
+            high=high,
+            floor=found.floor,
+            unit=metric.unit_of(self.task),
+            better=metric.better,
+            reason=found.reason,
+        )
+        if reference is None:
+            return row
+        delta = found.values - reference.values
+        error = standard_error(delta[1:])
+        delta_low, delta_high = interval(delta[1:], float(delta[0]))
+        row = replace(
+            row,
+            against=against.key,
+            delta=float(delta[0]),
+            delta_low=delta_low,
+            delta_high=delta_high,
+            p=p_value(float(delta[0]), delta[1:]),
+            mde=minimum_detectable_effect(error),
+        )
+        if metric.better == "neither" or (np.isnan(found.floor) and scale is None):
+            return row
+        sign = 1.0 if metric.better == "higher" else -1.0
+        room = sign * (reference.values - found.floor) if scale is None else scale
+        # Where clean data is at the floor there is nothing to lose, and the share is undefined.
+        lost = np.divide(-sign * delta, room, out=np.full_like(delta, np.nan), where=room > 1e-12)
+        lost_low, lost_high = interval(lost[1:], float(lost[0]))
+        drop = -sign * delta[0] / reference.values[0] if sign > 0 and reference.values[0] > 0 else float("nan")
+        return replace(row, drop=float(drop), lost=float(lost[0]), lost_low=lost_low, lost_high=lost_high)
+
+    def _groups(
+        self, condition: Condition, predictions: Predictions, clean: Predictions, w: Resamples, usable: BoolArray
+    ) -> Iterator[Score]:
+        """Primary metric and overconfidence for each value of each group column."""
+        if condition.family not in ("clean", "missing", "mismatch") or condition.probe == "missing_rate":
+            return
+        chosen = [m for m in self.metrics if m.name == self.primary or m.name in GROUP_METRICS]
+        for column, values in self.run.samples.groups.items():
+            here = values[usable]
+            names, sizes = np.unique(here.astype(str), return_counts=True)
+            for name in names[np.argsort(-sizes, kind="stable")][:MOST_GROUPS]:
+                rows = np.flatnonzero(here.astype(str) == name)
+                group = f"{column}={name}"
+                part = Predictions(self.task, predictions.outputs[rows], predictions.target[rows])
+                for metric in chosen:
+                    if len(rows) < SMALLEST_GROUP:
+                        few = Measured(np.full(2, np.nan), len(rows), reason=f"fewer than {SMALLEST_GROUP} samples")
+                        yield self._score(condition, metric, few, None, group=group)
+                        continue
+                    found = measure(metric, part, w.take(rows))
+                    reference = None
+                    if condition.key != CLEAN.key:
+                        before = Predictions(self.task, clean.outputs[rows], clean.target[rows])
+                        reference = measure(metric, before, w.take(rows))
+                    yield self._score(condition, metric, found, reference, group=group)
+
+    # ---- between conditions
+
+    def _edges(self) -> Iterator[Score]:
+        """Neighbours: subsets that differ by one modality, and severities that follow each other."""
+        metric = metrics.get(self.primary)
+        clean = self.measured[CLEAN.key, self.primary]
+        sign = 1.0 if metric.better == "higher" else -1.0
+        room = sign * (clean.values - clean.floor)
+        for before, after in neighbours(self.conditions):
+            one, other = self.measured[before.key, self.primary], self.measured[after.key, self.primary]
+            if not one.n == other.n == clean.n:
+                continue
+            yield self._score(after, metric, other, one, against=before, scale=room)
+
+    def _summaries(self) -> Iterator[Score]:
+        """Robustness summaries of the primary metric over severity curves, missing baselines and families."""
+        metric = metrics.get(self.primary)
+        clean = self.measured[CLEAN.key, self.primary]
+        values = {key: m.values for (key, name), m in self.measured.items() if name == self.primary and m.n == clean.n}
+        for group in groups([c for c in self.conditions if c.key in values]):
+            for summary, result in summarise(group, clean.values, values, clean.floor, metric.better):
+                yield self._summary(group, summary, result, metric, clean)
+            if not group.curve and group.name in self.worst:
+                found = self.w.mean(self.worst[group.name])
+                estimate = Resamples.ones(self.w.n).mean(self.worst[group.name])
+                yield self._summary(group, INSTANCE_WORST_CASE, np.concatenate([estimate, found]), metric, clean)
+
+    def _summary(self, group: Group, summary: Summary, result: FloatArray, metric: Metric, clean: Measured) -> Score:
+        value = float(result[0])
+        low, high = interval(result[1:], value)
+        own = summary is INSTANCE_WORST_CASE
+        unit, better = _per_sample(self.task) if own else (metric.unit_of(self.task), metric.better)
+        return Score(
+            condition=digest(group.name, summary.name),
+            label=group.name,
+            metric=summary.name,
+            n=clean.n,
+            value=value,
+            low=low,
+            high=high,
+            unit=unit if summary.unit is None else summary.unit,
+            better=better if summary.better is None else summary.better,
+            reason="" if value == value else summary.reason(float(clean.values[0]), clean.floor, metric.better),
+        )
+
+    # ---- calibration
+
+    def _calibration(self, condition: Condition, predictions: Predictions, w: Resamples) -> None:
+        diagram = {name: values.tolist() for name, values in vars(reliability(predictions)).items()}
+        self.side.append(("reliability", {"condition": condition.key, "label": condition.label, **diagram}))
+        for repair in recalibrate(predictions, w):
+            row = {
+                "method": repair.method,
+                "fitted_on": repair.fitted_on,
+                "ece_before": repair.before[0],
+                "ece_after": repair.after[0],
+                "low": repair.after[1],
+                "high": repair.after[2],
+                "n": repair.n,
+            }
+            self.side.append(("recalibration", {"condition": condition.key, "label": condition.label, **row}))
+
+    def reliability_rows(self) -> Iterator[dict[str, Any]]:
+        """One row per condition: bins of its reliability diagram."""
+        return self._side("reliability")
+
+    def recalibration_rows(self) -> Iterator[dict[str, Any]]:
+        """One row per condition, method and data it was fitted on: ECE before and after."""
+        return self._side("recalibration")
+
+    def _side(self, kind: str) -> Iterator[dict[str, Any]]:
+        order = {c.key: i for i, c in enumerate(self.conditions)}
+        mine = [row for k, row in self.side if k == kind]
+        return iter(sorted(mine, key=lambda row: order[row["condition"]]))
+
+    def condition_rows(self) -> Iterator[dict[str, Any]]:
+        """One row per condition: how many samples it changed, how far, and how often the model raised."""
+        return iter([self.applied[c.key] for c in self.conditions])
+
+
+def measure(metric: Metric, predictions: Predictions, w: Resamples) -> Measured:
+    """Return a metric's estimate and replicates; all NaN with the reason where it is undefined."""
+    try:
+        value = metric(predictions, Resamples.ones(predictions.n))
+        replicates = metric(predictions, w)
+    except Undefined as undefined:
+        return Measured(np.full(1 + w.replicates, np.nan), predictions.n, reason=str(undefined))
+    values = np.concatenate([value, replicates])
+    reason = "" if np.isfinite(values[0]) else "not defined on these samples"
+    return Measured(values, predictions.n, metric.chance(predictions.task, predictions.target), reason)
+
+
+def adjust(rows: list[Score]) -> list[Score]:
+    """Add Benjamini-Hochberg p values over the whole grid: every difference on all samples is one test."""
+    tested = [i for i, row in enumerate(rows) if not row.group and row.p == row.p]
+    adjusted = benjamini_hochberg(np.array([rows[i].p for i in tested]))
+    out = list(rows)
+    for i, p in zip(tested, adjusted, strict=True):
+        out[i] = replace(rows[i], p_adjusted=float(p))
+    return out
+
+
+def evidence(run: Run) -> Evidence:
+    """What rules may look at: the scores of a scored run, its controls, and where the model raised."""
+    rows = [Score(**row) for row in read_table(run, "scores.parquet")]
+    applied = read_table(run, "conditions.parquet")
+    return Evidence(
+        run.task,
+        PRIMARY[run.task.kind],
+        run.conditions,
+        rows,
+        controls=controls(run, rows, applied, PRIMARY[run.task.kind]),
+        raised={row["condition"]: row["raised"] for row in applied},
+        n=run.n,
+        folder=str(run.folder),
+    )
+
+
+def _applied(condition: Condition, answers: ConditionOutputs, usable: BoolArray, error: str) -> dict[str, Any]:
+    names = condition.modalities
+    changed = np.any([answers.changed[m] for m in names], axis=0) if names else np.zeros(len(usable), np.bool_)
+    distances = np.concatenate([answers.moved[m] for m in names]) if names else np.zeros(0)
+    known = distances[np.isfinite(distances)]
+    return {
+        "condition": condition.key,
+        "n": int(usable.sum()),
+        "changed": float(changed.mean()),
+        "moved": float(known.mean()) if len(known) else None,
+        "raised": int((~np.isfinite(answers.outputs).all(axis=1)).sum()),
+        "error": error.strip().splitlines()[-1] if error else "",
+    }
+
+
+def _shown_in_calibration(condition: Condition) -> bool:
+    if condition.repeat:
+        return False
+    if condition.family == "mismatch":
+        return condition.option("pool") == "random"
+    return condition.family == "clean" or condition.probe == "missing" or condition.position == 5
+
+
+def vars_of(row: Score) -> dict[str, Any]:
+    """A score as a table row."""
+    return {name: getattr(row, name) for name in Score.__dataclass_fields__}
+
+
+def _write_table(run: Run, name: str, rows: list[dict[str, Any]]) -> None:
+    partial = run.folder / f"{name}.partial"
+    pq.write_table(pa.Table.from_pylist(rows), partial, compression="zstd")
+    partial.replace(run.folder / name)
+
+
+def read_table(run: Run, name: str) -> list[dict[str, Any]]:
+    """Rows of one of the run's derived tables; an empty list where it was never written."""
+    path = run.folder / name
+    if not path.exists():
+        return []
+    rows: list[dict[str, Any]] = pq.read_table(path, use_threads=False).to_pylist()
+    return rows
+
+
+def _per_sample(task: Task) -> tuple[str, Better]:
+    """Unit and direction of a sample's own result: share of right decisions, or minus the absolute error."""
+    return (task.unit, "higher") if task.kind == "regression" else ("share", "higher")

@@ -1,0 +1,179 @@
+"""Which conditions of a run belong together: neighbours, groups, and one robustness number for each group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from mmaudit.metrics import robustness
+from mmaudit.types import CLEAN, Better, Condition, FloatArray
+
+
+@dataclass(frozen=True)
+class Group:
+    """Conditions that a summary is taken over.
+
+    Attributes:
+        name: readable: a family (`missing`), a missing baseline (`missing[baseline=zero]`), or a severity curve
+            (`image.gaussian_blur[photo]`).
+        conditions: its members; for a curve by increasing severity.
+        curve: whether they differ in severity alone.
+    """
+
+    name: str
+    conditions: tuple[Condition, ...]
+    curve: bool
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One robustness summary.
+
+    Attributes:
+        name: as it stands in the scores' column `metric`.
+        better: direction; None where it is that of the summarised metric.
+        unit: of its value; None where it is that of the summarised metric.
+        summary: one line for the report.
+        curve_only: whether it needs a severity curve.
+        fn: `(clean, perturbed, severity, floor, better) -> float64[1 + B]`.
+        floored: whether it divides by what the clean value has above chance.
+    """
+
+    name: str
+    better: Better | None
+    unit: str | None
+    summary: str
+    curve_only: bool
+    fn: Callable[[FloatArray, FloatArray, FloatArray, float, Better], FloatArray]
+    floored: bool = False
+
+    def reason(self, clean: float, floor: float, better: Better) -> str:
+        """Why the value is undefined; empty where it is defined."""
+        return robustness.why_undefined(clean, better, floor if self.floored else float("nan"))
+
+
+SUMMARIES: tuple[Summary, ...] = (
+    Summary(
+        "mmi",
+        "lower",
+        "share",
+        "MultiModal Impact: share of the clean value lost, mean over conditions (Qiu et al. 2024)",
+        False,
+        lambda clean, perturbed, severity, floor, better: robustness.mmi(clean, perturbed, better),
+    ),
+    Summary(
+        "relative_robustness",
+        "higher",
+        "share",
+        "share of the clean value kept, mean over conditions (rPC, Michaelis et al. 2019)",
+        False,
+        lambda clean, perturbed, severity, floor, better: robustness.relative_robustness(clean, perturbed, better),
+    ),
+    Summary(
+        "chance_normalised_drop",
+        "lower",
+        "share",
+        "share of the above-chance value lost, mean over conditions",
+        False,
+        lambda clean, perturbed, severity, floor, better: robustness.chance_normalised_drop(
+            clean, perturbed, floor, better
+        ),
+        floored=True,
+    ),
+    Summary(
+        "worst_case",
+        None,
+        None,
+        "the primary metric under the worst condition",
+        False,
+        lambda clean, perturbed, severity, floor, better: robustness.worst_case(perturbed, better)[0],
+    ),
+    Summary(
+        "severity_area",
+        "higher",
+        "share",
+        "share of the above-chance value kept, averaged over severity: area under the severity curve; 1 is flat",
+        True,
+        lambda clean, perturbed, severity, floor, better: robustness.severity_area(
+            severity, clean, perturbed, better, floor
+        ),
+        floored=True,
+    ),
+)
+
+INSTANCE_WORST_CASE = Summary(
+    "instance_worst_case",
+    None,
+    None,
+    "mean over samples of each sample's worst result over the conditions (robustness in HELM's sense)",
+    False,
+    lambda clean, perturbed, severity, floor, better: perturbed[0],
+)
+
+
+def groups(conditions: Sequence[Condition]) -> list[Group]:
+    """Families, missing baselines and severity curves among the conditions, controls left out."""
+    families: dict[str, list[Condition]] = {}
+    curves: dict[str, list[Condition]] = {}
+    for condition in conditions:
+        if condition.family in ("clean", "control"):
+            continue
+        families.setdefault(condition.family, []).append(condition)
+        if condition.probe == "missing":
+            families.setdefault(f"missing[baseline={condition.option('baseline')}]", []).append(condition)
+        if condition.severity is not None:
+            curves.setdefault(condition.stream, []).append(condition)
+    found = [Group(name, tuple(members), False) for name, members in families.items()]
+    for members in curves.values():
+        if len(members) > 1:
+            ordered = sorted(members, key=lambda c: c.severity or 0.0)
+            repeat = f"#{ordered[0].repeat}" if ordered[0].repeat else ""
+            found.append(Group(ordered[0].label.rsplit("@", 1)[0] + repeat, tuple(ordered), True))
+    return found
+
+
+def neighbours(conditions: Sequence[Condition]) -> Iterator[tuple[Condition, Condition]]:
+    """Pairs (before, after): a subset and the one with a modality more, a severity and the next."""
+    missing = [c for c in conditions if c.probe == "missing"]
+    for fewer in missing:
+        if len(fewer.modalities) == 1:
+            yield fewer, CLEAN
+        for more in missing:
+            same = fewer.options == more.options and fewer.repeat == more.repeat
+            if (
+                same
+                and len(fewer.modalities) == len(more.modalities) + 1
+                and set(more.modalities) < set(fewer.modalities)
+            ):
+                yield fewer, more
+    curves: dict[str, list[Condition]] = {}
+    for condition in conditions:
+        if condition.severity is not None:
+            curves.setdefault(condition.stream, []).append(condition)
+    for curve in curves.values():
+        ordered = sorted(curve, key=lambda c: c.severity or 0.0)
+        yield from pairwise(ordered)
+
+
+def summarise(
+    group: Group, clean: FloatArray, values: Mapping[str, FloatArray], floor: float, better: Better
+) -> list[tuple[Summary, FloatArray]]:
+    """Every summary of a group, each with its replicates.
+
+    Args:
+        group: the conditions.
+        clean: `float64[1 + B]`, the metric on clean data.
+        values: the same under each condition, by key.
+        floor: chance level of the metric.
+        better: its direction.
+    """
+    perturbed = np.stack([values[c.key] for c in group.conditions])
+    severity = np.array([c.severity or 0.0 for c in group.conditions])
+    return [
+        (summary, summary.fn(clean, perturbed, severity, floor, better))
+        for summary in SUMMARIES
+        if group.curve or not summary.curve_only
+    ]

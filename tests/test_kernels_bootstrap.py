@@ -1,0 +1,141 @@
+"""Resamples: what is drawn, that it does not depend on how much is drawn, and that sums are those of the NumPy twin."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmaudit.errors import BadInput
+from mmaudit.kernels import bootstrap
+from mmaudit.kernels.bootstrap import BLOCKS, LARGEST, Resamples, counts, ratio
+
+
+def test_every_replicate_draws_as_many_units_as_there_are():
+    assert (counts(137, 200, seed=3).sum(axis=0) == 137).all()
+
+
+def test_counts_equal_the_twin_in_plain_integers():
+    units, seed = 7, 11
+    for b in range(5):
+        raw = np.random.Philox(key=[seed, b]).random_raw(4).tolist()
+        halves = [x & 0xFFFFFFFF for x in raw] + [x >> 32 for x in raw]
+        drawn = [h * units >> 32 for h in halves[:units]]
+        assert counts(units, 5, seed)[:, b].tolist() == [drawn.count(u) for u in range(units)]
+
+
+@pytest.mark.parametrize("fewer", [1, 63, 64, 65, 129])
+def test_a_replicate_does_not_depend_on_how_many_there_are(fewer):
+    assert (counts(50, fewer, seed=5) == counts(50, 200, seed=5)[:, :fewer]).all()
+
+
+def test_seeds_and_replicates_differ():
+    a, b = counts(50, 2, seed=0), counts(50, 2, seed=1)
+    assert (a != b).any(axis=0).all()
+    assert (a[:, 0] != a[:, 1]).any()
+
+
+def test_draws_are_uniform_over_units():
+    c = counts(1000, 500, seed=2)
+    per_unit = c.sum(axis=1)
+    assert scipy.stats.chisquare(per_unit).pvalue > 0.001
+    # The count of one unit in one replicate is binomial(1000, 1/1000).
+    observed = np.bincount(c.ravel(), minlength=6)[:6] / c.size
+    assert observed == pytest.approx(scipy.stats.binom.pmf(np.arange(6), 1000, 1 / 1000), abs=0.003)
+
+
+def test_clusters_are_drawn_whole():
+    cluster = np.array(["b", "a", "b", "c", "a", "b"])
+    w = Resamples.draw(6, 40, seed=1, cluster=cluster)
+    dense = w.counts[w.unit]
+    for name in "abc":
+        rows = dense[cluster == name]
+        assert (rows == rows[0]).all()
+    assert len(w.counts) == 3
+    assert set(w.total) > {6.0}
+
+
+def test_cluster_values_of_any_kind_give_the_same_draws():
+    numbers = np.array([3, 1, 3, 2])
+    as_text, as_objects = numbers.astype(str), numbers.astype(object)
+    expected = Resamples.draw(4, 9, cluster=numbers)
+    for cluster in (as_text, as_objects):
+        w = Resamples.draw(4, 9, cluster=cluster)
+        assert (w.counts == expected.counts).all()
+        assert (w.unit == expected.unit).all()
+
+
+def test_many_samples_become_random_blocks_of_equal_size():
+    n = LARGEST + 5_001
+    w = Resamples.draw(n, 3, seed=4)
+    assert w.counts.shape == (BLOCKS, 3)
+    sizes = np.bincount(w.unit)
+    assert sizes.max() - sizes.min() <= 1
+    assert abs(np.corrcoef(w.unit, np.arange(n))[0, 1]) < 0.03
+    assert len(Resamples.draw(LARGEST, 1).counts) == LARGEST
+
+
+def test_many_clusters_become_blocks_of_whole_clusters():
+    cluster = np.repeat(np.arange(LARGEST + 1), 2)
+    w = Resamples.draw(len(cluster), 1, cluster=cluster)
+    assert len(w.counts) == BLOCKS
+    assert (w.unit[0::2] == w.unit[1::2]).all()
+
+
+def test_ones_is_the_sample_itself():
+    w = Resamples.ones(4)
+    assert w.replicates == 1
+    assert w.total.tolist() == [4.0]
+    assert w.repeat(0).tolist() == [0, 1, 2, 3]
+
+
+def test_take_keeps_the_draws():
+    w = Resamples.draw(30, 20, seed=0)
+    rows = np.array([4, 4, 9, 29])
+    mask = np.arange(30) % 3 == 0
+    assert (w.take(rows).counts[w.take(rows).unit] == w.counts[rows]).all()
+    assert (w.take(mask).total == w.counts[mask].sum(axis=0)).all()
+
+
+def test_an_empty_replicate_has_no_mean():
+    w = Resamples.of(np.array([[0, 0], [1, 2]]))
+    means = w.mean(np.array([3.0, 6.0]))
+    assert np.isnan(means[0])
+    assert means[1] == 5.0
+
+
+def test_ratio_is_nan_where_the_denominator_is_zero():
+    assert np.isnan(ratio(np.array([0.0, 1.0]), np.array([0.0, 0.0]))).all()
+    assert ratio(np.array([1.0]), np.array([2.0])).tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"n": 0}, {"n": 5, "replicates": 0}, {"n": 5, "seed": -1}, {"n": 5, "cluster": np.zeros(4)}]
+)
+def test_bad_arguments_are_refused(arguments):
+    with pytest.raises(BadInput):
+        Resamples.draw(**arguments)
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(st.data())
+def test_sums_equal_the_numpy_twin(data):
+    n, units, replicates, groups, columns, m = (data.draw(st.integers(1, 6)) for _ in range(6))
+    rng = np.random.default_rng(data.draw(st.integers(0, 999)))
+    w = Resamples(rng.integers(0, 4, (units, replicates)).astype(np.uint16), rng.integers(0, units, n))
+    x = rng.integers(-3, 4, (m, columns)) / 4
+    group, sample = rng.integers(0, groups, m), rng.integers(0, n, m)
+    expected = np.zeros((groups, columns, replicates))
+    for i in range(m):
+        for b in range(replicates):
+            expected[group[i], :, b] += x[i] * w.counts[w.unit[sample[i]], b]
+    assert (w.sums(x, group, groups, sample) == expected).all()
+
+
+def test_sums_do_not_depend_on_the_chunk(monkeypatch):
+    rng = np.random.default_rng(0)
+    w = Resamples.draw(100, 7, cluster=rng.integers(0, 9, 100))
+    x, group = rng.integers(0, 9, (100, 2)), rng.integers(0, 3, 100)
+    whole = w.sums(x, group, 3)
+    monkeypatch.setattr(bootstrap, "CHUNK", 11)
+    assert (w.sums(x, group, 3) == whole).all()

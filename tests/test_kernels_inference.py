@@ -1,0 +1,131 @@
+"""Intervals cover, p values are uniform under no effect, adjusted p values are Benjamini's, blocks keep the error."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from mmaudit.kernels.bootstrap import Resamples
+from mmaudit.kernels.inference import (
+    benjamini_hochberg,
+    interval,
+    minimum_detectable_effect,
+    p_value,
+    standard_error,
+    undefined,
+)
+
+
+def test_interval_covers_a_share_in_95_percent_of_data_sets():
+    rng, n, truth = np.random.default_rng(0), 300, 0.8
+    w = Resamples.draw(n, 500, seed=1)
+    hits = rng.random((400, n)) < truth
+    ends = np.array([interval(w.mean(h), h.mean(), (0.0, 1.0)) for h in hits])
+    covered = ((ends[:, 0] <= truth) & (truth <= ends[:, 1])).mean()
+    assert 0.92 <= covered <= 0.975
+
+
+def test_interval_of_a_difference_covers():
+    rng, n = np.random.default_rng(1), 200
+    w = Resamples.draw(n, 500, seed=2)
+    differences = rng.normal(0.3, 1.0, size=(400, n))
+    ends = np.array([interval(w.mean(d), d.mean()) for d in differences])
+    assert 0.92 <= ((ends[:, 0] <= 0.3) & (ends[:, 1] >= 0.3)).mean() <= 0.975
+
+
+def test_interval_is_the_percentile_interval_where_the_median_is_the_value():
+    replicates = np.linspace(0, 1, 1001)
+    assert interval(replicates, 0.5) == pytest.approx((0.025, 0.975))
+    assert interval(replicates, 0.5, level=0.5) == pytest.approx((0.25, 0.75))
+
+
+def test_interval_moves_with_biased_replicates_and_stays_within_the_range():
+    replicates = np.linspace(0.2, 0.4, 1001)
+    assert interval(replicates, 0.26, (0.0, 1.0)) == pytest.approx((0.205, 0.395))
+    assert interval(replicates, 0.1, (0.0, 1.0)) == pytest.approx((0.005, 0.195))
+    assert interval(replicates, 0.05, (0.0, 1.0)) == pytest.approx((0.0, 0.145))
+
+
+def test_interval_without_enough_replicates_is_undefined():
+    nan = float("nan")
+    assert np.isnan(interval(np.array([nan, nan, 1.0]), 1.0)).all()
+    assert np.isnan(interval(np.array([1.0, 2.0]), nan)).all()
+    assert np.isnan(interval(np.zeros(0), 1.0)).all()
+    assert interval(np.array([nan, 1.0, 1.0]), 1.0) == (1.0, 1.0)
+    assert undefined(np.array([nan, 1.0])) == 1
+
+
+def test_p_is_uniform_where_there_is_no_effect():
+    rng, n = np.random.default_rng(2), 150
+    w = Resamples.draw(n, 300, seed=3)
+    d = rng.normal(size=(500, n))
+    p = [p_value(x.mean(), w.mean(x)) for x in d]
+    assert scipy.stats.kstest(p, "uniform").pvalue > 0.01
+    assert 0.03 <= np.mean(np.array(p) < 0.05) <= 0.075
+
+
+def test_a_large_effect_survives_the_adjustment_over_a_large_grid():
+    rng = np.random.default_rng(3)
+    x = rng.normal(0.8, 1.0, size=200)
+    p = np.full(770, 0.9)
+    p[0] = p_value(x.mean(), Resamples.draw(200, 1000).mean(x))
+    assert benjamini_hochberg(p)[0] < 0.001
+
+
+def test_p_without_variation():
+    assert p_value(0.0, np.zeros(99)) == 1.0
+    assert p_value(-1.0, np.full(99, -1.0)) == 0.01
+    assert np.isnan(p_value(float("nan"), np.zeros(9)))
+    assert np.isnan(p_value(1.0, np.full(9, np.nan)))
+    # Rounding is no variation.
+    assert p_value(0.1, 0.1 + np.array([0, 1e-17, -1e-17] * 33)) == 0.01
+
+
+def test_benjamini_hochberg_is_the_textbook_rule():
+    p = np.array([0.01, 0.04, 0.03, 0.005, 0.5])
+    ranks = np.argsort(np.argsort(p)) + 1
+    expected = [min(min(p[j] * len(p) / ranks[j] for j in range(len(p)) if p[j] >= p[i]), 1.0) for i in range(len(p))]
+    assert benjamini_hochberg(p) == pytest.approx(expected)
+
+
+def test_benjamini_hochberg_leaves_nan_out():
+    with_nan = benjamini_hochberg(np.array([0.01, np.nan, 0.04]))
+    assert np.isnan(with_nan[1])
+    assert with_nan[[0, 2]] == pytest.approx(benjamini_hochberg(np.array([0.01, 0.04])))
+    assert np.isnan(benjamini_hochberg(np.array([np.nan]))).all()
+    assert benjamini_hochberg(np.zeros(0)).shape == (0,)
+
+
+def test_minimum_detectable_effect_is_found_with_80_percent_power():
+    rng, n = np.random.default_rng(4), 400
+    w = Resamples.draw(n, 300, seed=5)
+    effect = minimum_detectable_effect(1 / np.sqrt(n))
+    assert effect == pytest.approx(2.8016 / np.sqrt(n), rel=1e-4)
+    found = [p_value(x.mean(), w.mean(x)) < 0.05 for x in rng.normal(effect, 1.0, size=(400, n))]
+    assert 0.74 <= np.mean(found) <= 0.86
+
+
+@pytest.mark.parametrize("error", [0.0, float("nan")])
+def test_nothing_is_known_to_be_detectable_without_variation(error):
+    assert np.isnan(minimum_detectable_effect(error))
+
+
+def test_random_blocks_keep_the_standard_error():
+    rng, n = np.random.default_rng(5), 60_000
+    x = np.sort(rng.exponential(size=n))  # sorted: blocks of neighbours would overstate it a hundredfold
+    error = standard_error(Resamples.draw(n, 1000, seed=6).mean(x))
+    assert error == pytest.approx(x.std() / np.sqrt(n), rel=0.08)
+
+
+def test_clusters_widen_the_standard_error():
+    rng, clusters, size = np.random.default_rng(6), 400, 10
+    x = np.repeat(rng.normal(size=clusters), size)
+    cluster = np.repeat(np.arange(clusters), size)
+    together = standard_error(Resamples.draw(len(x), 1000, cluster=cluster).mean(x))
+    apart = standard_error(Resamples.draw(len(x), 1000).mean(x))
+    assert together == pytest.approx(x.std() / np.sqrt(clusters), rel=0.1)
+    assert together / apart == pytest.approx(np.sqrt(size), rel=0.15)
+
+
+def test_standard_error_of_too_few_replicates_is_undefined():
+    assert np.isnan(standard_error(np.array([1.0])))
+    assert np.isnan(standard_error(np.array([1.0, 2.0, np.nan, np.nan, np.nan])))
