@@ -189,9 +189,7 @@ def score(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder, or a report.json.")],
-    html: Annotated[
-        Path | None, typer.Option(help="Where to write the page; in the run without it.")
-    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Where to write the page; in the run without it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the HTML page of a report, or print the report as JSON."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -16,16 +16,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mmaudit.comparison import Measured, measure, nothing, score_row
 from mmaudit.controls import controls
-from mmaudit.errors import BadInput, Undefined
+from mmaudit.errors import BadInput
 from mmaudit.findings.base import Evidence
-from mmaudit.kernels.inference import (
-    benjamini_hochberg,
-    interval,
-    minimum_detectable_effect,
-    p_value,
-    standard_error,
-)
+from mmaudit.kernels.inference import benjamini_hochberg, interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
 from mmaudit.metrics.recalibration import recalibrate
 from mmaudit.metrics.reliability import reliability
@@ -38,23 +33,6 @@ GROUP_METRICS = ("overconfidence",)
 SMALLEST_GROUP = 30
 MOST_GROUPS = 20
 THREADS = 2
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """A metric of a condition: the estimate first, its bootstrap replicates after it.
-
-    Attributes:
-        values: `float64[1 + replicates]`.
-        n: samples it rests on.
-        floor: chance level on these samples.
-        reason: why it is undefined; empty otherwise.
-    """
-
-    values: FloatArray
-    n: int
-    floor: float = float("nan")
-    reason: str = ""
 
 
 def score(run: Run, *, only: Sequence[str] | None = None, resamples: int = 1000, seed: int = 0) -> list[Score]:
@@ -139,7 +117,7 @@ class ScoreTable:
             reference = None
             if not is_clean and not metric.needs_clean:
                 reference = self.measured[CLEAN.key, metric.name] if everything else measure(metric, clean, w)
-            rows.append(self._score(condition, metric, found, reference))
+            rows.append(score_row(self.task, condition, metric, found, reference))
         rows += self._groups(condition, predictions, clean, w, usable)
         if everything:
             self._keep_worst(condition, predictions)
@@ -158,58 +136,6 @@ class ScoreTable:
                 known = self.worst.get(group.name)
                 self.worst[group.name] = result if known is None else np.minimum(known, result)
 
-    def _score(
-        self,
-        condition: Condition,
-        metric: Metric,
-        found: Measured,
-        reference: Measured | None,
-        *,
-        against: Condition = CLEAN,
-        group: str = "",
-        scale: FloatArray | None = None,
-    ) -> Score:
-        """A row of the table; `scale` is what a loss is a share of, clean − floor by default."""
-        value, replicates = float(found.values[0]), found.values[1:]
-        low, high = interval(replicates, value, metric.range)
-        row = Score(
-            condition=condition.key,
-            label=condition.label,
-            metric=metric.name,
-            group=group,
-            n=found.n,
-            value=value,
-            low=low,
-            high=high,
-            floor=found.floor,
-            unit=metric.unit_of(self.task),
-            better=metric.better,
-            reason=found.reason,
-        )
-        if reference is None:
-            return row
-        delta = found.values - reference.values
-        error = standard_error(delta[1:])
-        delta_low, delta_high = interval(delta[1:], float(delta[0]))
-        row = replace(
-            row,
-            against=against.key,
-            delta=float(delta[0]),
-            delta_low=delta_low,
-            delta_high=delta_high,
-            p=p_value(float(delta[0]), delta[1:]),
-            mde=minimum_detectable_effect(error),
-        )
-        if metric.better == "neither" or (np.isnan(found.floor) and scale is None):
-            return row
-        sign = 1.0 if metric.better == "higher" else -1.0
-        room = sign * (reference.values - found.floor) if scale is None else scale
-        # Where clean data is at the floor there is nothing to lose, and the share is undefined.
-        lost = np.divide(-sign * delta, room, out=np.full_like(delta, np.nan), where=room > 1e-12)
-        lost_low, lost_high = interval(lost[1:], float(lost[0]))
-        drop = -sign * delta[0] / reference.values[0] if sign > 0 and reference.values[0] > 0 else float("nan")
-        return replace(row, drop=float(drop), lost=float(lost[0]), lost_low=lost_low, lost_high=lost_high)
-
     def _groups(
         self, condition: Condition, predictions: Predictions, clean: Predictions, w: Resamples, usable: BoolArray
     ) -> Iterator[Score]:
@@ -226,15 +152,15 @@ class ScoreTable:
                 part = Predictions(self.task, predictions.outputs[rows], predictions.target[rows])
                 for metric in chosen:
                     if len(rows) < SMALLEST_GROUP:
-                        few = Measured(np.full(2, np.nan), len(rows), reason=f"fewer than {SMALLEST_GROUP} samples")
-                        yield self._score(condition, metric, few, None, group=group)
+                        few = nothing(w.take(rows), f"fewer than {SMALLEST_GROUP} samples")
+                        yield score_row(self.task, condition, metric, few, group=group)
                         continue
                     found = measure(metric, part, w.take(rows))
                     reference = None
                     if condition.key != CLEAN.key:
                         before = Predictions(self.task, clean.outputs[rows], clean.target[rows])
                         reference = measure(metric, before, w.take(rows))
-                    yield self._score(condition, metric, found, reference, group=group)
+                    yield score_row(self.task, condition, metric, found, reference, group=group)
 
     # ---- between conditions
 
@@ -248,7 +174,7 @@ class ScoreTable:
             one, other = self.measured[before.key, self.primary], self.measured[after.key, self.primary]
             if not one.n == other.n == clean.n:
                 continue
-            yield self._score(after, metric, other, one, against=before, scale=room)
+            yield score_row(self.task, after, metric, other, one, against=before, room=room)
 
     def _summaries(self) -> Iterator[Score]:
         """Robustness summaries of the primary metric over severity curves, missing baselines and families."""
@@ -314,18 +240,6 @@ class ScoreTable:
     def condition_rows(self) -> Iterator[dict[str, Any]]:
         """One row per condition: how many samples it changed, how far, and how often the model raised."""
         return iter([self.applied[c.key] for c in self.conditions])
-
-
-def measure(metric: Metric, predictions: Predictions, w: Resamples) -> Measured:
-    """Return a metric's estimate and replicates; all NaN with the reason where it is undefined."""
-    try:
-        value = metric(predictions, Resamples.ones(predictions.n))
-        replicates = metric(predictions, w)
-    except Undefined as undefined:
-        return Measured(np.full(1 + w.replicates, np.nan), predictions.n, reason=str(undefined))
-    values = np.concatenate([value, replicates])
-    reason = "" if np.isfinite(values[0]) else "not defined on these samples"
-    return Measured(values, predictions.n, metric.chance(predictions.task, predictions.target), reason)
 
 
 def adjust(rows: list[Score]) -> list[Score]:

@@ -170,16 +170,40 @@ def test_no_change_to_a_batch_reaches_the_users_arrays() -> None:
     inputs, more = sample()
     kept = {"photo": inputs["photo"].copy(), "walk": [None if x is None else x.copy() for x in inputs["walk"]]}
     data = ArrayData(inputs, list("abcabcabc"), "classification", **more)
-    before = data.rows(np.arange(9))
+    before = data.rows(np.arange(9)).inputs["photo"].copy()
     for name, rows in data.rows(np.arange(9)).inputs.items():
         for row in rows if name == "walk" else [rows] if rows.dtype != object else []:
             row[...] = 1
     after = data.rows(np.arange(9))
-    assert all(np.array_equal(x, y) for x, y in zip(before.inputs["walk"], after.inputs["walk"], strict=True))
+    assert not after.inputs["walk"][4].any()  # what stands for a sample that was not recorded is not shared either
+    assert np.array_equal(after.inputs["walk"][3], kept["walk"][3])
     assert np.array_equal(inputs["photo"], kept["photo"])
-    assert np.array_equal(after.inputs["photo"], before.inputs["photo"])
+    assert np.array_equal(after.inputs["photo"], before)
     with pytest.raises(ValueError, match="read-only"):
         data.presence("photo")[0] = False
+
+
+def test_rows_are_in_the_machines_byte_order() -> None:
+    for order in "<>":
+        data = ArrayData({"x": np.arange(4.0).reshape(2, 2).astype(f"{order}f8")}, [0, 1], "classification")
+        rows = data.rows(np.array([1])).inputs["x"]
+        assert rows.dtype == np.float64
+        assert rows.tolist() == [[2.0, 3.0]]
+
+
+def test_shared_values_are_checked_where_they_are_used() -> None:
+    table = np.array([[1.0, 2.0], [np.nan, np.nan], [3.0, np.inf], [5.0, np.nan]])
+
+    def of(index: list[int]) -> ArrayData:
+        return ArrayData({"x": Indexed(table, index)}, [0, 1, 0], "classification", ids=["a", "b", "c"])
+
+    data = of([0, 1, 0])  # rows 2 and 3 are not usable, and not used
+    assert data.presence("x").tolist() == [True, False, True]
+    assert data.rows(np.array([2, 1])).inputs["x"].tolist() == [[1.0, 2.0], [0.0, 0.0]]
+    with pytest.raises(BadInput, match=r"infinite \(first at \[1\]: inf\) for sample id 'b'"):
+        of([0, 2, 0])
+    with pytest.raises(BadInput, match=r"NaN in part \(first at \[1\]: nan\) for sample id 'a' and 1 more \(2 of 3"):
+        of([3, 0, 3])
 
 
 def test_an_empty_request_gives_an_empty_batch() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,8 @@ def test_saved_and_read_back(tmp_path: Path) -> None:
     save_statistics(table, tmp_path / "one.npz")
     save_statistics(table, tmp_path / "two.npz")
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one.npz") as archive:  # no clock in the bytes
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     assert sorted(x.name for x in tmp_path.iterdir()) == ["one.npz", "two.npz"]
     back = load_statistics(tmp_path / "one.npz")
     assert list(back) == ["a/../b", "ü <b>"]

@@ -49,10 +49,11 @@ def test_precision_sum_is_precision_at_each_positive(score, data):
 def test_risk_sum_is_the_mean_over_all_orders_of_ties(score, data):
     wrong, order = bits(len(score), data).astype(float), Order.of(score)
     n = len(score)
-    curves = []
-    for arrangement in itertools.permutations(range(n)):
-        if all(score[a] >= score[b] for a, b in itertools.pairwise(arrangement)):
-            curves.append((np.cumsum(wrong[list(arrangement)]) / np.arange(1, n + 1)).sum())
+    curves = [
+        (np.cumsum(wrong[list(arrangement)]) / np.arange(1, n + 1)).sum()
+        for arrangement in itertools.permutations(range(n))
+        if all(score[a] >= score[b] for a, b in itertools.pairwise(arrangement))
+    ]
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n + 1))])
     got = risk_sum(COUNTS, UNIT, order.order, order.tied, wrong, harmonic)
     assert got[0] == pytest.approx(np.mean(curves))

@@ -178,12 +178,10 @@ def _numbers(column: pd.Series[Any]) -> Array:
 
 
 def _cells(column: pd.Series[Any]) -> Array:
-    """Return a column as it is where NumPy has the type, else as objects, with None where pandas says missing."""
+    """Return integers as they are, anything else as objects: missing cells are None, NaN or NA, as pandas keeps them."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
         return np.asarray(column.to_numpy())
-    cells: Array = column.to_numpy(dtype=object, copy=True)
-    cells[column.isna().to_numpy(dtype=np.bool_)] = None
-    return cells
+    return np.asarray(column.to_numpy(dtype=object))
 
 
 def _target(frame: pd.DataFrame, target: Columns) -> Array:

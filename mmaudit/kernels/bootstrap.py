@@ -143,22 +143,27 @@ def counts(units: int, replicates: int, seed: int) -> Counts:
     of replicates nor the NumPy version. A unit is 32 random bits × units / 2³²; its chance is off by a relative
     5·10⁻⁶ at most (units ≤ `LARGEST`).
     """
-    out = np.empty((units, replicates), np.uint16)
-    for first in range(0, replicates, 64):
-        last = min(first + 64, replicates)
-        # A block of replicates at a time: writing single columns would touch every cache line 64 times.
-        out[:, first:last] = np.stack([_count(units, seed, b) for b in range(first, last)], axis=1)
+    out = np.zeros((units, replicates), np.uint16)
+    for first in range(0, replicates, 32):
+        last = min(first + 32, replicates)
+        raw = [np.random.Philox(key=_key(seed, b)).random_raw((units + 1) // 2) for b in range(first, last)]
+        # 32 replicates fill a cache line of a unit's row; so the rows being counted up stay in the cache.
+        _count(np.stack(raw), units, out[:, first:last])
     return out
-
-
-def _count(units: int, seed: int, replicate: int) -> IntArray:
-    raw = np.random.Philox(key=_key(seed, replicate)).random_raw((units + 1) // 2)
-    bits = np.concatenate([raw & np.uint64(0xFFFFFFFF), raw >> np.uint64(32)])[:units]
-    return np.bincount((bits * np.uint64(units) >> np.uint64(32)).astype(np.int64), minlength=units)
 
 
 def _key(seed: int, replicate: int) -> npt.NDArray[np.uint64]:
     return np.array([seed, replicate], np.uint64)
+
+
+@numba.njit(nogil=True, cache=True)
+def _count(raw, units, out):  # type: ignore[no-untyped-def]
+    """Count the units that 64 random bits each draw twice: lower halves first, then upper halves."""
+    replicates, words = raw.shape
+    for b in range(replicates):
+        for i in range(units):
+            bits = raw[b, i] & np.uint64(0xFFFFFFFF) if i < words else raw[b, i - words] >> np.uint64(32)
+            out[np.int64(bits * np.uint64(units) >> np.uint64(32)), b] += 1
 
 
 def ratio(a: Array, b: Array) -> FloatArray:

@@ -112,7 +112,7 @@ def classwise_ece(p: Predictions, w: Resamples) -> FloatArray:
     return ratio(gaps, w.total * p.task.width)
 
 
-@metric("mean_confidence", better="neither", unit="probability", range=(0, 1))
+@metric("mean_confidence", better="neither", unit="share", range=(0, 1))
 def mean_confidence(p: Predictions, w: Resamples) -> FloatArray:
     """Mean probability of the predicted class; multilabel: of each label's decision.
 
@@ -148,15 +148,19 @@ def confidence_rise(p: Predictions, w: Resamples) -> FloatArray:
 
 def binned_ece(g: Graded, w: Resamples) -> FloatArray:
     """Return `float64[replicates]`: expected calibration error of stated probabilities, 15 bins of equal width."""
-    gap, size = _bin_sums(g, w)
-    return ratio(np.abs(gap).sum(axis=0), size.sum(axis=0))
+    gap = w.sums(g.outcome - g.score, equal_width_bin(g.score, BINS), BINS, g.sample)[:, 0]
+    return ratio(np.abs(gap).sum(axis=0), _entries(g, w))
 
 
 def calibrated_ece(g: Graded, w: Resamples) -> FloatArray:
     """Return `float64[replicates]`: expected ECE if the stated probabilities were the true ones, see `ece_floor`."""
-    columns = np.stack([g.score * (1 - g.score), np.ones(len(g.score))], axis=1)
-    sums = w.sums(columns, equal_width_bin(g.score, BINS), BINS, g.sample)
-    return ratio(np.sqrt(2 / np.pi * sums[:, 0]).sum(axis=0), sums[:, 1].sum(axis=0))
+    variance = w.sums(g.score * (1 - g.score), equal_width_bin(g.score, BINS), BINS, g.sample)[:, 0]
+    return ratio(np.sqrt(2 / np.pi * variance).sum(axis=0), _entries(g, w))
+
+
+def _entries(g: Graded, w: Resamples) -> FloatArray:
+    """Number of stated probabilities in each replicate: the same for every sample."""
+    return w.total * (len(g.score) // w.n)
 
 
 def _bin_sums(g: Graded, w: Resamples) -> tuple[FloatArray, FloatArray]:

@@ -108,7 +108,7 @@ class Predictions:
 
     @property
     def log_probability(self) -> FloatArray:
-        """`float64[n, k]`: log softmax (classification) or log sigmoid (multilabel), accurate near 0 and 1; not kept."""
+        """`float64[n, k]`: log softmax (classification) or log sigmoid (multilabel), accurate near 0, 1; not kept."""
         self._needs_probability()
         z = self.outputs.astype(np.float64)
         logs: FloatArray = (

@@ -153,10 +153,10 @@ def _estimate(value: float, replicates: FloatArray) -> Estimate:
 
 def _unfit(source: Predictions, fold: IntArray) -> str:
     """Say why a half cannot be fitted on; empty when both can."""
+    if fold.min() == fold.max():
+        return "too few independent samples to split in two halves"
     for half in (0, 1):
         outcome = source.graded.outcome[fold[source.graded.sample] == half]
-        if not len(outcome):
-            return "too few independent samples to split in two halves"
         if outcome.min() == outcome.max():
             return f"every statement in one half is {'true' if outcome[0] else 'false'}; there is nothing to fit"
     return ""

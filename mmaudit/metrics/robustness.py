@@ -34,7 +34,7 @@ def mmi(clean: FloatArray, perturbed: FloatArray, better: Better) -> FloatArray:
     chance floor: falling from 82 % to 52 % on a two-way task is an MMI of 37 % and all there was to lose; see
     `chance_normalised_drop`. NaN where the clean value is not above 0.
     """
-    return _sign(better) * ratio(clean - perturbed.mean(axis=0), _positive(clean))
+    return _sign(better) * ratio((clean - perturbed).mean(axis=0), _positive(clean))
 
 
 def relative_robustness(clean: FloatArray, perturbed: FloatArray, better: Better) -> FloatArray:
@@ -55,7 +55,7 @@ def chance_normalised_drop(clean: FloatArray, perturbed: FloatArray, floor: floa
     The formula is the same in both directions, as the signs of both differences turn. NaN where the clean value is
     not better than the floor: there is nothing to lose.
     """
-    return ratio(clean - perturbed.mean(axis=0), _margin(clean, floor, better))
+    return ratio((clean - perturbed).mean(axis=0), _margin(clean, floor, better))
 
 
 def severity_area(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mmaudit.models.check import Check, check_model, require
 from mmaudit.models.fingerprints import behaviour
 from mmaudit.models.function import FunctionModel
-from mmaudit.models.loading import as_model, load_factory
+from mmaudit.models.loading import as_model, load_factory, load_model
 from mmaudit.models.protocol import Model, Outputs, Stageable, TwoStage
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ __all__ = [
     "behaviour",
     "check_model",
     "load_factory",
+    "load_model",
     "load_module",
     "load_weights",
     "require",

@@ -76,13 +76,13 @@ def _run(model: Model, given: Batch, task: Task) -> Iterator[Check]:
         return
     # From here on each clause can be tested whatever the others gave; a model that raises in one breaks that one.
     yield clauses.probabilities(model, batch, task, outputs)
-    rest: list[tuple[str, Callable[[], Iterator[Check]]]] = [
-        ("inputs not mutated", lambda: behaviour.mutation(model, given)),
-        ("determinism", lambda: behaviour.determinism(model, batch, outputs)),
-        ("independence of the batch", lambda: behaviour.independence(model, batch, outputs)),
-        ("reads its inputs", lambda: behaviour.reads(model, batch, outputs)),
+    rest: list[tuple[str, Callable[[], Iterable[Check]]]] = [
+        ("inputs not mutated", lambda: [behaviour.mutation(model, given)]),
+        ("determinism", lambda: [behaviour.determinism(model, batch, outputs)]),
+        ("independence of the batch", lambda: [behaviour.independence(model, batch, outputs)]),
+        ("reads its inputs", lambda: [behaviour.reads(model, batch, outputs)]),
         ("absence", lambda: behaviour.absence(model, batch, task)),
-        ("two stages", lambda: behaviour.two_stages(model, batch, outputs)),
+        ("two stages", lambda: [behaviour.two_stages(model, batch, outputs)]),
     ]
     for clause, run in rest:
         try:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from mmaudit.errors import ContractBroken
 from mmaudit.models.protocol import Model, OutputArray
-from mmaudit.types import Batch, Task
+from mmaudit.types import Batch, BoolArray, Task
 
 
 @dataclass(frozen=True)
@@ -29,54 +30,52 @@ class Check:
     rows: tuple[Any, ...] = ()
 
 
-def modalities(model: Model, batch: Batch) -> Iterator[Check]:
+def modalities(model: Model, batch: Batch) -> Check:
+    """Names of the model's inputs and of the data's modalities match."""
+    clause = "modalities"
     missing = [name for name in model.modalities if name not in batch.inputs]
     extra = [name for name in batch.inputs if name not in model.modalities]
-    has = f"the data has {named(batch.inputs)}"
+    reads, has = f"the model reads {named(model.modalities)}", f"the data has {named(batch.inputs)}"
     if missing:
-        yield Check(
-            "modalities",
-            False,
-            f"the model reads {named(model.modalities)}, but {has}: {named(missing)} missing. Names must match; "
-            "rename one side",
-        )
-    elif extra:
-        yield Check("modalities", None, f"{has}, but the model does not read {named(extra)}: no probe can change it")
-    else:
-        yield Check("modalities", True, f"reads {named(model.modalities)}, and {has}")
+        return Check(clause, False, f"{reads}, but {has}: {named(missing)} missing. Names must match; rename one side")
+    if extra:
+        return Check(clause, None, f"{has}, but the model does not read {named(extra)}: no probe of it can show")
+    return Check(clause, True, f"{reads}, and {has}")
 
 
-def evaluation_mode(model: Model) -> Iterator[Check]:
+def evaluation_mode(model: Model) -> Check:
+    """No submodule is in training mode."""
+    clause = "evaluation mode"
     training = getattr(model, "training_submodules", None)
     if training is None:
-        yield Check("evaluation mode", None, "the model has no modes that mmaudit knows of")
-    elif training():
-        names = training()
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        yield Check("evaluation mode", False, f"{', '.join(names[:3])}{more} in training mode; call model.eval() first")
-    else:
-        yield Check("evaluation mode", True, "all submodules are in evaluation mode")
+        return Check(clause, None, "the model has no modes that mmaudit knows of")
+    names = training()
+    if not names:
+        return Check(clause, True, "all submodules are in evaluation mode")
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return Check(clause, False, f"{', '.join(names[:3])}{more} in training mode; call model.eval() first")
 
 
-def outputs(model: Model, task: Task) -> Iterator[Check]:
+def outputs(model: Model, task: Task) -> Check:
+    """The declared scale fits the task."""
     fitting = ("values",) if task.kind == "regression" else ("logits", "probabilities")
     if model.outputs in fitting:
-        yield Check("outputs", True, f"{model.outputs} declared for {task.kind}")
-    else:
-        yield Check(
-            "outputs", False, f"outputs={model.outputs!r} declared, but {task.kind} needs {' or '.join(fitting)}"
-        )
+        return Check("outputs", True, f"{model.outputs} declared for {task.kind}")
+    needed = " or ".join(map(repr, fitting))
+    return Check("outputs", False, f"outputs={model.outputs!r} declared, but {task.kind} needs {needed}")
 
 
-def raises(model: Model, batch: Batch) -> Iterator[Check]:
+def attempt(model: Model, batch: Batch) -> tuple[OutputArray, Check]:
+    """Predict once; the outputs are empty where the model raised."""
     try:
-        model.predict(batch)
+        return model.predict(batch), Check("raises nothing", True, f"predicts {len(batch)} rows")
+    except ContractBroken as error:  # the adapter itself names the clause
+        found = Check(error.clause, False, told(error))
     except Exception as error:  # any model may raise anything
         rows = _raising_rows(model, batch)
-        where = f" (first for sample {rows[0]})" if rows and len(rows) < len(batch) else ""
-        yield Check("raises nothing", False, f"predict raised {told(error)}{where}", rows[:3])
-    else:
-        yield Check("raises nothing", True, f"predicts {len(batch)} rows")
+        where = f" (first for sample {rows[0]})" if 0 < len(rows) < len(batch) else ""
+        found = Check("raises nothing", False, f"predict raised {told(error)}{where}", rows[:3])
+    return np.empty((0, 0), np.float32), found
 
 
 def _raising_rows(model: Model, batch: Batch) -> tuple[Any, ...]:
@@ -89,74 +88,77 @@ def _raising_rows(model: Model, batch: Batch) -> tuple[Any, ...]:
     return tuple(rows)
 
 
-def shape(model: Model, batch: Batch, task: Task) -> Iterator[Check]:
-    outputs = model.predict(batch)
-    shape, expected = tuple(np.shape(outputs)), (len(batch), task.width)
-    if not isinstance(outputs, np.ndarray) or outputs.dtype != np.float32:
-        got = f"dtype {outputs.dtype}" if isinstance(outputs, np.ndarray) else type(outputs).__name__
-        yield Check("shape", False, f"predict returned {got}, expected a float32 array [n, k]")
-    elif shape == expected:
-        yield Check("shape", True, f"{task.width} numbers per row, as the task has {_word(task)}")
-    else:
-        advice = f"the task has {task.width} {_word(task)}: {', '.join(task.names[:5])}"
-        if task.kind == "classification" and shape == (len(batch), 1) and task.width == 2:
-            advice = (
-                "one number for two classes; return both columns, for logits as [0, z] "
-                "(TorchModel: output=lambda z: torch.cat([torch.zeros_like(z), z], 1))"
-            )
-        yield Check("shape", False, f"predict returned shape {list(shape)}, expected {list(expected)}; {advice}")
+def shape(batch: Batch, task: Task, found: OutputArray) -> Check:
+    """Outputs are float32 [n, k] with the task's k."""
+    clause = "shape"
+    if not isinstance(found, np.ndarray) or found.dtype != np.float32:
+        got = f"dtype {found.dtype}" if isinstance(found, np.ndarray) else type(found).__name__
+        return Check(clause, False, f"predict returned {got}, expected a float32 array [n, k]")
+    expected = (len(batch), task.width)
+    if found.shape == expected:
+        return Check(clause, True, f"{task.width} numbers per row, as the task has {_what(task)}")
+    advice = f"the task has {task.width} {_what(task)}: {', '.join(task.names[:5])}"
+    if task.kind == "classification" and expected[1] == 2 and found.shape == (len(batch), 1):
+        advice = (
+            "one number for two classes; return both columns, for logits as [0, z] "
+            "(TorchModel: output=lambda z: torch.cat([torch.zeros_like(z), z], 1))"
+        )
+    message = f"predict returned shape {list(found.shape)}, expected {list(expected)}; {advice}"
+    return Check(clause, False, message)
 
 
-def finite(model: Model, batch: Batch) -> Iterator[Check]:
-    outputs = model.predict(batch)
-    bad = ~np.isfinite(outputs).all(axis=1)
+def finite(batch: Batch, task: Task, found: OutputArray) -> Check:
+    """No output is NaN or infinite."""
+    bad = ~np.isfinite(found).all(axis=1)
     if not bad.any():
-        yield Check("finite", True, "all outputs are finite")
-        return
+        return Check("finite", True, "all outputs are finite")
     rows = tuple(batch.ids[bad])
-    value = outputs[bad][0][~np.isfinite(outputs[bad][0])][0]
-    yield Check("finite", False, f"outputs of {bad.sum()} of {len(batch)} rows are not finite: {value} for sample "
-                f"{rows[0]}; look for NaN in its inputs, or a logarithm or division of 0", rows[:3])  # fmt: skip
+    first: OutputArray = found[bad][0]
+    value = first[~np.isfinite(first)][0]
+    message = (
+        f"outputs of {bad.sum()} of {len(batch)} rows are not finite ({value} for sample {rows[0]}); "
+        "look for NaN in the inputs, or a logarithm or division of 0"
+    )
+    return Check("finite", False, message, rows[:3])
 
 
-def probabilities(model: Model, batch: Batch, task: Task, outputs: OutputArray) -> Iterator[Check]:
+def probabilities(model: Model, batch: Batch, task: Task, found: OutputArray) -> Check:
+    """Declared probabilities are some; declared logits do not look like probabilities (a warning)."""
     clause = "probabilities"
     exclusive = task.kind == "classification"
-    outside = (outputs < 0).any(axis=1) | (outputs > 1).any(axis=1)
-    unsummed = np.abs(outputs.astype(np.float64).sum(axis=1) - 1) > 1e-3 if exclusive else np.zeros(len(batch), bool)
-    bad = outside | unsummed
+    outside: BoolArray = (found < -1e-6).any(axis=1) | (found > 1 + 1e-6).any(axis=1)
+    totals = found.astype(np.float64).sum(axis=1)
+    bad = outside | (np.abs(totals - 1) > 1e-3) if exclusive else outside
     if model.outputs == "probabilities" and bad.any():
-        rows = tuple(batch.ids[bad])
-        first = outputs[bad][0]
-        why = "lie outside [0, 1]" if outside[bad][0] else f"sum to {first.sum():.4g}, not 1"
-        yield Check(
-            clause,
-            False,
-            f"probabilities of sample {rows[0]} {why}; if these are scores before softmax or sigmoid, "
-            "declare outputs='logits'",
-            rows[:3],
+        row = int(np.argmax(bad))
+        why = "lie outside [0, 1]" if outside[row] else f"sum to {totals[row]:.4g}, not 1"
+        message = (
+            f"probabilities of sample {batch.ids[row]} {why}; if these are scores before softmax or sigmoid, "
+            "declare outputs='logits'"
         )
-    elif model.outputs == "probabilities":
-        yield Check(clause, True, "in [0, 1]" + (", and each row sums to 1" if exclusive else ""))
-    elif model.outputs == "logits" and not bad.any():
-        yield Check(
-            clause,
-            None,
-            "logits are declared, but all outputs lie in [0, 1]" + (" and sum to 1" if exclusive else "") + "; "
-            "if they are probabilities, declare outputs='probabilities', or every confidence will be wrong",
+        return Check(clause, False, message, tuple(batch.ids[bad])[:3])
+    range_ = "in [0, 1]" + (" and sum to 1" if exclusive else "")
+    if model.outputs == "probabilities":
+        return Check(clause, True, f"all are {range_}")
+    if model.outputs == "logits" and not bad.any():
+        message = (
+            f"logits are declared, but all outputs are {range_}; if they are probabilities, declare "
+            "outputs='probabilities', or every confidence will be wrong"
         )
-    else:
-        yield Check(clause, None, f"not applicable: {model.outputs} are declared")
+        return Check(clause, None, message)
+    return Check(clause, None, f"not applicable: {model.outputs} are declared")
 
 
 def told(error: Exception) -> str:
+    """An exception in one line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def named(names: Iterable[str]) -> str:
+    """Names in quotes, with commas."""
     return ", ".join(map(repr, names))
 
 
-def _word(task: Task) -> str:
+def _what(task: Task) -> str:
     return {"classification": "classes", "multilabel": "labels"}.get(task.kind, "dimensions")

@@ -137,8 +137,8 @@ def _code(function: Any, seen: Seen) -> bytes:
         return _join("method", _code(function.__func__, seen), _walk(function.__self__, seen))
     if not isinstance(function, types.FunctionType | type):
         if inspect.isbuiltin(function):
-            name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
-            return _join("builtin", name.encode())
+            where = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
+            return _join("builtin", where.encode())
         # A callable object: its class's code and its own contents.
         return _join("callable", _code(type(function), seen), _state(function, seen))
     name = f"{function.__module__}.{function.__qualname__}".encode()

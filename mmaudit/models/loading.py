@@ -1,17 +1,17 @@
-"""From what a user gives, an object or `package.module:factory`, to a model. Nothing is guessed, nothing is searched."""
+"""From an object or `package.module:factory` to a model. Nothing is guessed, nothing is searched for."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
-import os
+import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmaudit.errors import BadInput
-from mmaudit.models.protocol import Model
+from mmaudit.models.protocol import Model, Outputs
 
 _MODULE_FILES = (".pt", ".pth", ".pt2", ".ts", ".torchscript", ".jit")
 _WEIGHT_FILES = (".safetensors", ".ckpt", ".bin")
@@ -46,13 +46,48 @@ def load_factory(spec: str, trust: bool = False) -> Any:
     found: Any = _imported(spec, module_name)
     for part in attribute.split("."):
         found = _attribute(spec, found, part)
-    if not callable(found) or (_is_ready(found) and not isinstance(found, type)):
+    if not callable(found) or _is_ready(found):
         return found
     try:
         return found()
     except Exception as error:
         hint = " It must work without arguments." if isinstance(error, TypeError) else ""
         raise BadInput(f"model {spec!r}: calling it raised {type(error).__name__}: {error}.{hint}") from error
+
+
+def load_model(
+    spec: str,
+    *,
+    modalities: Sequence[str],
+    outputs: Outputs | None = None,
+    weights: str | Path | None = None,
+    trust: bool = False,
+) -> Model:
+    """Return the model that a command line names.
+
+    Args:
+        spec: as for `load_factory`.
+        modalities: of the data set. A torch module or function that is no `Model` yet is passed those that its
+            parameters name, by keyword, so nothing depends on their order.
+        outputs: scale of the outputs of such a module or function.
+        weights: file to load into a torch module by `load_weights`.
+        trust: as for `load_factory`.
+
+    Raises:
+        BadInput: naming what is wrong; also when an option has no use for what `spec` names.
+    """
+    found = load_factory(spec, trust)
+    if weights is not None:
+        if not _is_torch_module(found):
+            raise BadInput(f"weights {str(weights)!r} given, but model {spec!r} is {_name(found)}, not a torch module.")
+        found = importlib.import_module("mmaudit.models.torch_files").load_weights(found, weights)
+    if _is_model(found):
+        if outputs not in (None, found.outputs):
+            raise BadInput(f"model {spec!r} declares outputs={found.outputs!r}, but {outputs!r} was asked for.")
+        return as_model(found)
+    if not (_is_torch_module(found) or _is_estimator(found) or callable(found)):
+        return as_model(found)
+    return as_model(found, {"modalities": modalities, "outputs": outputs, **_calling(spec, found, modalities)})
 
 
 def as_model(given: Any, options: Mapping[str, Any] | None = None) -> Model:
@@ -65,7 +100,7 @@ def as_model(given: Any, options: Mapping[str, Any] | None = None) -> Model:
     Raises:
         BadInput: the object is no model and there are no options; says which adapter to wrap it in and why.
     """
-    if not isinstance(given, type) and all(_has(given, name) for name in _ATTRIBUTES):
+    if _is_model(given):
         if options:
             raise BadInput(f"model {_name(given)} is complete; the options {', '.join(options)} have no place to go.")
         model: Model = given
@@ -109,7 +144,7 @@ def _from_file(spec: str, suffix: str, trust: bool) -> Any:
 
 def _imported(spec: str, name: str) -> Any:
     # As with `python -m`, modules of the current folder are found; last, so that they hide no installed package.
-    here = os.getcwd()
+    here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
     try:
@@ -138,9 +173,48 @@ def _attribute(spec: str, owner: Any, name: str) -> Any:
         raise BadInput(f"model {spec!r}: {where} has no attribute {name!r}; {guess}") from error
 
 
+def _calling(spec: str, found: Any, modalities: Sequence[str]) -> dict[str, Any]:
+    """Options that say how to call what is no model yet, read from its parameters' names."""
+    if _is_estimator(found):
+        if hasattr(found, "feature_names_in_"):
+            return {"features": "frame"}
+        raise BadInput(
+            f"model {spec!r} is an estimator fitted without feature names, so the order of its inputs is not known; "
+            "return mmaudit.models.SklearnModel(estimator, modalities=[...]) from the factory."
+        )
+    parameters = _parameters(found)
+    read = [name for name in modalities if name in parameters]
+    unmet = [name for name, needed in parameters.items() if needed and name not in read]
+    if unmet or not read:
+        adapter, _ = _adapter(found)
+        raise BadInput(
+            f"model {spec!r} takes {', '.join(map(repr, parameters)) or 'no parameters by name'}, the data has "
+            f"{', '.join(map(repr, modalities))}; they cannot be matched by name. Rename one side, or return "
+            f"mmaudit.models.{adapter}(..., modalities=[...]) from the factory, which says the order."
+        )
+    return {"modalities": read, "call": "keyword"}
+
+
+def _parameters(found: Any) -> dict[str, bool]:
+    """Names of what can be passed by keyword, and whether it must be."""
+    function = found.forward if _is_torch_module(found) else found
+    schema = getattr(function, "schema", None)  # TorchScript
+    if schema is not None:
+        return {argument.name: not argument.has_default_value() for argument in schema.arguments[1:]}
+    return {
+        name: parameter.default is parameter.empty
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    }
+
+
+def _is_model(given: Any) -> bool:
+    return not isinstance(given, type) and all(_has(given, name) for name in _ATTRIBUTES)
+
+
 def _is_ready(found: Any) -> bool:
     """Whether an object is a model, a torch module or an estimator: callable or not, it is not a factory."""
-    return all(_has(found, name) for name in _ATTRIBUTES) or _is_torch_module(found) or _is_estimator(found)
+    return _is_model(found) or _is_torch_module(found) or _is_estimator(found)
 
 
 def _adapter(given: Any) -> tuple[str | None, str]:
@@ -171,6 +245,6 @@ def _has(given: Any, name: str) -> bool:
 def _name(given: Any) -> str:
     return (
         f"{given.__name__!r}"
-        if isinstance(given, type) or callable(given) and hasattr(given, "__name__")
+        if isinstance(given, type) or (callable(given) and hasattr(given, "__name__"))
         else (f"{type(given).__name__!r} object")
     )

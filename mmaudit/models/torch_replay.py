@@ -110,9 +110,8 @@ class ReplayEngine:
 
         patches = {self._modules[name]: recorder(name, self._modules[name].forward) for name in wanted}
         patches |= {self._modules[name]: _returning(value) for name, value in stand_ins.items()}
-        with _patched(patches):
-            with suppress(_Done):
-                self._model.forward(values, masks)
+        with _patched(patches), suppress(_Done):
+            self._model.forward(values, masks)
 
     def fuse(self, features: Mapping[str, Tree], masks: Mapping[str, Tensor] | None) -> Any:
         """Run the module with its encoders replayed."""

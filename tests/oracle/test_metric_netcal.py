@@ -1,12 +1,12 @@
-"""Calibration errors against netcal, and recalibration: repairs that must work, and must not be judged on their own fit."""
+"""Calibration errors against netcal, and recalibration: repairs that work, never judged on their own fit."""
 
 import warnings
 
 import numpy as np
 import pytest
 import scipy.special
-from helpers.metric_cases import TASKS, predictions, value
 
+from helpers.metric_cases import TASKS, predictions, value
 from mmaudit.errors import BadInput, UnknownName
 from mmaudit.metrics import Predictions, Resamples, metrics
 from mmaudit.metrics.recalibration import METHODS, recalibrate

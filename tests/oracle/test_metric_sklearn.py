@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 import sklearn.metrics as sk
-from helpers.metric_cases import TASKS, predictions, value
 
+from helpers.metric_cases import TASKS, predictions, value
 from mmaudit.errors import Undefined
 from mmaudit.metrics import Predictions, Resamples, metrics
 from mmaudit.types import Task

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from helpers.metric_cases import TASKS, any_predictions, predictions, value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers.metric_cases import TASKS, any_predictions, predictions, value
 from mmaudit.errors import Undefined
 from mmaudit.metrics import Resamples, metrics
 

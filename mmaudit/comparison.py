@@ -1,0 +1,133 @@
+"""One row of the scores: a metric of a condition with its interval, and its paired difference from another one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mmaudit.errors import Undefined
+from mmaudit.kernels.inference import interval, minimum_detectable_effect, p_value, standard_error
+from mmaudit.metrics import Metric, Predictions, Resamples
+from mmaudit.types import CLEAN, Condition, FloatArray, Score, Task
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A metric of a condition: the estimate first, its bootstrap replicates after it.
+
+    Attributes:
+        values: `float64[1 + replicates]`.
+        w: the resamples behind them.
+        floor: chance level on these samples; NaN where there is none.
+        reason: why it is undefined; empty otherwise.
+    """
+
+    values: FloatArray
+    w: Resamples
+    floor: float = float("nan")
+    reason: str = ""
+
+    @property
+    def n(self) -> int:
+        """Samples it rests on."""
+        return self.w.n
+
+
+def measure(metric: Metric, predictions: Predictions, w: Resamples) -> Measured:
+    """Return a metric's estimate and replicates; all NaN with the reason where it is undefined."""
+    try:
+        value = metric(predictions, Resamples.ones(predictions.n))
+        values = np.concatenate([value, metric(predictions, w)])
+    except Undefined as undefined:
+        return nothing(w, str(undefined))
+    reason = "" if np.isfinite(values[0]) else "not defined on these samples"
+    return Measured(values, w, metric.chance(predictions.task, predictions.target), reason)
+
+
+def nothing(w: Resamples, reason: str) -> Measured:
+    """What was not measured, and why."""
+    return Measured(np.full(1 + w.replicates, np.nan), w, reason=reason)
+
+
+def score_row(
+    task: Task,
+    condition: Condition,
+    metric: Metric,
+    found: Measured,
+    reference: Measured | None = None,
+    *,
+    against: Condition = CLEAN,
+    group: str = "",
+    room: FloatArray | None = None,
+) -> Score:
+    """Return one row of the scores.
+
+    Args:
+        task, condition, metric, group: what was measured.
+        found: the measurement.
+        reference: the same metric of condition `against` on the same samples, for the paired difference.
+        against: what `reference` belongs to.
+        room: `float64[1 + replicates]`, what a loss is a share of; what the reference has above the floor without it.
+    """
+    value = float(found.values[0])
+    low, high = interval(found.values[1:], value, metric.range)
+    if unseen := _unseen(metric, found.values, found.w):
+        low, high = max(value - unseen, metric.range[0]), min(value + unseen, metric.range[1])
+    row = Score(
+        condition=condition.key,
+        label=condition.label,
+        metric=metric.name,
+        group=group,
+        n=found.n,
+        value=value,
+        low=low,
+        high=high,
+        floor=found.floor,
+        unit=metric.unit_of(task),
+        better=metric.better,
+        reason=found.reason,
+    )
+    if reference is None:
+        return row
+    delta = found.values - reference.values
+    unseen = _unseen(metric, delta, found.w)
+    delta_low, delta_high = interval(delta[1:], float(delta[0]))
+    row = replace(
+        row,
+        against=against.key,
+        delta=float(delta[0]),
+        delta_low=delta_low - unseen,
+        delta_high=delta_high + unseen,
+        p=p_value(float(delta[0]), delta[1:]),
+        mde=unseen or minimum_detectable_effect(standard_error(delta[1:])),
+    )
+    if metric.better == "neither" or (np.isnan(found.floor) and room is None):
+        return row
+    sign = 1.0 if metric.better == "higher" else -1.0
+    if room is None:
+        room = sign * (reference.values - found.floor)
+    # Where the reference is no better than chance there is nothing to lose, and the share is undefined.
+    lost = np.divide(-sign * delta, room, out=np.full_like(delta, np.nan), where=room > 1e-12)
+    lost_low, lost_high = interval(lost[1:], float(lost[0]))
+    drop = -sign * delta[0] / reference.values[0] if sign > 0 and reference.values[0] > 0 else float("nan")
+    return replace(
+        row,
+        drop=float(drop),
+        lost=float(lost[0]),
+        lost_low=lost_low - unseen / max(float(room[0]), 1e-12),
+        lost_high=lost_high + unseen / max(float(room[0]), 1e-12),
+    )
+
+
+def _unseen(metric: Metric, values: FloatArray, w: Resamples) -> float:
+    """How far a share may really be from a value that no replicate leaves; 0 where the replicates vary.
+
+    No error in n samples does not mean that there are none: the bootstrap cannot draw what the sample lacks, and its
+    interval has width 0. The exact (Clopper-Pearson) bound is then 1 − 0.025^(1/n), about 3.7 / n, with n the number
+    of independent units (clusters count once).
+    """
+    if metric.unit != "share" or not np.isfinite(values).all() or standard_error(values[1:]) > 0:
+        return 0.0
+    units = int(np.count_nonzero(np.bincount(w.unit)))
+    return float(1.0 - 0.025 ** (1.0 / units))
