@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mmaudit.metrics import Predictions, Resamples, metric
     from mmaudit.models import FunctionModel, Model, SklearnModel, TorchModel, check_model
     from mmaudit.plan import Suite
-    from mmaudit.probes import corruption, probe
+    from mmaudit.probes.base import corruption, probe
     from mmaudit.report import Report
     from mmaudit.store import Run
     from mmaudit.types import Batch, Condition, Finding, Modality, Score, Task
@@ -47,9 +47,9 @@ _HOME = {
     "TorchModel": "mmaudit.models",
     "audit": "mmaudit.auditing",
     "check_model": "mmaudit.models",
-    "corruption": "mmaudit.probes",
+    "corruption": "mmaudit.probes.base",
     "metric": "mmaudit.metrics",
-    "probe": "mmaudit.probes",
+    "probe": "mmaudit.probes.base",
     "read_npz": "mmaudit.data",
     "read_parquet": "mmaudit.data",
 }

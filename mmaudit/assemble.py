@@ -12,11 +12,12 @@ import numpy as np
 
 from mmaudit.findings.base import Evidence, find
 from mmaudit.metrics import metrics
-from mmaudit.predict import Timing
-from mmaudit.report import SCHEMA, Report
+from mmaudit.report import Report
+from mmaudit.report_schema import SCHEMA
 from mmaudit.score import PRIMARY, evidence, read_table
 from mmaudit.store import Run, write_atomically
 from mmaudit.summaries import INSTANCE_WORST_CASE, SUMMARIES
+from mmaudit.timing import Timing
 from mmaudit.types import Finding, Score
 
 

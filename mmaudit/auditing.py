@@ -26,11 +26,12 @@ from mmaudit.illustrate import illustrate
 from mmaudit.models import Model, TwoStage, as_model
 from mmaudit.models.check import Check, check_model, require
 from mmaudit.plan import Plan, Suite, make_plan
-from mmaudit.predict import BATCH_ROWS, FeatureMemo, Progress, Timing, predict, shard_rows
+from mmaudit.predict import BATCH_ROWS, FeatureMemo, Progress, predict, shard_rows
 from mmaudit.probes import Source, probes
 from mmaudit.report import Report
 from mmaudit.score import evidence, score
 from mmaudit.store import Run, Samples, modality_to_json, require_usable
+from mmaudit.timing import Timing
 from mmaudit.types import Batch, IntArray
 
 CHECK_ROWS = 32

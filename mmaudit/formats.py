@@ -25,11 +25,18 @@ def change_unit(unit: str) -> str:
     return "pp" if unit == "share" else unit
 
 
-def digits(value: float, unit: str) -> int:
-    """Decimals to show: one for percentages, otherwise three significant digits of `value`."""
+def digits(unit: str, value: float, low: float = math.nan, high: float = math.nan) -> int:
+    """Decimals to show, of the value in shown units: as many as the interval supports.
+
+    Without an interval one for percentages, otherwise three significant digits.
+    """
+    half = factor(unit) * (high - low) / 2
+    size = factor(unit) * abs(value)
+    if math.isfinite(half) and half > 0:
+        found = -math.floor(math.log10(half / 2.5))
+        return min(max(found, 1), 3) if unit == "share" else min(max(found, 0), 6)
     if unit == "share":
         return 1
-    size = abs(value)
     if not math.isfinite(size) or size == 0:
         return 2
     return min(max(2 - math.floor(math.log10(size)), 0), 6)
@@ -46,33 +53,34 @@ def plain(value: float, decimals: int, signed: bool = False) -> str:
     return ("+" if signed and not zero else "") + text
 
 
-def number(value: float, unit: str = "", signed: bool = False, change: bool = False) -> str:
+def number(value: float, unit: str = "", signed: bool = False, change: bool = False, decimals: int | None = None) -> str:
     """A value with its unit: `97.4 %`, `+2.1 pp`, `0.0312 nat`; a dash for NaN."""
     if not math.isfinite(value):
         return DASH
     name = change_unit(unit) if change else shown_unit(unit)
-    text = plain(value * factor(unit), digits(value, unit), signed)
+    text = plain(value * factor(unit), digits(unit, value) if decimals is None else decimals, signed)
     return f"{text}{NBSP}{name}" if name else text
 
 
-def interval(low: float, high: float, unit: str = "", like: float = math.nan, signed: bool = False) -> str:
-    """A 95 % interval in brackets, without unit, rounded like `like`; empty where it is undefined."""
+def interval(low: float, high: float, unit: str = "", decimals: int | None = None, signed: bool = False) -> str:
+    """A 95 % interval in brackets, without unit; empty where it is undefined."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
-    size = like if math.isfinite(like) and like != 0 else max(abs(low), abs(high))
-    decimals = digits(size, unit)
-    low_text, high_text = (plain(x * factor(unit), decimals, signed) for x in (low, high))
-    return f"[{low_text},{NBSP}{high_text}]"
+    places = digits(unit, (low + high) / 2, low, high) if decimals is None else decimals
+    return f"[{plain(low * factor(unit), places, signed)},{NBSP}{plain(high * factor(unit), places, signed)}]"
 
 
 def estimate(value: float, low: float, high: float, unit: str = "") -> str:
     """A value with unit and interval: `97.4 % [97.1, 97.7]`."""
-    return f"{number(value, unit)} {interval(low, high, unit, value)}".strip()
+    places = digits(unit, value, low, high)
+    return f"{number(value, unit, decimals=places)} {interval(low, high, unit, places)}".strip()
 
 
 def change(delta: float, low: float, high: float, unit: str = "") -> str:
     """A difference with unit and interval: `−12.3 pp [−14.0, −10.6]`."""
-    return f"{number(delta, unit, signed=True, change=True)} {interval(low, high, unit, delta, signed=True)}".strip()
+    places = digits(unit, delta, low, high)
+    text = number(delta, unit, signed=True, change=True, decimals=places)
+    return f"{text} {interval(low, high, unit, places, signed=True)}".strip()
 
 
 def p_value(p: float) -> str:

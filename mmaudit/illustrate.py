@@ -67,14 +67,14 @@ def worst_samples(clean: Predictions, perturbed: Predictions, usable: BoolArray)
         harm = perturbed.confidence
         chosen = usable & clean.hit & ~perturbed.hit
     order = np.argsort(-np.where(chosen, harm, -np.inf), kind="stable")[:SAMPLES]
-    return order[chosen[order]].astype(np.int64)
+    return np.asarray(order[chosen[order]], np.int64)
 
 
 def _predictions(run: Run, condition: Condition) -> tuple[Predictions, BoolArray]:
     """Predictions of a condition and which of them the model gave; the others are zeros in its place."""
-    outputs = run.read(condition).outputs
-    usable = np.isfinite(outputs).all(axis=1)
-    return Predictions(run.task, np.where(usable[:, None], outputs, 0.0), run.samples.target), usable
+    answers = run.read(condition)
+    outputs = np.where(answers.answered[:, None], answers.outputs, 0.0)
+    return Predictions(run.task, outputs, run.samples.target), answers.answered
 
 
 def _say(predictions: Predictions, target: Array) -> str:

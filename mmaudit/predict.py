@@ -6,7 +6,6 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,24 +16,13 @@ from mmaudit.models import Model, TwoStage
 from mmaudit.probes import Source, probes
 from mmaudit.probes.proof import moved
 from mmaudit.store import ConditionOutputs, Float32Array, Run
+from mmaudit.timing import Timing
 from mmaudit.types import Array, Batch, BoolArray, Condition, Task
 
 BATCH_ROWS = 256
 MAX_BATCH_BYTES = 64 * 2**20
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass
-class Timing:
-    """Seconds spent where, and how often; not part of the run's reproducible bytes."""
-
-    reading: float = 0.0
-    probing: float = 0.0
-    model: float = 0.0
-    total: float = 0.0
-    encoded_rows: dict[str, int] = field(default_factory=dict)
-    fused_rows: int = 0
 
 
 def predict(

@@ -36,7 +36,7 @@ def generator(stream: int, id_key: int) -> np.random.Generator:
 
 def uniforms(stream: int, keys: UIntArray) -> FloatArray:
     """Return one uniform in [0, 1) per sample: the first draw of each sample's `generator`, vectorised."""
-    return philox_uniforms(np.uint64(stream), keys)
+    return np.asarray(philox_uniforms(np.uint64(stream), keys))
 
 
 def _digest64(text: str) -> int:

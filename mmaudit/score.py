@@ -74,13 +74,11 @@ class ScoreTable:
         samples = run.samples
         self.target = samples.target
         self.w = Resamples.draw(len(samples), resamples, seed, samples.cluster)
-        outputs = run.read(CLEAN).outputs
-        self.clean_usable: BoolArray = np.isfinite(outputs).all(axis=1)
+        answers = run.read(CLEAN)
+        self.clean_usable = answers.answered
         if not self.clean_usable.any():
-            raise BadInput(
-                f"the model answered no sample on clean data; see {run.folder / 'errors'} for its traceback."
-            )
-        self.clean = Predictions(self.task, outputs[self.clean_usable], self.target[self.clean_usable])
+            raise BadInput(f"the model answered no sample on clean data; {run.folder / 'errors'} has its traceback.")
+        self.clean = Predictions(self.task, answers.outputs[self.clean_usable], self.target[self.clean_usable])
         self.measured: dict[tuple[str, str], Measured] = {}
         self.applied: dict[str, dict[str, Any]] = {}
         self.worst: dict[str, FloatArray] = {}
@@ -101,7 +99,7 @@ class ScoreTable:
 
     def _condition(self, condition: Condition) -> list[Score]:
         answers = self.run.read(condition)
-        usable = np.isfinite(answers.outputs).all(axis=1) & self.clean_usable
+        usable = answers.answered & self.clean_usable
         self.applied[condition.key] = _applied(condition, answers, usable, self.run.error(condition))
         everything = bool((usable == self.clean_usable).all())
         clean = self.clean if everything else self.clean.take(usable[self.clean_usable])
@@ -278,7 +276,7 @@ def _applied(condition: Condition, answers: ConditionOutputs, usable: BoolArray,
         "n": int(usable.sum()),
         "changed": float(changed.mean()),
         "moved": float(known.mean()) if len(known) else None,
-        "raised": int((~np.isfinite(answers.outputs).all(axis=1)).sum()),
+        "raised": int((~answers.answered).sum()),
         "error": error.strip().splitlines()[-1] if error else "",
     }
 

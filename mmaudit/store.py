@@ -50,6 +50,11 @@ class ConditionOutputs:
     changed: Mapping[str, BoolArray]
     moved: Mapping[str, Float32Array]
 
+    @property
+    def answered(self) -> BoolArray:
+        """`bool[n]`: whether the model gave a usable answer."""
+        return np.asarray(np.isfinite(self.outputs).all(axis=1))
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:
@@ -204,7 +209,7 @@ class Run:
             table = pq.ParquetFile(path, page_checksum_verification=True)
             rows = len(self.shards()[shard])
             groups = len(self.increments[increment])
-            whole = table.num_row_groups == groups and table.metadata.num_rows == rows * groups
+            whole: bool = table.num_row_groups == groups and table.metadata.num_rows == rows * groups
             if whole:
                 table.read()
             return whole

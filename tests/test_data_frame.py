@@ -71,6 +71,16 @@ def test_types_of_numbers() -> None:
     assert data.ids.tolist() == [4, 5]
 
 
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+def test_missing_text_of_every_type(dtype: Any) -> None:
+    table = pd.DataFrame({"note": pd.Series(["a", None, "b"], dtype=dtype), "site": [1.0, None, 2.0], "y": [0, 1, 0]})
+    data = FrameData(table, {"note": "note"}, "y", "classification", groups=["site", "note"])
+    assert data.presence("note").tolist() == [True, False, True]
+    assert data.rows(np.arange(3)).inputs["note"].tolist() == ["a", "", "b"]
+    assert data.groups["site"].tolist() == ["1.0", "(missing)", "2.0"]
+    assert data.groups["note"].tolist() == ["a", "(missing)", "b"]
+
+
 def test_several_targets() -> None:
     marks = pd.DataFrame({"x": [0.5, 1.5, 2.5], "a": [0, 1, 0], "b": [True, False, False]})
     data = FrameData(marks, {"x": "x"}, ["a", "b"], "multilabel")

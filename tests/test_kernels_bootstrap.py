@@ -89,6 +89,12 @@ def test_ones_is_the_sample_itself():
     assert w.repeat(0).tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("weight", [-1, 0.5, 256])
+def test_weights_must_be_counts(weight):
+    with pytest.raises(BadInput, match="whole numbers"):
+        Resamples.of(np.array([[1, weight]]))
+
+
 def test_take_keeps_the_draws():
     w = Resamples.draw(30, 20, seed=0)
     rows = np.array([4, 4, 9, 29])
@@ -122,7 +128,7 @@ def test_bad_arguments_are_refused(arguments):
 def test_sums_equal_the_numpy_twin(data):
     n, units, replicates, groups, columns, m = (data.draw(st.integers(1, 6)) for _ in range(6))
     rng = np.random.default_rng(data.draw(st.integers(0, 999)))
-    w = Resamples(rng.integers(0, 4, (units, replicates)).astype(np.uint16), rng.integers(0, units, n))
+    w = Resamples(rng.integers(0, 4, (units, replicates)).astype(np.uint8), rng.integers(0, units, n))
     x = rng.integers(-3, 4, (m, columns)) / 4
     group, sample = rng.integers(0, groups, m), rng.integers(0, n, m)
     expected = np.zeros((groups, columns, replicates))

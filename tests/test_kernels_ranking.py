@@ -11,7 +11,7 @@ from mmaudit.kernels.calibration import equal_mass_gap, equal_width_bin
 from mmaudit.kernels.ranking import concordance, precision_sum, risk_sum
 from mmaudit.metrics.predictions import Order
 
-COUNTS, UNIT = np.ones((1, 1), np.uint16), np.zeros(1000, np.int64)
+COUNTS, UNIT = np.ones((1, 1), np.uint8), np.zeros(1000, np.int64)
 
 scores = st.lists(st.sampled_from([0.1, 0.2, 0.2000001, 0.5, 0.9]), min_size=1, max_size=7).map(np.array)
 quick = settings(deadline=None, derandomize=True, max_examples=80)

@@ -178,7 +178,7 @@ def _numbers(column: pd.Series[Any]) -> Array:
 
 
 def _cells(column: pd.Series[Any]) -> Array:
-    """Return integers as they are, anything else as objects: missing cells are None, NaN or NA, as pandas keeps them."""
+    """Return integers as they are, anything else as objects, missing cells as pandas keeps them (None, NaN, NA)."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
         return np.asarray(column.to_numpy())
     return np.asarray(column.to_numpy(dtype=object))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import resources
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ def words(question: str) -> list[str]:
     return question.lower().replace("?", "").split()
 
 
-def bag_of_words(questions: Sequence[str]) -> npt.NDArray[np.float32]:
+def bag_of_words(questions: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Count the vocabulary's words in each question.
 
     Returns float32 counts of shape [n, len(VOCABULARY)]. A word outside the vocabulary, a misspelt one for

@@ -5,9 +5,12 @@ draw the same ones: `for panel in figure.panels: st.vega_lite_chart(panel.spec)`
 """
 
 from mmaudit.figures.base import Cell, Column, Figure, Panel, Table, words
-from mmaudit.figures.calibration import confidence, recalibration, reliability
-from mmaudit.figures.lattice import baselines, subset_lattice
+from mmaudit.figures.baselines import baselines
+from mmaudit.figures.confidence import confidence
+from mmaudit.figures.lattice import subset_lattice
 from mmaudit.figures.overview import overview
+from mmaudit.figures.recalibration import recalibration
+from mmaudit.figures.reliability import reliability
 from mmaudit.figures.severity import missing_rates, severity_curves
 
 FIGURES = {

@@ -3,135 +3,137 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mmaudit.figures.base import (
-    BLUE,
-    DASHES,
-    INK,
-    MUTED,
-    SERIES,
-    SHAPES,
     Cell,
     Column,
     Figure,
     Panel,
-    Spec,
     Table,
-    axis,
-    domain,
-    mde_cell,
-    p_cell,
-    rows,
-    scaled,
-    spec,
+    comparison_cells,
+    comparison_columns,
+    count_cell,
+    primary_title,
     text_cell,
-    value_cell,
     variant,
     words,
-    y_title,
 )
-from mmaudit.formats import estimate, measure, number, readable, shorten
+from mmaudit.figures.marks import (
+    DASHES,
+    DOTTED,
+    INK,
+    MUTED,
+    SOLID,
+    Spec,
+    domain,
+    known,
+    layer,
+    points,
+    reference_line,
+    scaled,
+    series_style,
+    spec,
+)
+from mmaudit.formats import estimate, number, readable, shorten
 from mmaudit.report import Report
 from mmaudit.types import Condition, Score
 
 Curve = list[tuple[Condition, Score]]
+# With this many panels or fewer, all modalities share one figure.
+TOGETHER = 6
 
 
 def severity_curves(report: Report) -> tuple[Figure, ...]:
-    """One figure per modality (or set of modalities), one panel per corruption, one curve per variant of it.
+    """One panel per modality and corruption, one curve per variant of it; one figure per modality where there are many.
 
     Each panel has the 95 % band, the clean line and the chance floor; all panels share the scale of the metric.
     """
     groups: dict[tuple[str, ...], dict[str, dict[str, Curve]]] = {}
-    for c, score in _curve_points(report, rate=False):
+    for c, score in _points_of(report, missing=False):
         groups.setdefault(c.modalities, {}).setdefault(c.probe, {}).setdefault(variant(c), []).append((c, score))
-    everything = [s for probes in groups.values() for curves in probes.values() for k in curves.values() for _, s in k]
-    limits = _limits(report, everything)
-    figures = []
+    all_curves = [curve for probes in groups.values() for curves in probes.values() for curve in curves.values()]
+    limits = _limits(report, (s for curve in all_curves for _, s in curve))
+    parts = []
     for modalities, probes in groups.items():
-        name = " + ".join(shorten(m, 40) for m in modalities) or "all modalities"
-        panels = tuple(_severity_panel(report, probe, curves, limits) for probe, curves in probes.items())
-        points = [p for curves in probes.values() for curve in curves.values() for p in _ordered(curve)]
-        figures.append(
-            Figure(
-                id=f"severity-{len(figures) + 1}",
-                title=f"Corrupting {name}",
-                caption=(
-                    f"{_metric_words(report)} against severity; the shaded band is the 95 % interval. The solid line is "
-                    "the clean value, the dotted line what chance would reach. A corruption that matters falls away "
-                    "from the solid line; one that destroys meets the dotted one."
-                ),
-                panels=panels,
-                table=_table(report, points),
-            )
+        name = " + ".join(shorten(m, 30) for m in modalities) or "all modalities"
+        panels = [_severity_panel(report, probe, name, curves, limits) for probe, curves in probes.items()]
+        parts.append((name, panels, [p for curves in probes.values() for curve in curves.values() for p in _ordered(curve)]))
+    if not parts:
+        return ()
+    if sum(len(panels) for _, panels, _ in parts) <= TOGETHER:
+        parts = [("", [p for _, panels, _ in parts for p in panels], [p for _, _, part in parts for p in part])]
+    return tuple(
+        Figure(
+            id=f"severity-{i}",
+            title=f"Corrupting {name}" if name else "One modality corrupted at a time",
+            caption=_severity_caption(report) if i == 1 else "",
+            panels=tuple(panels),
+            table=_table(report, rows),
         )
-    return tuple(figures)
+        for i, (name, panels, rows) in enumerate(parts, 1)
+    )
 
 
 def missing_rates(report: Report) -> tuple[Figure, ...]:
     """One figure: per modality, the primary metric against the share of samples in which it is missing."""
     groups: dict[tuple[str, ...], dict[str, Curve]] = {}
-    for c, score in _curve_points(report, rate=True):
+    for c, score in _points_of(report, missing=True):
         groups.setdefault(c.modalities, {}).setdefault(variant(c), []).append((c, score))
     if not groups:
         return ()
-    everything = [s for curves in groups.values() for curve in curves.values() for _, s in curve]
-    limits = _limits(report, everything)
+    limits = _limits(report, (s for curves in groups.values() for curve in curves.values() for _, s in curve))
     panels = []
     for modalities, curves in groups.items():
-        name = " + ".join(shorten(m, 28) for m in modalities)
-        x = _x_axis(f"samples without {name} (%, chosen at random)", [0, 25, 50, 75, 100], {}, [0, 100])
-        points = {k: [(100 * float(c.severity or 0), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
-        panels.append(_panel(report, f"{name} missing", points, x, limits))
-    points_all = [p for curves in groups.values() for curve in curves.values() for p in _ordered(curve)]
+        name = " + ".join(shorten(m, 22) for m in modalities)
+        placed = {k: [(100 * float(c.severity or 0), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
+        x = _x(f"{name} missing (% of samples)", [0, 25, 50, 75, 100], {}, [0, 100])
+        stand_in = ", ".join(k for k in curves if k)
+        panels.append(_panel(report, f"{name} missing" + (f" · {stand_in}" if len(curves) == 1 and stand_in else ""), placed, x, limits))
+    rows = [p for curves in groups.values() for curve in curves.values() for p in _ordered(curve)]
+    caption = (
+        f"{_capital(primary_title(report))} against the share of samples from which a modality was taken away at random. "
+        "Samples that miss it at a low rate also miss it at every higher one, so the curve is paired."
+    )
+    return (Figure("missing-rates", "Missing in some samples", caption, tuple(panels), _table(report, rows)),)
+
+
+def _severity_caption(report: Report) -> str:
     return (
-        Figure(
-            id="missing-rates",
-            title="Missing in some samples",
-            caption=(
-                f"{_metric_words(report)} against the share of samples from which a modality was taken away at random; "
-                "the shaded band is the 95 % interval. Samples missing at a low rate are also missing at every higher one."
-            ),
-            panels=tuple(panels),
-            table=_table(report, points_all),
-        ),
+        f"{_capital(primary_title(report))} against severity; the shaded band is the 95 % interval. The solid line is the "
+        "clean value, the dotted one what chance would reach. All panels share one scale."
     )
 
 
-def _curve_points(report: Report, rate: bool) -> Curve:
-    out = []
+def _points_of(report: Report, missing: bool) -> Curve:
+    found = []
     for m in report.conditions:
         c = m.condition
         score = report.score(c.key, report.primary.name)
-        if c.severity is None or c.family in ("clean", "control") or score is None:
-            continue
-        if (c.family == "missing") == rate:
-            out.append((c, score))
-    return out
+        if c.severity is not None and score is not None and c.family not in ("clean", "control"):
+            found.append((c, score))
+    return [(c, s) for c, s in found if (c.family == "missing") == missing]
 
 
-def _severity_panel(report: Report, probe: str, curves: dict[str, Curve], limits: list[float]) -> Panel:
-    name = readable(probe.split(".", 1)[-1])
+def _severity_panel(report: Report, probe: str, modality: str, curves: dict[str, Curve], limits: list[float]) -> Panel:
     members = [c for curve in curves.values() for c, _ in curve]
-    unit = shorten(next((c.unit for c in members if c.unit), ""), 40)
-    placed = all(c.position is not None for c in members)
-    if placed:
-        severities: dict[float, set[float]] = {}
+    unit = shorten(next((c.unit for c in members if c.unit), ""), 34)
+    if all(c.position is not None for c in members):
+        severities: dict[int, set[float]] = {}
         for c in members:
-            severities.setdefault(float(c.position or 0), set()).add(float(c.severity or 0))
+            severities.setdefault(c.position or 0, set()).add(float(c.severity or 0))
         # Two variants with different tables share only the position; then the severities stand in the table alone.
-        below = {k: f"{min(v):g}" for k, v in severities.items() if len(v) == 1}
-        below = below if len(below) == len(severities) else {}
-        title = f"severity (position; {unit} below)" if below and unit else "severity (position 1–5)"
-        ticks = [0.0, *sorted(severities)]
-        x = _x_axis(title, ticks, below, [0, max(ticks)])
-        points = {k: [(float(c.position or 0), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
+        one_table = all(len(v) == 1 for v in severities.values())
+        below = {float(k): min(v) for k, v in severities.items()} if one_table else {}
+        title = f"severity ({unit})" if below and unit else "severity (position 1 to 5)"
+        x = _x(title, [0.0, *map(float, sorted(severities))], below, [0.0, float(max(severities))])
+        placed = {k: [(float(c.position or 0), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
     else:
-        values = sorted({float(c.severity or 0) for c in members})
-        x = _x_axis(f"severity ({unit})" if unit else "severity", None, {}, [min(0.0, values[0]), values[-1]])
-        points = {k: [(float(c.severity or 0), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
-    return _panel(report, name, points, x, limits)
+        values = [float(c.severity or 0) for c in members]
+        x = _x(f"severity ({unit})" if unit else "severity", None, {}, [min(0.0, *values), max(values)])
+        placed = {k: [(float(c.severity or 0), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
+    return _panel(report, f"{readable(probe.split('.', 1)[-1])} · {modality}", placed, x, limits)
 
 
 def _panel(
@@ -139,93 +141,69 @@ def _panel(
 ) -> Panel:
     clean = report.score(report.clean, report.primary.name)
     unit = report.primary.unit
-    many = len(curves) > 1
-    y: Spec = {"field": "value", "type": "quantitative", "axis": axis(y_title(report), tickCount=5), "scale": {"domain": limits, "nice": True}}
-    layers = _reference_lines(clean, unit, limits, x["scale"]["domain"])
-    names = [name or "as defined" for name in curves]
-    all_points: list[dict[str, Any]] = []
-    for i, (name, points) in enumerate(curves.items()):
-        data = [_point(0.0, clean, "clean", name, unit)] if clean is not None else []
-        data += [_point(at, s, words(c), name, unit) for at, c, s in points]
-        colour = SERIES[i % len(SERIES)]
-        layers.append(
-            {
-                "data": rows([d for d in data if d["low"] is not None and d["high"] is not None]),
-                "mark": {"type": "area", "color": colour, "fillOpacity": 0.16, "aria": False},
-                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}},
-            }
-        )
-        layers.append(
-            {
-                "data": rows(data),
-                "mark": {"type": "line", "color": colour, "strokeWidth": 2, "strokeDash": DASHES[i % len(DASHES)], "aria": False},
-                "encoding": {"x": x, "y": y},
-            }
-        )
-        all_points += data
-    shared: Spec = {"field": "series", "type": "nominal", "sort": None}
-    legend: Spec = {"columns": 2} if many else None  # type: ignore[assignment]
-    layers.append(
-        {
-            "data": rows(all_points),
-            "mark": {"type": "point", "filled": True, "size": 46, "opacity": 1},
-            "encoding": {
-                "x": x,
-                "y": y,
-                "color": {**shared, "scale": {"domain": names, "range": [SERIES[i % len(SERIES)] for i in range(len(names))]}, "legend": legend},
-                "shape": {**shared, "scale": {"domain": names, "range": [SHAPES[i % len(SHAPES)] for i in range(len(names))]}, "legend": legend},
-                "description": {"field": "tip"},
-            },
-        }
+    y: Spec = {
+        "field": "value",
+        "type": "quantitative",
+        "axis": {"title": primary_title(report), "tickCount": 5},
+        "scale": {"domain": limits, "nice": True},
+    }
+    layers = _references(clean, unit, limits, x, y)
+    everything: list[dict[str, Any]] = []
+    styles = {name or "as defined": series_style(i) for i, name in enumerate(curves)}
+    for i, (name, members) in enumerate(curves.items()):
+        data = [_datum(0.0, clean, "clean", name, unit)] if clean is not None else []
+        data += [_datum(at, s, words(c), name, unit) for at, c, s in members]
+        colour = series_style(i)[0]
+        band = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}
+        layers.append(layer(known(data, "low", "high"), "area", band, color=colour, fillOpacity=0.18))
+        layers.append(layer(data, "line", {"x": x, "y": y}, color=colour, strokeWidth=2, strokeDash=DASHES[i % len(DASHES)]))
+        everything += data
+    layers.append(points(everything, x, y, "series", styles, columns=2))
+    ends = [
+        f"{name + ': ' if name else ''}{number(members[-1][2].value, unit)} at the strongest" for name, members in curves.items()
+    ]
+    alt = (
+        f"{readable(report.primary.name)}, {title}: clean {number(clean.value, unit) if clean else 'not measured'}; "
+        f"{'; '.join(ends)}. All numbers are in the table."
     )
-    return Panel(title, _alt(report, title, clean, curves), spec(layers, 300, 225 if many else 210))
+    return Panel(title, alt, spec(layers, 290, 218))
 
 
-def _reference_lines(clean: Score | None, unit: str, limits: list[float], span: list[float]) -> list[Spec]:
+def _references(clean: Score | None, unit: str, limits: list[float], x: Spec, y: Spec) -> list[Spec]:
+    """The clean line, labelled at its right end, and the chance line, labelled at its left, where curves rarely are."""
     layers: list[Spec] = []
+    start, end = x["scale"]["domain"]
     for name, value, dash, colour, at, align in (
-        ("clean", clean.value if clean else math.nan, [1, 0], INK, span[1], "right"),
-        ("chance", clean.floor if clean else math.nan, [2, 3], MUTED, span[0], "left"),
+        ("clean", clean.value if clean else math.nan, SOLID, INK, end, "right"),
+        ("chance", clean.floor if clean else math.nan, DOTTED, MUTED, start, "left"),
     ):
-        y = scaled(value, unit)
-        if y is None or not limits[0] <= y <= limits[1]:
+        place = scaled(value, unit)
+        if place is None or not limits[0] <= place <= limits[1]:
             continue
-        text = f"{name} {number(value, unit)}"
+        layers.append(reference_line("y", place, y, dash, colour))
         layers.append(
-            {
-                "data": rows([{"value": y}]),
-                "mark": {"type": "rule", "color": colour, "strokeDash": dash, "strokeWidth": 1, "opacity": 0.75, "aria": False},
-                "encoding": {"y": {"field": "value", "type": "quantitative"}},
-            }
-        )
-        layers.append(
-            {
-                "data": rows([{"x": at, "value": y, "text": text}]),
-                "mark": {"type": "text", "align": align, "baseline": "bottom", "dy": -3, "fontSize": 11, "color": colour, "aria": False},
-                "encoding": {
-                    "x": {"field": "x", "type": "quantitative"},
-                    "y": {"field": "value", "type": "quantitative"},
-                    "text": {"field": "text"},
-                },
-            }
-        )
+            layer(
+                [{"x": at, "value": place, "text": f"{name} {number(value, unit)}"}],
+                "text", {"x": x, "y": y, "text": {"field": "text"}},
+                align=align, baseline="bottom", dy=-3, fontSize=11, color=colour,
+            )
+        )  # fmt: skip
     return layers
 
 
-def _x_axis(title: str, ticks: list[float] | None, below: dict[float, str], span: list[float]) -> Spec:
+def _x(title: str, ticks: Sequence[float] | None, below: dict[float, float], span: list[float]) -> Spec:
     settings: Spec = {"grid": False, "title": title}
     if ticks is not None:
-        settings["values"] = ticks
-        # Only numbers written by this function enter the expression, never a text from outside.
+        settings["values"] = list(ticks)
+        # Only numbers enter the expression, never a text from outside.
         label = "format(datum.value, '~g')"
-        for tick, text in below.items():
-            label = f"datum.value === {tick:g} ? ['{tick:g}', '{float(text):g}'] : {label}"
+        for tick, severity in below.items():
+            label = f"datum.value === {tick:g} ? ['{tick:g}', '{severity:g}'] : {label}"
         settings["labelExpr"] = label if span[1] > 10 else f"datum.value === 0 ? 'clean' : {label}"
-        settings["labelFlush"] = False
     return {"field": "x", "type": "quantitative", "axis": settings, "scale": {"domain": span, "nice": False}}
 
 
-def _point(at: float, score: Score, what: str, series: str, unit: str) -> dict[str, Any]:
+def _datum(at: float, score: Score, what: str, series: str, unit: str) -> dict[str, Any]:
     return {
         "x": at,
         "value": scaled(score.value, unit),
@@ -237,66 +215,32 @@ def _point(at: float, score: Score, what: str, series: str, unit: str) -> dict[s
 
 
 def _ordered(curve: Curve) -> Curve:
-    return sorted(curve, key=lambda p: (p[0].severity or 0.0, p[0].position or 0))
+    return sorted(curve, key=lambda p: (p[0].position or 0, p[0].severity or 0.0))
 
 
-def _limits(report: Report, scores: list[Score]) -> list[float]:
+def _limits(report: Report, scores: Iterable[Score]) -> list[float]:
     unit = report.primary.unit
     clean = report.score(report.clean, report.primary.name)
-    known = [s.low for s in scores] + [s.high for s in scores] + [s.value for s in scores]
-    known += [clean.value, clean.floor, clean.high] if clean else []
-    return domain((scaled(v, unit) for v in known), unit, 0.07)
+    values = [v for s in scores for v in (s.low, s.high, s.value)]
+    values += [clean.value, clean.floor, clean.high] if clean else []
+    return domain((scaled(v, unit) for v in values), unit, 0.07)
 
 
-def _metric_words(report: Report) -> str:
-    m = report.primary
-    text = measure(m.name, m.unit, m.better)
-    return text[0].upper() + text[1:]
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
-def _alt(report: Report, title: str, clean: Score | None, curves: dict[str, list[tuple[float, Condition, Score]]]) -> str:
-    unit = report.primary.unit
-    start = f"clean {number(clean.value, unit)}" if clean else "clean not measured"
-    ends = [
-        f"{name + ': ' if name else ''}{number(points[-1][2].value, unit)} at the strongest severity" for name, points in curves.items()
-    ]
-    return f"{readable(report.primary.name)} under {title}: {start}; {'; '.join(ends)}. All numbers are in the table."
-
-
-def _table(report: Report, points: Curve) -> Table:
-    m = report.primary
-    columns = (
-        Column("condition", numeric=False),
-        Column("severity"),
-        Column("n"),
-        Column(measure(m.name, m.unit, m.better)),
-        Column(f"change against clean ({measure('', m.unit, '', change=True).strip(' ()') or 'same unit'})"),
-        Column("adjusted p"),
-        Column("detectable change"),
-        Column("share lost above chance"),
-    )
-    body = []
-    clean = report.score(report.clean, m.name)
-    if clean is not None:
-        body.append(_row(None, clean))
-    body += [_row(c, s) for c, s in points]
+def _table(report: Report, rows: Curve) -> Table:
+    columns = (Column("condition", numeric=False), Column("severity"), Column("n"), *comparison_columns(report))
+    clean = report.score(report.clean, report.primary.name)
+    body = [] if clean is None else [(text_cell("clean"), Cell("0", 0.0), count_cell(clean.n), *comparison_cells(clean))]
+    body += [(text_cell(words(c)), severity_cell(c), count_cell(s.n), *comparison_cells(s)) for c, s in rows]
     return Table(columns, tuple(body))
 
 
-def _row(c: Condition | None, s: Score) -> tuple[Cell, ...]:
-    severity = Cell("0", 0.0) if c is None else Cell(f"{c.severity:g} {c.unit}".strip(), c.severity)
-    if c is not None and c.unit == "share":
-        severity = Cell(number(float(c.severity or 0), "share"), c.severity)
-    return (
-        text_cell("clean" if c is None else words(c)),
-        severity,
-        Cell(str(s.n), float(s.n)),
-        value_cell(s),
-        value_cell(s, "delta"),
-        p_cell(s),
-        mde_cell(s),
-        value_cell(s, "lost"),
-    )
-
-
-__all__ = ["BLUE", "missing_rates", "severity_curves"]
+def severity_cell(c: Condition) -> Cell:
+    """A cell with a condition's severity and its unit."""
+    if c.severity is None:
+        return text_cell("none")
+    text = number(c.severity, "share") if c.unit == "share" else f"{c.severity:g} {shorten(c.unit, 40)}".strip()
+    return Cell(text, c.severity)

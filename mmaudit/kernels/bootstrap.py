@@ -2,11 +2,11 @@
 
 The one representation that metrics receive, `Resamples`, holds how often each *unit* was drawn:
 
-    counts   uint16[units, replicates]    row = unit, column = replicate
+    counts   uint8[units, replicates]    row = unit, column = replicate
     unit     int64[n]                     the unit of each sample
 
 A unit is what is drawn whole: a sample, a cluster (all samples of one patient), or, above `LARGEST` of these, one of
-`BLOCKS` random blocks of them. So memory is bounded by 20,000 × replicates × 2 bytes = 40 MB at 1,000 replicates
+`BLOCKS` random blocks of them. So memory is bounded by 20,000 × replicates bytes = 20 MB at 1,000 replicates
 however many samples there are; the matrix [replicates, n] never exists. Random blocks leave the variance of every
 mean-like statistic unbiased (each block is a simple random sample); they only make its estimate less certain, by a
 relative √(1 / 2·BLOCKS) = 1 % of the standard error, less than 1,000 replicates do themselves.
@@ -27,7 +27,7 @@ import numpy.typing as npt
 from mmaudit.errors import BadInput
 from mmaudit.types import Array, FloatArray, IntArray
 
-Counts = npt.NDArray[np.uint16]
+Counts = npt.NDArray[np.uint8]
 
 LARGEST = 20_000
 BLOCKS = 5_000
@@ -42,7 +42,7 @@ class Resamples:
     `Resamples.of` (given weights). Restrict it to some rows with `take`; the draws stay the same.
 
     Attributes:
-        counts: `uint16[units, replicates]`, how often each unit was drawn.
+        counts: `uint8[units, replicates]`, how often each unit was drawn.
         unit: `int64[n]`, the unit of each sample.
     """
 
@@ -82,12 +82,19 @@ class Resamples:
     @classmethod
     def ones(cls, n: int) -> Resamples:
         """Return the one replicate that holds every sample once: a metric under it is the plain estimate."""
-        return cls(np.ones((1, 1), np.uint16), np.zeros(n, np.int64))
+        return cls(np.ones((1, 1), np.uint8), np.zeros(n, np.int64))
 
     @classmethod
     def of(cls, weights: Array) -> Resamples:
-        """Return the replicates with the given whole-number weights `[replicates, n]`."""
-        return cls(np.ascontiguousarray(np.asarray(weights).T, dtype=np.uint16), np.arange(np.shape(weights)[1]))
+        """Return the replicates with the given weights `[replicates, n]`: whole numbers up to 255.
+
+        Raises:
+            BadInput: for other weights.
+        """
+        weights = np.asarray(weights)
+        if not ((weights >= 0) & (weights <= 255) & (weights == weights.astype(np.int64))).all():
+            raise BadInput("bootstrap weights must be whole numbers from 0 to 255: how often a sample is drawn.")
+        return cls(np.ascontiguousarray(weights.T, dtype=np.uint8), np.arange(np.shape(weights)[1]))
 
     @property
     def n(self) -> int:
@@ -137,13 +144,13 @@ class Resamples:
 
 
 def counts(units: int, replicates: int, seed: int) -> Counts:
-    """Return `uint16[units, replicates]`: how often each unit is drawn when `units` are drawn with replacement.
+    """Return `uint8[units, replicates]`: how often each unit is drawn when `units` are drawn with replacement.
 
     Replicate b is drawn by NumPy's bit generator Philox 4×64 with key (seed, b), so it depends on neither the number
     of replicates nor the NumPy version. A unit is 32 random bits × units / 2³²; its chance is off by a relative
-    5·10⁻⁶ at most (units ≤ `LARGEST`).
+    5·10⁻⁶ at most (units ≤ `LARGEST`). A count is about Poisson(1), so it never comes near 255 (chance below 10⁻⁵⁰⁰).
     """
-    out = np.zeros((units, replicates), np.uint16)
+    out = np.zeros((units, replicates), np.uint8)
     for first in range(0, replicates, 32):
         last = min(first + 32, replicates)
         raw = [np.random.Philox(key=_key(seed, b)).random_raw((units + 1) // 2) for b in range(first, last)]

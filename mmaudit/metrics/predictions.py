@@ -141,7 +141,7 @@ class Predictions:
         """`float64[n]`: probability of the predicted class; multilabel: mean over labels of that of each decision."""
         if self.task.kind == "multilabel":
             return np.asarray(np.maximum(self.probability, 1 - self.probability).mean(axis=1))
-        return np.asarray(self.probability.max(axis=1))
+        return np.asarray(self.probability[np.arange(self.n), self.predicted])
 
     @cached_property
     def correct(self) -> FloatArray:

@@ -126,7 +126,7 @@ def probabilities(model: Model, batch: Batch, task: Task, found: OutputArray) ->
     """Declared probabilities are some; declared logits do not look like probabilities (a warning)."""
     clause = "probabilities"
     exclusive = task.kind == "classification"
-    outside: BoolArray = (found < -1e-6).any(axis=1) | (found > 1 + 1e-6).any(axis=1)
+    outside: BoolArray = np.asarray(((found < -1e-6) | (found > 1 + 1e-6)).any(axis=1))
     totals = found.astype(np.float64).sum(axis=1)
     bad = outside | (np.abs(totals - 1) > 1e-3) if exclusive else outside
     if model.outputs == "probabilities" and bad.any():

@@ -90,9 +90,7 @@ class GraphEngine:
 
     def _fusion(self, there: tuple[str, ...]) -> _Fusion:
         values = {name: self._structure[name] if name in there else None for name in self._model.modalities}
-        with torch.inference_mode(False):
-            traced = trace(self._model, values)
-            return _cut_fusion(traced, self._encoders, self._numbers)
+        return _cut_fusion(trace(self._model, values), self._encoders, self._numbers)
 
 
 def build(model: TorchModel, batch: Batch) -> GraphEngine:

@@ -13,22 +13,22 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
-from mmaudit.figures import base
+from mmaudit.figures import marks
 from mmaudit.formats import printable
 
 # Vega-Lite's version is pinned, so that a newer vl-convert draws the same picture.
 VEGA_LITE = "5.20"
 COLOURS = {
-    base.INK: "ink",
-    base.MUTED: "muted",
-    base.GRID: "grid",
-    base.PAPER: "card",
-    base.BLUE: "blue",
-    base.RED: "red",
-    base.GREEN: "green",
-    base.PURPLE: "purple",
-    base.AMBER: "amber",
-    base.TEAL: "teal",
+    marks.INK: "ink",
+    marks.MUTED: "muted",
+    marks.GRID: "grid",
+    marks.PAPER: "card",
+    marks.BLUE: "blue",
+    marks.RED: "red",
+    marks.GREEN: "green",
+    marks.PURPLE: "purple",
+    marks.AMBER: "amber",
+    marks.TEAL: "teal",
 }
 _ELEMENTS = {"svg", "g", "path", "rect", "line", "text", "tspan", "defs", "clipPath"}
 _NUMBERS = re.compile(r"-?\d+\.\d+(?:e-?\d+)?|-?\d+e-\d+")
