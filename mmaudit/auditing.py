@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from mmaudit.assemble import assemble
-from mmaudit.data import Dataset, all_statistics
+from mmaudit.data import Dataset, all_statistics, check
 from mmaudit.errors import StaleRun
 from mmaudit.findings.base import find
 from mmaudit.illustrate import illustrate
@@ -179,6 +179,8 @@ def prepare(
         require_usable(Path(out))
     checked = as_model(model)
     data.task.require_supported()
+    for given in (data,) if train is None else (data, train):
+        check(given)
     plan = make_plan(suite, data.modalities, data.task, native=checked.native_absence)
     batch = data.rows(spread(len(data), CHECK_ROWS))
     checks = check_model(checked, batch, data.task)
@@ -191,6 +193,7 @@ def prepare(
 def examine(model: object, data: Dataset) -> tuple[list[Check], str]:
     """Run the checks of `prepare` alone; return them and how the model's two stages were found, or why not."""
     checked = as_model(model)
+    check(data)
     batch = data.rows(spread(len(data), CHECK_ROWS))
     checks = check_model(checked, batch, data.task)
     if any(check.ok is False for check in checks):

@@ -33,8 +33,9 @@ def digits(unit: str, value: float, low: float = math.nan, high: float = math.na
     half = factor(unit) * (high - low) / 2
     size = factor(unit) * abs(value)
     if math.isfinite(half) and half > 0:
-        found = -math.floor(math.log10(half / 2.5))
-        return min(max(found, 1), 3) if unit == "share" else min(max(found, 0), 6)
+        if unit == "share":
+            return 1 if half >= 0.05 else 2 if half >= 0.005 else 3
+        return min(max(-math.floor(math.log10(half / 2.5)), 0), 6)
     if unit == "share":
         return 1
     if not math.isfinite(size) or size == 0:

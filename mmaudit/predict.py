@@ -21,6 +21,7 @@ from mmaudit.types import Array, Batch, BoolArray, Condition, Task
 
 BATCH_ROWS = 256
 MAX_BATCH_BYTES = 64 * 2**20
+MAX_SHARD_BYTES = 256 * 2**20
 
 Progress = Callable[[int, int], None]
 
@@ -41,7 +42,7 @@ def predict(
     alone. Killed at any moment, a second call makes the missing shards and ends with the same bytes.
 
     Args:
-        run: where to write.
+        run: where to write; hold its folder by `store.writing` if another process might write too.
         data, model, source: what to run; `source` offers donors and statistics to the probes.
         stage: the model's two-stage view, or None to run it whole.
         batch_rows: most samples per forward pass; fewer where samples are large (64 MiB per modality).
@@ -54,23 +55,22 @@ def predict(
     done = 0
     step = min(batch_rows, _rows_that_fit(data))
     worker = _Worker(run, model, stage, source, timing)
-    with run.writing():
-        for shard, positions in enumerate(run.shards()):
-            todo = [i for i in range(len(increments)) if not run.is_done(shard, i)]
-            done += len(positions) * sum(len(c) for i, c in enumerate(increments) if i not in todo)
-            conditions = [c for i in todo for c in increments[i]]
-            parts: list[list[ConditionOutputs]] = []
-            for start in range(0, len(positions) if todo else 0, step):
-                tick = time.perf_counter()
-                batch = data.rows(positions[start : start + step])
-                timing.reading += time.perf_counter() - tick
-                parts.append(worker.run(batch, conditions))
-                done += len(batch) * len(conditions)
-                if progress:
-                    progress(done, total)
-            joined = iter([_join(p) for p in zip(*parts, strict=True)])
-            for i in todo:
-                run.write_shard(shard, i, [next(joined) for _ in increments[i]])
+    for shard, positions in enumerate(run.shards()):
+        todo = [i for i in range(len(increments)) if not run.is_done(shard, i)]
+        done += len(positions) * sum(len(c) for i, c in enumerate(increments) if i not in todo)
+        conditions = [c for i in todo for c in increments[i]]
+        parts: list[list[ConditionOutputs]] = []
+        for start in range(0, len(positions) if todo else 0, step):
+            tick = time.perf_counter()
+            batch = data.rows(positions[start : start + step])
+            timing.reading += time.perf_counter() - tick
+            parts.append(worker.run(batch, conditions))
+            done += len(batch) * len(conditions)
+            if progress:
+                progress(done, total)
+        joined = iter([_join(p) for p in zip(*parts, strict=True)])
+        for i in todo:
+            run.write_shard(shard, i, [next(joined) for _ in increments[i]])
     timing.total = time.perf_counter() - started
     return timing
 
@@ -86,7 +86,7 @@ class _Worker:
         self.timing = timing
 
     def run(self, clean: Batch, conditions: Sequence[Condition]) -> list[ConditionOutputs]:
-        features = FeatureMemo(self.stage, clean, self.timing) if self.stage else None
+        features = FeatureMemo(self.stage, self.model.modalities, clean, self.timing) if self.stage else None
         return [self.answer(clean, condition, features) for condition in conditions]
 
     def answer(self, clean: Batch, condition: Condition, features: FeatureMemo | None) -> ConditionOutputs:
@@ -111,9 +111,11 @@ class _Worker:
         except Exception as error:
             _raise_if_out_of_memory(error, len(batch))
             rows = self.one_by_one(batch, condition, width)
-        rows = to_logits(rows, self.model.outputs, self.run_folder.task)
-        rows[~np.isfinite(rows).all(axis=1)] = np.nan
-        return rows
+        # Before the conversion too: clipping would turn an infinite probability into a sure answer.
+        usable = np.isfinite(rows).all(axis=1)
+        logits = to_logits(np.where(usable[:, None], rows, 0), self.model.outputs, self.run_folder.task)
+        logits[~(usable & np.isfinite(logits).all(axis=1))] = np.nan
+        return logits
 
     def one_by_one(self, batch: Batch, condition: Condition, width: int) -> Float32Array:
         """Answers where the model answers, NaN where it raises, found by halving; the first traceback is kept."""
@@ -161,8 +163,11 @@ class FeatureMemo:
     stand-in.
     """
 
-    def __init__(self, stage: TwoStage, clean: Batch, timing: Timing | None = None) -> None:
+    def __init__(
+        self, stage: TwoStage, modalities: Sequence[str], clean: Batch, timing: Timing | None = None
+    ) -> None:
         self.stage = stage
+        self.modalities = modalities
         self.clean = clean
         self.timing = timing or Timing()
         self.kept: dict[tuple[str, int, int], tuple[Any, Array, BoolArray]] = {}
@@ -170,7 +175,7 @@ class FeatureMemo:
 
     def predict(self, batch: Batch) -> Float32Array:
         """What the model answers to the batch: missing encodings, then fusion."""
-        features = {name: self.encode(name, batch) for name in batch.inputs}
+        features = {name: self.encode(name, batch) for name in self.modalities}
         self.timing.fused_rows += len(batch)
         return self.stage.fuse(features, batch)
 
@@ -194,9 +199,13 @@ class FeatureMemo:
         return features
 
 
-def shard_rows(n: int) -> int:
-    """Samples per shard: about 64 files for large data, so that reading a condition back opens few files."""
-    return min(max(1024, -(-n // 64)), 16_384)
+def shard_rows(n: int, bytes_per_row: int = 1) -> int:
+    """Samples per shard: about 64 files for large data, so that reading a condition back opens few files.
+
+    Fewer where one sample's answers under all conditions are large: a shard's are held until it is written.
+    """
+    fit = max(64, MAX_SHARD_BYTES // bytes_per_row)
+    return min(max(1024, -(-n // 64)), 16_384, fit)
 
 
 def to_logits(rows: Array, scale: str, task: Task) -> Float32Array:

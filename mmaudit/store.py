@@ -91,7 +91,7 @@ class Run:
         try:
             (path / "predictions").mkdir(parents=True, exist_ok=True)
             run = cls(path, {"schema": SCHEMA, **header})
-            _write_parquet(path / "samples.parquet", _samples_table(samples, run.task))
+            write_table(path / "samples.parquet", _samples_table(samples, run.task))
             run._save_header()
         except OSError as error:
             raise BadInput(f"run folder {path} cannot be written: {error}; choose another with out=…") from error
@@ -113,26 +113,16 @@ class Run:
         try:
             header = json.loads(file.read_text(encoding="utf-8"))
             schema = header["schema"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedRun(f"{file} is not readable ({error}); delete {path} and audit again.") from error
         if schema != SCHEMA:
             raise StaleRun(f"{file} has schema {schema!r}, this mmaudit reads {SCHEMA!r}; update mmaudit.")
+        if lacking := [key for key in _KEYS if key not in header]:
+            raise DamagedRun(f"{file} has no {', '.join(lacking)}; delete {path} and audit again.")
         return cls(path, header)
 
     def _save_header(self) -> None:
         write_atomically(self.folder / "run.json", _json_bytes(self.header))
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the folder against a second writer, and sweep what a killed writer left half-written.
-
-        Raises:
-            BadInput: another process is writing to this folder.
-        """
-        with _locked(self.folder):
-            for leftover in self.folder.rglob("*.partial"):
-                leftover.unlink(missing_ok=True)
-            yield
 
     # ---- what was run
 
@@ -166,16 +156,16 @@ class Run:
             raise UnknownName("condition", label, [c.label for c in self.conditions])
         return known[label]
 
-    def extend(self, conditions: Sequence[Condition]) -> None:
-        """Add the conditions that the run does not have yet, as a further increment."""
+    def extend(self, conditions: Sequence[Condition], **values: Any) -> None:
+        """Add the conditions that the run does not have yet, as a further increment, and with them header values."""
         have = {c.key for c in self.conditions}
         new = [c.to_json() for c in conditions if c.key not in have]
         if new:
             self.header["increments"].append(new)
-            self._save_header()
+            self.update(**values)
 
     def update(self, **values: Any) -> None:
-        """Replace top-level header values, e.g. what the plan declined."""
+        """Replace top-level header values, e.g. the rows of a batch."""
         self.header.update(values)
         self._save_header()
 
@@ -205,15 +195,13 @@ class Run:
         path = self.file(shard, increment)
         if not path.exists():
             return False
+        expected = (len(self.shards()[shard]), self.task.width)
+        groups = len(self.header["increments"][increment])
+        names = [m.name for m in self.modalities]
         try:
-            table = pq.ParquetFile(path, page_checksum_verification=True)
-            rows = len(self.shards()[shard])
-            groups = len(self.increments[increment])
-            whole: bool = table.num_row_groups == groups and table.metadata.num_rows == rows * groups
-            if whole:
-                table.read()
-            return whole
-        except (pa.ArrowException, OSError):
+            whole: bool = pq.read_metadata(path).num_row_groups == groups
+            return whole and all(_read_group(path, g, names).outputs.shape == expected for g in range(groups))
+        except _UNREADABLE:
             return False
 
     def write_shard(self, shard: int, increment: int, results: Sequence[ConditionOutputs]) -> None:
@@ -222,10 +210,17 @@ class Run:
 
     # ---- reading back
 
+    def restore(self, samples: Samples) -> None:
+        """Write the samples again if their file is lost or damaged."""
+        try:
+            _ = self.samples
+        except DamagedRun:
+            write_table(self.folder / "samples.parquet", _samples_table(samples, self.task))
+
     @cached_property
     def samples(self) -> Samples:
         """Ids, targets, groups, clusters and presence of every sample."""
-        table = _read_parquet(self.folder / "samples.parquet")
+        table = read_table(self.folder / "samples.parquet")
         names = table.column_names
         return Samples(
             ids=_column(table, "id"),
@@ -249,7 +244,7 @@ class Run:
                 raise DamagedRun(f"{path} is missing: the audit has not finished. Audit again to the same folder.")
             try:
                 parts.append(_read_group(path, group, [m.name for m in self.modalities]))
-            except (pa.ArrowException, OSError) as error:
+            except _UNREADABLE as error:
                 raise DamagedRun(f"{path} cannot be read ({error}). Audit again to the same folder.") from error
         return ConditionOutputs(
             np.concatenate([p.outputs for p in parts]),
@@ -269,7 +264,7 @@ class Run:
     def write_error(self, condition: Condition, text: str) -> None:
         """Keep the traceback of a model that raised under a condition."""
         (self.folder / "errors").mkdir(exist_ok=True)
-        write_atomically(self.folder / "errors" / f"{condition.key}.txt", text.encode())
+        write_atomically(self.folder / "errors" / f"{condition.key}.txt", _encoded(text))
 
     def error(self, condition: Condition) -> str:
         """Return that traceback, or an empty string."""
@@ -291,10 +286,37 @@ def require_usable(folder: Path) -> None:
     parent = folder
     while not parent.exists():
         parent = parent.parent
+    if not parent.is_dir():
+        raise BadInput(f"out={str(folder)!r} cannot be made: {parent} is a file; choose another folder.")
     if not os.access(parent, os.W_OK):
         raise BadInput(f"out={str(folder)!r} cannot be written: no permission in {parent}; choose another folder.")
+    if folder.is_dir():
+        with _locked(folder):
+            pass
 
 
+@contextlib.contextmanager
+def writing(folder: str | Path) -> Iterator[None]:
+    """Hold a run folder against a second writer, making it if need be, and sweep what a killed writer left.
+
+    Raises:
+        BadInput: another process is writing to the folder, or it cannot be made.
+    """
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"run folder {path} cannot be made: {error}; choose another with out=…") from error
+    with _locked(path):
+        for pattern in ("*.partial", ".*.tmp"):
+            for leftover in path.rglob(pattern):
+                leftover.unlink(missing_ok=True)
+        yield
+
+
+# What a file that is cut short, overwritten or foreign raises when it is read.
+_UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError)
+_KEYS = ("fingerprints", "model", "data", "task", "modalities", "suite", "increments", "declined", "shard_rows")
 _OWN = {"run.json", "samples.parquet", "predictions", "errors", "statistics.npz"}
 
 
@@ -340,16 +362,22 @@ def modality_from_json(value: Mapping[str, Any]) -> Modality:
 
 
 def _samples_table(samples: Samples, task: Task) -> pa.Table:
-    columns: dict[str, Any] = {"id": pa.array(samples.ids.tolist())}
+    ids = samples.ids.tolist()
+    columns: dict[str, Any] = {"id": pa.array(ids if samples.ids.dtype.kind in "iu" else _texts(ids))}
     if samples.target.ndim == 1:
         columns["target"] = pa.array(samples.target)
     else:
         columns |= {f"target.{j}": pa.array(samples.target[:, j]) for j in range(task.width)}
-    columns |= {f"group.{name}": pa.array([str(v) for v in values]) for name, values in samples.groups.items()}
+    columns |= {f"group.{name}": pa.array(_texts(values.tolist())) for name, values in samples.groups.items()}
     if samples.cluster is not None:
-        columns["cluster"] = pa.array([str(v) for v in samples.cluster.tolist()])
+        columns["cluster"] = pa.array(_texts(samples.cluster.tolist()))
     columns |= {f"present.{name}": pa.array(values) for name, values in samples.present.items()}
     return pa.table(columns)
+
+
+def _texts(values: Sequence[Any]) -> list[str]:
+    """Values as text that a file can hold: a lone surrogate (from a file name that is not UTF-8) as its escape."""
+    return [_encoded(str(value)).decode() for value in values]
 
 
 def _target(table: pa.Table, task: Task) -> Array:
@@ -408,21 +436,28 @@ def _read_group(path: Path, group: int, modalities: Sequence[str]) -> ConditionO
     )
 
 
-def _write_parquet(path: Path, table: pa.Table) -> None:
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table beside its place and rename it."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     pq.write_table(table, partial, compression="zstd", write_page_checksum=True, store_schema=False)
     partial.replace(path)
 
 
-def _read_parquet(path: Path) -> pa.Table:
+def read_table(path: Path) -> pa.Table:
+    """Read a table; raises `DamagedRun` where there is none or it cannot be read."""
     try:
         return pq.read_table(path, page_checksum_verification=True, use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+    except _UNREADABLE as error:
         raise DamagedRun(f"{path} cannot be read ({error}); audit again to the same folder.") from error
 
 
 def _json_bytes(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    return _encoded(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _encoded(text: str) -> bytes:
+    """UTF-8, a lone surrogate as its escape: in JSON that is the same text."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 @contextlib.contextmanager

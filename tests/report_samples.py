@@ -225,7 +225,7 @@ def sample_report(
         "reliability": [] if task == "regression" else reliabilities([c for c in conditions if wanted(c[0], worst)], n),
         "recalibration": [] if task == "regression" else recalibrations(conditions, worst, n),
         "findings": [finding(f) for f in some_findings(modalities, rows, primary)] if findings else [],
-        "examples": some_examples(modalities, kinds, worst, examples),
+        "examples": some_examples(modalities, kinds, [c for c, _ in conditions if c.position == 5], examples),
         "limits": [
             "Synthetic perturbations only: no shift of cameras, populations or time was measured.",
             "One training run of one model; another seed may rank conditions differently.",
@@ -343,11 +343,12 @@ def finding(f: Finding) -> dict[str, Any]:
     return asdict(f) | {"id": f.id, "modalities": list(f.modalities), "evidence": [dict(e) for e in f.evidence]}
 
 
-def some_examples(modalities: Sequence[str], kinds: Sequence[str], worst: Condition, how_many: int) -> list[dict[str, Any]]:
+def some_examples(modalities: Sequence[str], kinds: Sequence[str], hurting: list[Condition], how_many: int) -> list[dict[str, Any]]:
     out = []
     for i in range(how_many):
         rng = np.random.default_rng(i)
         hit = i % len(modalities)
+        condition = next((c for c in hurting if c.modalities == (modalities[hit],)), hurting[0])
         shown = []
         for j, (m, kind) in enumerate(zip(modalities, kinds, strict=True)):
             original: dict[str, Any]
@@ -367,8 +368,8 @@ def some_examples(modalities: Sequence[str], kinds: Sequence[str], worst: Condit
             shown.append({"name": m, "kind": kind, "changed": j == hit, "original": original, "perturbed": perturbed if j == hit else original})
         out.append(
             {
-                "condition": worst.key,
-                "label": worst.label,
+                "condition": condition.key,
+                "label": condition.label,
                 "sample": f"test-{137 * i:05d}",
                 "target": ("circle", "rectangle", "triangle")[i % 3],
                 "clean": {"prediction": ("circle", "rectangle", "triangle")[i % 3], "confidence": 0.99 - 0.01 * i},

@@ -125,7 +125,7 @@ def points(data: Sequence[Datum], x: Spec, y: Spec, field: str, styles: Mapping[
 
 def tinted(encoding: Spec) -> Spec:
     """Take the colour from the data's own `colour`, without a scale (a second scale would lose the legend)."""
-    return {**encoding, "color": {"field": "colour", "type": "nominal", "scale": None, "legend": None}}
+    return {**encoding, "color": {"field": "colour", "type": "nominal", "scale": None}}
 
 
 def known(data: Iterable[Datum], *names: str) -> list[Datum]:

@@ -69,8 +69,9 @@ def single_point_of_failure(evidence: Evidence) -> Iterator[Draft]:
 def non_monotone_subset(evidence: Evidence) -> Iterator[Draft]:
     """Giving the model one modality more makes it worse."""
     worst: dict[str, tuple[float, Draft]] = {}
-    for larger in [CLEAN, *evidence.by_family("missing")]:
-        for smaller in evidence.by_family("missing"):
+    subsets = [c for c in evidence.by_family("missing") if c.probe == "missing"]
+    for larger in [CLEAN, *subsets]:
+        for smaller in subsets:
             edge = evidence.score(larger, against=smaller)
             # `lost` of an edge: share of the above-chance performance that the larger subset gives away.
             if not (edge.lost_low > 0.01 and edge.p_adjusted < 0.05):

@@ -125,6 +125,9 @@ def _state(value: Any, seen: Seen) -> bytes:
     if kind.__module__.startswith("sklearn.neighbors") and len(parts) > 2 and isinstance(parts[2], tuple):
         # A search tree counts its own queries: only its arrays decide what it answers.
         parts = [item for item in parts[2] if isinstance(item, np.ndarray)]
+    if kind.__module__.startswith("sklearn.") and len(parts) > 2 and isinstance(parts[2], dict):
+        # Vectorisers keep a memory address.
+        parts[2] = {key: item for key, item in parts[2].items() if key != "_stop_words_id"}
     return _join("object", name, *(_walk(part, seen) for part in parts))
 
 

@@ -6,7 +6,6 @@ what crosses the cut has no entry per row, the cut is moved back until it has.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional
 
 from mmaudit.models.torch import TorchModel
 from mmaudit.models.torch_boundary import NoBoundary
@@ -26,12 +24,10 @@ _TRIED_ROWS = 7
 
 _SHAPE_METHODS = {"size", "dim", "ndimension", "stride", "numel", "get_device", "is_floating_point", "element_size"}
 _SHAPE_ATTRIBUTES = {"shape", "ndim", "dtype", "device", "is_cuda"}
-_COSTLY_METHODS = {"matmul", "mm", "bmm", "__matmul__", "addmm", "baddbmm"}
-_COSTLY_FUNCTIONS: set[Any] = {
-    torch.matmul, torch.mm, torch.bmm, torch.einsum, torch.addmm, torch.baddbmm, operator.matmul,
-    torch.conv1d, torch.conv2d, torch.conv3d, functional.linear, functional.bilinear, functional.embedding,
-    functional.embedding_bag, functional.scaled_dot_product_attention, functional.multi_head_attention_forward,
-    functional.conv1d, functional.conv2d, functional.conv3d, functional.conv_transpose2d,
+_COSTLY = {
+    "matmul", "__matmul__", "mm", "bmm", "einsum", "addmm", "baddbmm", "linear", "bilinear",
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "embedding", "embedding_bag", "scaled_dot_product_attention", "multi_head_attention_forward",
 }  # fmt: skip
 
 
@@ -294,9 +290,8 @@ def _costly(node: fx.Node, root: nn.Module) -> bool:
     """Whether a node is worth replaying: it has weights, or multiplies matrices."""
     if node.op == "call_module":
         return any(True for _ in root.get_submodule(str(node.target)).parameters())
-    if node.op == "call_method":
-        return node.target in _COSTLY_METHODS
-    return node.op == "call_function" and node.target in _COSTLY_FUNCTIONS
+    # Functions, methods and the operators of exported graphs ("linear.default") share these names.
+    return str(getattr(node.target, "__name__", node.target)).split(".")[0] in _COSTLY
 
 
 def _refuse_hidden_changes(graph: fx.Graph) -> None:

@@ -93,6 +93,8 @@ class _Root(nn.Module):
 class _Tracer(fx.Tracer):
     """Traces through every submodule it can, and calls those it cannot (control flow on values) as a whole."""
 
+    proxy_buffer_attributes = True
+
     def __init__(self, inputs: int) -> None:
         super().__init__()
         self._inputs = inputs

@@ -140,7 +140,8 @@ class Probes(Registry[Probe]):
         """Return the probes that `patterns` name, in that order, each once.
 
         A pattern is, tried in this order: a full name (`image.gaussian_blur`, `missing`), a short name
-        (`gaussian_blur`: the corruption of every kind), a family (`corruption`), a glob (`image.*`, `missing*`).
+        (`gaussian_blur`: the corruption of every kind), a family (`corruption`), a glob of full or short names
+        (`image.*`, `missing*`, `gaussian_noise*`).
         Raises `UnknownName`, with a suggestion, for one that matches nothing.
         """
         everything = list(self)
@@ -151,6 +152,7 @@ class Probes(Registry[Probe]):
                 or [p for p in everything if p.name.rpartition(".")[2] == pattern]
                 or [p for p in everything if p.family == pattern]
                 or [p for p in everything if fnmatchcase(p.name, pattern)]
+                or [p for p in everything if fnmatchcase(p.name.rpartition(".")[2], pattern)]
             )
             if not found:
                 raise UnknownName("probe", pattern, self.names(), "'mmaudit list probes'")

@@ -6,8 +6,8 @@ import math
 
 from mmaudit.figures.base import words
 from mmaudit.figures.overview import ranked
-from mmaudit.formats import change, factor
-from mmaudit.render.page import MARKS, tiles, verdict
+from mmaudit.formats import change
+from mmaudit.render.summary import MARKS, tiles, verdict
 from mmaudit.render.templates import render, style
 from mmaudit.report import Report
 
@@ -24,7 +24,7 @@ def inline(report: Report) -> str:
         report=report,
         doc=report.document,
         failed=report.failed_controls(),
-        verdict=verdict(report),
+        verdict=verdict(report)[1],
         tiles=tiles(report),
         findings=[(f, MARKS[f.level]) for f in report.findings],
         worst=[
@@ -37,5 +37,4 @@ def inline(report: Report) -> str:
         ],
         more=max(len(entries) - SHOWN, 0),
         primary=report.primary,
-        scale=factor(report.primary.unit),
     )

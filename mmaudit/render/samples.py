@@ -50,14 +50,16 @@ class Budget:
         return True
 
 
-def sides(original: Mapping[str, Any], perturbed: Mapping[str, Any], budget: Budget) -> tuple[Shown, Shown]:
-    """Both sides of a modality; texts are marked where they differ, series share one scale."""
-    if "text" in original and "text" in perturbed:
+def sides(
+    original: Mapping[str, Any], perturbed: Mapping[str, Any] | None, budget: Budget
+) -> tuple[Shown, Shown | None]:
+    """Both sides of a modality (None where it was not perturbed); texts are marked where they differ."""
+    if perturbed is not None and "text" in original and "text" in perturbed:
         before, after = compare(_cut(original["text"]), _cut(perturbed["text"]))
         return Shown(pieces=before), Shown(pieces=after)
-    both = [v for side in (original, perturbed) for v in side.get("values", ()) if v is not None and math.isfinite(v)]
+    both = [v for side in (original, perturbed or {}) for v in side.get("values", ()) if v is not None and math.isfinite(v)]
     span = (min(both), max(both)) if both else (0.0, 1.0)
-    return _one(original, span, budget), _one(perturbed, span, budget)
+    return _one(original, span, budget), None if perturbed is None else _one(perturbed, span, budget)
 
 
 def _one(side: Mapping[str, Any], span: tuple[float, float], budget: Budget) -> Shown:

@@ -6,7 +6,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmaudit.figures.base import Cell, Column, Table, mde_cell, number_cell, p_cell, text_cell, value_cell, words
+from mmaudit.figures.base import (
+    Cell,
+    Column,
+    Table,
+    comparison_cells,
+    comparison_columns,
+    count_cell,
+    loss,
+    number_cell,
+    text_cell,
+    value_cell,
+    words,
+)
+from mmaudit.figures.severity import severity_cell
 from mmaudit.formats import count, measure, number, readable, shorten
 from mmaudit.report import Measured, Report
 from mmaudit.types import Score
@@ -38,16 +51,15 @@ def view(table: Table) -> TableView:
     for row in table.rows:
         cells = []
         for column, cell in zip(table.columns, row, strict=True):
-            main, _, rest = cell.text.partition(" [")
+            main, _, rest = cell.text.partition(" [") if column.numeric else (cell.text, "", "")
             note = letters.setdefault(cell.reason, _letter(len(letters))) if cell.reason else ""
-            numeric = column.numeric
-            cells.append(CellView(main if numeric else cell.text, f"[{rest}" if rest and numeric else "", note, numeric))
+            cells.append(CellView(main, f"[{rest}" if rest else "", note, column.numeric))
         body.append(tuple(cells))
-    return TableView(table.columns, tuple(body), tuple((letter, reason) for reason, letter in letters.items()))
+    return TableView(table.columns, tuple(body), tuple((letter, reason.rstrip(".")) for reason, letter in letters.items()))
 
 
 def _letter(i: int) -> str:
-    return chr(ord("a") + i) if i < 26 else f"{chr(ord('a') + i // 26 - 1)}{chr(ord('a') + i % 26)}"
+    return chr(ord("a") + i) if i < 26 else f"{_letter(i // 26 - 1)}{chr(ord('a') + i % 26)}"
 
 
 def everything(report: Report, metric: str) -> Table:
@@ -57,42 +69,42 @@ def everything(report: Report, metric: str) -> Table:
         Column("condition", numeric=False),
         Column("n"),
         Column(measure(m.name, m.unit, m.better)),
-        Column("change against clean"),
-        Column("adjusted p"),
-        Column("detectable change"),
-        Column("share lost"),
-        Column("share lost above chance"),
+        *comparison_columns(report)[1:4],
+        Column("share lost", note="(clean − value) / clean, in the direction of goodness"),
+        comparison_columns(report)[4],
     )
     body = []
     for measured in report.conditions:
         score = report.score(measured.condition.key, metric)
-        if score is None:
-            continue
-        body.append(
-            (
-                text_cell(words(measured.condition)), Cell(count(score.n), score.n), value_cell(score), value_cell(score, "delta"),
-                p_cell(score), mde_cell(score), _drop_cell(score), value_cell(score, "lost"),
-            )
-        )  # fmt: skip
+        if score is not None:
+            *cells, lost = comparison_cells(score)
+            body.append((text_cell(words(measured.condition)), count_cell(score.n), *cells, _drop_cell(score), lost))
     return Table(columns, tuple(body))
 
 
 def _drop_cell(score: Score) -> Cell:
     if math.isfinite(score.drop):
         return Cell(number(score.drop, "share"), score.drop)
-    why = score.reason or ("a metric without direction" if score.better == "neither" else "not defined for this metric")
-    return Cell(number(math.nan), None, why if score.against else "nothing to compare with: this is the clean condition or a summary")
+    why = score.reason or ("this metric has no direction" if score.better == "neither" else "not defined for this metric")
+    compared = score.reason or "nothing to compare with: this is the clean condition or a summary"
+    return number_cell(math.nan, reason=why if score.against else compared)
 
 
 def summaries(report: Report) -> Table:
     """Scores that sum up a curve or a family."""
     known = {m.condition.key for m in report.conditions}
-    columns = (Column("summary", numeric=False), Column("of", numeric=False), Column("value"), Column("good", numeric=False))
+    columns = (
+        Column("summary", numeric=False),
+        Column("of", numeric=False),
+        Column("value"),
+        Column("better", numeric=False),
+    )
+    direction = {"higher": "↑ higher", "lower": "↓ lower"}
     body = [
-        (text_cell(readable(s.metric)), text_cell(shorten(s.label, 70)), value_cell(s), text_cell({"higher": "↑ higher", "lower": "↓ lower"}.get(s.better, "neither")))
+        (text_cell(readable(s.metric)), text_cell(shorten(s.label, 70)), value_cell(s), text_cell(direction.get(s.better, "neither")))
         for s in report.rows
         if s.condition not in known and not s.group
-    ]  # fmt: skip
+    ]
     return Table(columns, tuple(body))
 
 
@@ -106,32 +118,31 @@ def applied(report: Report) -> Table:
         Column("n"),
         Column("samples changed"),
         Column("mean distance moved"),
-        Column("samples on which the model raised"),
+        Column("model raised on"),
     )
+    kinds = {k["name"]: k["kind"] for k in report.document["data"]["modalities"]}
     body = []
     for m in report.conditions:
         c = m.condition
-        text = {k["name"]: k["kind"] for k in report.document["data"]["modalities"]}
-        share = bool(c.modalities) and all(text.get(x) == "text" for x in c.modalities)
-        severity = Cell(f"{c.severity:g} {c.unit}".strip(), c.severity) if c.severity is not None else Cell("none", None)
-        moved = Cell(number(m.moved, "share") + " of characters", m.moved) if share and math.isfinite(m.moved) else number_cell(m.moved, "σ", "the probe does not move values along a scale")
+        text = bool(c.modalities) and all(kinds.get(x) == "text" for x in c.modalities)
+        moved = number_cell(m.moved, "share" if text else "σ", "this probe does not move values along a scale")
+        if text and moved.value is not None:
+            moved = Cell(f"{moved.text} of characters", moved.value)
+        raised = Cell(f"{count(m.raised)}{': ' + shorten(m.error, 90) if m.error else ''}", m.raised)
+        changed = number_cell(m.changed, "share", "not recorded for this condition")
         body.append(
-            (
-                text_cell(words(c)), text_cell(c.label), Cell(str(c.version), c.version), severity, Cell(count(m.n), m.n),
-                number_cell(m.changed, "share", "not recorded for this condition"), moved,
-                Cell(f"{count(m.raised)}{': ' + shorten(m.error, 90) if m.error else ''}", m.raised),
-            )
-        )  # fmt: skip
+            (text_cell(words(c)), text_cell(c.label), count_cell(c.version), severity_cell(c), count_cell(m.n), changed, moved, raised)
+        )
     return Table(columns, tuple(body))
 
 
 def group_tables(report: Report) -> tuple[tuple[str, Table], ...]:
     """Per group column: each group's clean value and its worst condition, beside all samples."""
     metric = report.primary
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, dict[str, None]] = {}
     for s in report.rows:
-        if s.group and s.metric == metric.name and s.group not in groups.setdefault(s.group.partition("=")[0], []):
-            groups[s.group.partition("=")[0]].append(s.group)
+        if s.group and s.metric == metric.name:
+            groups.setdefault(s.group.partition("=")[0], {})[s.group] = None
     columns = (
         Column("group", numeric=False),
         Column("n"),
@@ -141,38 +152,32 @@ def group_tables(report: Report) -> tuple[tuple[str, Table], ...]:
         Column("there"),
         Column("change against clean"),
     )
-    return tuple((column, Table(columns, tuple(_group_row(report, g) for g in ["", *names]))) for column, names in groups.items())
+    return tuple((column, Table(columns, tuple(_group_row(report, g) for g in ("", *names)))) for column, names in groups.items())
 
 
 def _group_row(report: Report, group: str) -> tuple[Cell, ...]:
     metric = report.primary
     clean, overall = (report.score(report.clean, metric.name, g) for g in (group, ""))
-    worst: tuple[Measured, Score] | None = None
+    everything = {m["name"] for m in report.document["data"]["modalities"]}
+    candidates: list[tuple[Measured, Score]] = []
     for m in report.conditions:
-        score = report.score(m.condition.key, metric.name, group)
-        if m.condition.family in ("clean", "control") or score is None or not math.isfinite(score.delta):
+        # With nothing left every group is at chance, which says nothing about the group.
+        if m.condition.probe == "missing" and set(m.condition.modalities) == everything:
             continue
-        if worst is None or _loss(score) > _loss(worst[1]):
-            worst = (m, score)
+        score = report.score(m.condition.key, metric.name, group)
+        if m.condition.family not in ("clean", "control") and score is not None and math.isfinite(score.delta):
+            candidates.append((m, score))
+    worst = max(candidates, key=lambda e: loss(e[1]), default=None)
     gap = clean.value - overall.value if clean is not None and overall is not None else math.nan
     return (
         text_cell(shorten(group.partition("=")[2], 60) if group else "all samples"),
-        Cell(count(clean.n), clean.n) if clean is not None else number_cell(math.nan, reason="not measured for this condition"),
+        count_cell(clean.n) if clean is not None else number_cell(math.nan, reason="not measured for this group"),
         value_cell(clean),
-        number_cell(gap, metric.unit, "this is all samples" if not group else "one of the two is undefined", change=True) if group else text_cell(""),
+        number_cell(gap, metric.unit, "one of the two is undefined", change=True) if group else text_cell(""),
         text_cell(words(worst[0].condition) if worst else "no condition has a value"),
         value_cell(worst[1] if worst else None),
         value_cell(worst[1] if worst else None, "delta"),
     )
-
-
-def _loss(score: Score) -> float:
-    return score.delta if score.better == "lower" else -score.delta
-
-
-def empty(table: Table) -> bool:
-    """Whether a table has no row."""
-    return not table.rows
 
 
 def metric_order(report: Report) -> Sequence[str]:

@@ -1,0 +1,101 @@
+"""The head of the report in words and numbers: verdict and tiles. Shared by the page and the notebook summary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mmaudit.figures.base import loss, words
+from mmaudit.formats import change, estimate, number, readable
+from mmaudit.report import Measured, Report
+from mmaudit.types import LEVELS, Score
+
+MARKS = {"critical": "▲", "major": "◆", "minor": "●", "info": "○"}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A number of the headline; `href` is the section that shows more."""
+
+    title: str
+    value: str
+    interval: str
+    detail: str
+    href: str
+
+
+def verdict(report: Report) -> tuple[str, str]:
+    """Level and the report in a sentence or two, from its controls and findings."""
+    failed, findings = report.failed_controls(), report.findings
+    measured = sum(m.condition.family != "clean" for m in report.conditions)
+    if failed:
+        which = "one of its controls" if len(failed) == 1 else f"{len(failed)} of its controls"
+        return "critical", f"Do not rely on this report: {which} failed, so the audit itself may measure something else."
+    if not findings:
+        return "none", (
+            f"No rule fired under {measured} conditions. The detectable change of each condition says how small a problem "
+            "could have been seen."
+        )
+    serious = sum(f.level in LEVELS[:2] for f in findings)
+    if serious:
+        noun = "finding" if serious == 1 else "findings"
+        return findings[0].level, f"{serious} serious {noun} under {measured} conditions. Look at this first: {findings[0].claim}"
+    return findings[0].level, f"Nothing serious found under {measured} conditions. The largest finding: {findings[0].claim}"
+
+
+def tiles(report: Report) -> list[Tile]:
+    """The clean value, and the worst of each family; calibration where it was measured."""
+    m = report.primary
+    found = []
+    clean = report.score(report.clean, m.name)
+    if clean is not None:
+        detail = f"chance {number(clean.floor, clean.unit)}" if math.isfinite(clean.floor) else ""
+        detail = detail if math.isfinite(clean.value) else clean.reason or "no reason was recorded"
+        text = estimate(clean.value, clean.low, clean.high, clean.unit)
+        found.append(Tile(f"Clean {readable(m.name)}", *_parts(text), detail, "everything"))
+    for title, href, belongs in (
+        ("Worst missing modality", "modalities", _one_missing),
+        ("Worst corruption", "severity", _in_family("corruption")),
+        ("Worst mismatch", "conditions", _in_family("mismatch")),
+    ):
+        worst = _worst(report, m.name, belongs)
+        if worst is not None:
+            measured, s = worst
+            text = change(s.delta, s.delta_low, s.delta_high, s.unit)
+            found.append(Tile(title, *_parts(text), words(measured.condition), href))
+    return found + _calibration(report)
+
+
+def _calibration(report: Report) -> list[Tile]:
+    if "ece" not in report.metrics:
+        return []
+    scores = [(m, s) for m in report.conditions if (s := report.score(m.condition.key, "ece")) and math.isfinite(s.value)]
+    clean = next((s for m, s in scores if m.condition.family == "clean"), None)
+    if clean is None:
+        return []
+    others = [(m, s) for m, s in scores if m.condition.family not in ("clean", "control")]
+    detail = "no other condition has one"
+    if others:
+        m, s = max(others, key=lambda e: e[1].value)
+        detail = f"worst {number(s.value, s.unit)}: {words(m.condition)}"
+    return [Tile("Clean calibration error", *_parts(estimate(clean.value, clean.low, clean.high, clean.unit)), detail, "calibration")]
+
+
+def _worst(report: Report, metric: str, belongs: Callable[[Measured], bool]) -> tuple[Measured, Score] | None:
+    found = [(m, s) for m in report.conditions if belongs(m) and (s := report.score(m.condition.key, metric)) is not None]
+    return max((e for e in found if math.isfinite(loss(e[1]))), key=lambda e: loss(e[1]), default=None)
+
+
+def _in_family(family: str) -> Callable[[Measured], bool]:
+    return lambda m: m.condition.family == family
+
+
+def _one_missing(m: Measured) -> bool:
+    c = m.condition
+    return c.family == "missing" and c.severity is None and len(c.modalities) == 1
+
+
+def _parts(text: str) -> tuple[str, str]:
+    value, _, rest = text.partition(" [")
+    return value, f"[{rest}" if rest else ""
