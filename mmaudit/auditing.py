@@ -5,6 +5,7 @@ Not named audit.py: importing that module would hide the function `mmaudit.audit
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
@@ -20,7 +21,7 @@ import numpy as np
 
 from mmaudit.assemble import assemble
 from mmaudit.data import Dataset, all_statistics, check
-from mmaudit.errors import StaleRun
+from mmaudit.errors import BadInput, StaleRun
 from mmaudit.findings.base import find
 from mmaudit.illustrate import illustrate
 from mmaudit.models import Model, TwoStage, as_model
@@ -30,9 +31,9 @@ from mmaudit.predict import BATCH_ROWS, FeatureMemo, Progress, predict, shard_ro
 from mmaudit.probes import Source, probes
 from mmaudit.report import Report
 from mmaudit.score import evidence, score
-from mmaudit.store import Run, Samples, modality_to_json, require_usable
+from mmaudit.store import Run, Samples, modality_to_json, require_free, require_usable, writing
 from mmaudit.timing import Timing
-from mmaudit.types import Batch, IntArray
+from mmaudit.types import Batch, IntArray, Modality
 
 CHECK_ROWS = 32
 
@@ -48,7 +49,7 @@ def audit(
     train: Dataset | None = None,
     resamples: int = 1000,
     seed: int = 0,
-    batch_rows: int = BATCH_ROWS,
+    batch_rows: int | None = None,
     progress: Progress | None = None,
     title: str | None = None,
     command: str = "",
@@ -67,7 +68,7 @@ def audit(
             audited data's own are used, and the report says so.
         resamples: bootstrap replicates.
         seed: of the bootstrap; probes draw by condition and sample id and need none.
-        batch_rows: most samples per forward pass.
+        batch_rows: most samples per forward pass; 256, or what the run was started with.
         progress: called with (answers done, answers planned).
         title: heads the report; the model's name without it.
         command: how to make the report again; shown in it.
@@ -81,21 +82,31 @@ def audit(
         StaleRun: the folder holds a run of another model or data set.
         UnknownName: a probe or suite is not registered.
     """
+    _require_whole("resamples", resamples, 1)
+    _require_whole("seed", seed, 0)
+    _require_whole("batch_rows", BATCH_ROWS if batch_rows is None else batch_rows, 1)
     prepared = prepare(model, data, suite=suite, train=train, out=out)
-    run = prepared.open_run(out, batch_rows=batch_rows, title=title, command=command)
-    timing = predict(
-        run,
-        data,
-        prepared.model,
-        prepared.source,
-        stage=prepared.stage,
-        batch_rows=int(run.header["batch_rows"]),
-        progress=progress,
-    )
-    score(run, resamples=resamples, seed=seed)
-    shown = [c for f in find(evidence(run)) for e in f.evidence for c in run.conditions if c.key == e["condition"]]
-    illustrate(run, data, prepared.source, [c for c in dict.fromkeys(shown) if c.modalities and c.family != "control"])
-    return assemble(run, timing=timing)
+    with writing(out):
+        run = prepared.open_run(out, batch_rows=batch_rows, title=title, command=command)
+        timing = predict(
+            run,
+            data,
+            prepared.model,
+            prepared.source,
+            stage=prepared.stage,
+            batch_rows=int(run.header["batch_rows"]),
+            progress=progress,
+        )
+        score(run, resamples=resamples, seed=seed)
+        cited = {e["condition"] for f in find(evidence(run)) for e in f.evidence}
+        shown = [c for c in run.conditions if c.key in cited and c.modalities and c.family != "control"]
+        illustrate(run, data, prepared.source, shown)
+        return assemble(run, timing=timing)
+
+
+def _require_whole(name: str, value: object, least: int) -> None:
+    if not isinstance(value, int | np.integer) or value < least:
+        raise BadInput(f"{name}={value!r} is not usable; give a whole number of at least {least}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +122,7 @@ class Prepared:
     checks: tuple[Check, ...]
     train: Dataset | None
 
-    def open_run(self, out: str | Path, *, batch_rows: int, title: str | None, command: str) -> Run:
+    def open_run(self, out: str | Path, *, batch_rows: int | None, title: str | None, command: str) -> Run:
         """Open the run in `out` and add what its plan lacks, or start a new one.
 
         Raises:
@@ -119,22 +130,20 @@ class Prepared:
         """
         folder = Path(out)
         if not (folder / "run.json").exists():
-            return Run.create(folder, self.header(batch_rows, title, command), _samples(self.data))
+            return Run.create(folder, self.header(batch_rows or BATCH_ROWS, title, command), _samples(self.data))
         run = Run.open(folder)
-        for what, now in self.fingerprints().items():
-            then = run.header["fingerprints"][what]
-            if then != now:
-                raise StaleRun(
-                    f"{folder} is a run with another {what}: its fingerprint is {then}, this one's is {now}. "
-                    "Give another out=…, or delete the folder."
-                )
-        run.extend(self.plan.conditions)
+        require_same(run, self.fingerprints())
+        run.restore(_samples(self.data))
+        known = run.header["declined"]
+        declined = known + [d for d in self.plan.declined_json if d not in known]
+        run.extend(self.plan.conditions, suite=self.plan.suite.to_json(), declined=declined)
+        if batch_rows not in (None, run.header["batch_rows"]):
+            run.update(batch_rows=batch_rows)
         return run
 
     def fingerprints(self) -> dict[str, str]:
         """What a run belongs to: model, data, and the data that statistics were taken from."""
-        train = self.train.fingerprint if self.train is not None else "the audited data"
-        return {"model": self.model.fingerprint, "data": self.data.fingerprint, "training data": train}
+        return fingerprints(self.model, self.data, self.train)
 
     def header(self, batch_rows: int, title: str | None, command: str) -> dict[str, Any]:
         """The first contents of run.json."""
@@ -161,7 +170,7 @@ class Prepared:
             "declined": self.plan.declined_json,
             "checks": [{"clause": c.clause, "ok": c.ok, "message": c.message} for c in self.checks],
             "batch_rows": batch_rows,
-            "shard_rows": shard_rows(len(self.data)),
+            "shard_rows": shard_rows(len(self.data), 4 * task.width * len(self.plan.conditions)),
             "environment": environment(),
         }
 
@@ -177,17 +186,56 @@ def prepare(
     """Check all that can be checked before the audit, and make the plan; see `audit` for arguments and errors."""
     if out is not None:
         require_usable(Path(out))
+        require_free(Path(out))
     checked = as_model(model)
-    data.task.require_supported()
     for given in (data,) if train is None else (data, train):
         check(given)
-    plan = make_plan(suite, data.modalities, data.task, native=checked.native_absence)
+    read = tuple(m for m in data.modalities if m.name in checked.modalities)
+    if train is not None:
+        _require_alike(read, train)
+    plan = make_plan(suite, read, data.task, native=checked.native_absence)
+    if out is not None and (Path(out) / "run.json").exists():
+        require_same(Run.open(out), fingerprints(checked, data, train))
     batch = data.rows(spread(len(data), CHECK_ROWS))
     checks = check_model(checked, batch, data.task)
     require(checks)
     stage, stages = staged(checked, batch)
     source = Source(data, all_statistics(train if train is not None else data))
     return Prepared(checked, data, plan, source, stage, stages, tuple(checks), train)
+
+
+def fingerprints(model: Model, data: Dataset, train: Dataset | None) -> dict[str, str]:
+    """What a run belongs to: model, data, and the data that statistics were taken from."""
+    taken_from = train.fingerprint if train is not None else "the audited data"
+    return {"model": model.fingerprint, "data": data.fingerprint, "training data": taken_from}
+
+
+def require_same(run: Run, now: Mapping[str, str]) -> None:
+    """Raise `StaleRun` naming the first fingerprint in which a run differs."""
+    for what, fingerprint in now.items():
+        then = run.header["fingerprints"].get(what)
+        if then != fingerprint:
+            raise StaleRun(
+                f"{run.folder} is a run with another {what}: its fingerprint is {then}, this one's is {fingerprint}. "
+                "Give another out=…, or delete the folder."
+            )
+
+
+def _require_alike(read: Sequence[Modality], train: Dataset) -> None:
+    """Raise `BadInput` unless the training data describes every modality as the audited data does."""
+    known = {m.name: m for m in train.modalities}
+    for modality in read:
+        other = known.get(modality.name)
+        if other is None:
+            raise BadInput(f"train has no modality {modality.name!r}; it has {', '.join(map(repr, known))}.")
+        for what in ("kind", "layout", "range"):
+            here, there = getattr(modality, what), getattr(other, what)
+            if here != there:
+                raise BadInput(f"modality {modality.name!r}: {what} is {here} in data, but {there} in train.")
+        if modality.shape != other.shape and not (modality.ragged or other.ragged):
+            raise BadInput(
+                f"modality {modality.name!r}: samples have shape {modality.shape} in data, but {other.shape} in train."
+            )
 
 
 def examine(model: object, data: Dataset) -> tuple[list[Check], str]:
@@ -234,13 +282,15 @@ def estimate(prepared: Prepared) -> Estimate:
     for _ in range(2):
         batch = prepared.data.rows(spread(n, rows))
         timing = Timing()
-        memo = FeatureMemo(prepared.stage, batch, timing) if prepared.stage else None
+        memo = FeatureMemo(prepared.stage, prepared.model.modalities, batch, timing) if prepared.stage else None
         started = time.perf_counter()
         for condition in prepared.plan.conditions:
             perturbed = batch
             if condition.family != "clean":
                 perturbed = probes.get(condition.probe).apply(batch, condition, prepared.source)
-            (memo or prepared.model).predict(perturbed)
+            # A model that raises here is a finding of the audit, not a reason to say nothing of its cost.
+            with contextlib.suppress(Exception):
+                (memo or prepared.model).predict(perturbed)
         seconds = time.perf_counter() - started
     passes = {"model": len(prepared.plan.conditions) * n}
     if prepared.stage:

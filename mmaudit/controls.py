@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mmaudit.formats import number
 from mmaudit.store import Run
 from mmaudit.types import CLEAN, Condition, Score
 
@@ -61,21 +62,25 @@ def controls(run: Run, rows: Iterable[Score], applied: Sequence[Mapping[str, Any
 def _identity(run: Run, condition: Condition) -> Control:
     """A copy of every input must give the outputs of the input."""
     clean, copy = run.read(CLEAN).outputs, run.read(condition).outputs
+    same = np.isnan(copy) == np.isnan(clean)
     gap = float(np.nanmax(np.abs(copy - clean), initial=0.0))
-    ok = gap <= IDENTITY_TOLERANCE * (float(np.nanstd(clean)) or 1.0)
+    ok = bool(same.all()) and gap <= IDENTITY_TOLERANCE * (float(np.nanstd(clean)) or 1.0)
     said = "copied inputs give the same outputs" if ok else "copied, unchanged inputs give other outputs"
     return Control("identity", condition, ok, f"{said} (largest difference {gap:.2g}).")
 
 
 def _destroy(condition: Condition, score: Score) -> Control:
     """With every modality taken from other samples nothing but chance may be left."""
+    if score.value != score.value:
+        return Control("destroy", condition, False, f"{score.metric} could not be measured: {score.reason}.")
     slack = 0.01 if score.unit == "share" else 0.02 * score.floor
     above = score.low > score.floor + slack if score.better == "higher" else score.high < score.floor - slack
     said = "better than chance, so something other than the inputs gives answers away" if above else "chance is reached"
+    value, low, high, floor = (number(x, score.unit) for x in (score.value, score.low, score.high, score.floor))
     return Control(
         "destroy",
         condition,
         not above,
-        f"with every modality taken from other samples {score.metric} is {score.value:.3g} (95 % interval "
-        f"{score.low:.3g} to {score.high:.3g}), chance is {score.floor:.3g}: {said}.",
+        f"with every modality taken from other samples {score.metric} is {value} (95 % interval {low} to {high}), "
+        f"chance is {floor}: {said}.",
     )

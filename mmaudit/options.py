@@ -27,7 +27,8 @@ def merged(config: Path | None, given: Mapping[str, Any], need: Sequence[str]) -
         BadInput: the file is missing or no TOML, or one of the options in `need` is nowhere given.
         UnknownName: the file has a key that is no option.
     """
-    options = {**(_read(config) if config else {}), **{k: v for k, v in given.items() if v not in (None, [], False)}}
+    said = {k: v for k, v in given.items() if v is not None and v is not False and v != []}  # 0 is said, too
+    options = {**(_read(config) if config else {}), **said}
     if lacking := [f"--{name}" for name in need if name not in options]:
         raise BadInput(f"{' and '.join(lacking)} missing; give it as an option or as a key in the file of --config.")
     return options

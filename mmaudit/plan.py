@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mmaudit.errors import BadInput, UnknownName
 from mmaudit.probes import Declined, Scope, probes
@@ -40,6 +40,16 @@ class Suite:
     pools: tuple[str, ...] = ("random", "within_class", "across_class")
     subsets: SubsetChoice | tuple[tuple[str, ...], ...] = "all"
     repeats: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("probes", "positions", "baselines", "rates", "pools"):
+            given = getattr(self, name)
+            if not isinstance(given, list | tuple):
+                raise BadInput(f"suite {self.name!r}: {name}={given!r} is not a list; write [{given!r}].")
+            # What is named twice is run once.
+            object.__setattr__(self, name, tuple(dict.fromkeys(given)))
+        if not isinstance(self.repeats, int) or self.repeats < 1:
+            raise BadInput(f"suite {self.name!r}: repeats={self.repeats!r} is not usable; give 1 or more.")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -120,6 +130,9 @@ def make_plan(
             explicit choice.
     """
     chosen = as_suite(suite)
+    selected = {probe.name for probe in probes.select(chosen.probes)} | {
+        p.name for p in probes if p.family == "control"
+    }
     scope = Scope(
         modalities=modalities,
         task=task,
@@ -128,12 +141,9 @@ def make_plan(
         baselines=chosen.baselines,
         rates=chosen.rates,
         pools=chosen.pools,
-        subsets=_subsets(chosen, tuple(m.name for m in modalities)),
+        subsets=_subsets(chosen, tuple(m.name for m in modalities)) if "missing" in selected else (),
         repeats=chosen.repeats,
     )
-    selected = {probe.name for probe in probes.select(chosen.probes)} | {
-        p.name for p in probes if p.family == "control"
-    }
     conditions: list[Condition] = []
     declined: list[Declined] = []
     for probe in sorted((probes.get(name) for name in selected), key=lambda p: (_ORDER.get(p.family, 9), p.name)):
@@ -143,7 +153,7 @@ def make_plan(
             else:
                 conditions.append(item)
     # Conditions with the same stand-in follow each other, so that its encoding is still at hand.
-    conditions.sort(key=lambda c: (_ORDER.get(c.family, 9), c.probe, c.option("baseline") or ""))
+    conditions.sort(key=lambda c: (_ORDER.get(c.family, 9), c.probe, c.option("baseline") or "", c.repeat))
     keys = [c.key for c in conditions]
     if len(set(keys)) != len(keys):
         twice = next(c.label for c in conditions if keys.count(c.key) > 1)
@@ -161,14 +171,20 @@ def _subsets(suite: Suite, names: tuple[str, ...]) -> tuple[tuple[str, ...], ...
     if suite.subsets == "one-at-a-time":
         return tuple((name,) for name in names)
     if suite.subsets == "all":
-        proper = [s for size in range(len(names) - 1, -1, -1) for s in combinations(names, size)]
-        if len(proper) > MAX_SUBSETS:
+        count = 2 ** len(names) - 1
+        if count > MAX_SUBSETS:
             raise BadInput(
-                f"{len(names)} modalities have {len(proper)} proper subsets, more than {MAX_SUBSETS}; choose "
+                f"{len(names)} modalities have {count:,} proper subsets, more than {MAX_SUBSETS}; choose "
                 "subsets='leave-one-out', subsets='one-at-a-time', or list the present subsets to run."
             )
-        return tuple(proper)
+        return tuple(s for size in range(len(names) - 1, -1, -1) for s in combinations(names, size))
+    if isinstance(suite.subsets, str):
+        raise UnknownName("choice of subsets", suite.subsets, get_args(SubsetChoice))
     for subset in suite.subsets:
+        if isinstance(subset, str):
+            raise BadInput(
+                f"subsets holds {subset!r}; list the names that are present each time, as in [[{subset!r}]]."
+            )
         if unknown := [n for n in subset if n not in names]:
             raise UnknownName("modality", unknown[0], names)
         if set(subset) == set(names):

@@ -112,7 +112,7 @@ class _Worker:
             _raise_if_out_of_memory(error, len(batch))
             rows = self.one_by_one(batch, condition, width)
         # Before the conversion too: clipping would turn an infinite probability into a sure answer.
-        usable = np.isfinite(rows).all(axis=1)
+        usable = np.asarray(np.isfinite(rows).all(axis=1))
         logits = to_logits(np.where(usable[:, None], rows, 0), self.model.outputs, self.run_folder.task)
         logits[~(usable & np.isfinite(logits).all(axis=1))] = np.nan
         return logits
@@ -163,9 +163,7 @@ class FeatureMemo:
     stand-in.
     """
 
-    def __init__(
-        self, stage: TwoStage, modalities: Sequence[str], clean: Batch, timing: Timing | None = None
-    ) -> None:
+    def __init__(self, stage: TwoStage, modalities: Sequence[str], clean: Batch, timing: Timing | None = None) -> None:
         self.stage = stage
         self.modalities = modalities
         self.clean = clean

@@ -231,7 +231,9 @@ class Report:
 
     def failed_controls(self) -> tuple[str, ...]:
         """One line per control that failed; empty when the report can be trusted as far as its controls go."""
-        return tuple(f"{c['control']} ({c['label']}): {c['message']}" for c in self.document["controls"] if not c["ok"])
+        failed = [c for c in self.document["controls"] if not c["ok"]]
+        names = [c["control"] if c["label"] in ("", c["control"]) else f"{c['control']}, {c['label']}" for c in failed]
+        return tuple(f"{name}: {c['message']}" for name, c in zip(names, failed, strict=True))
 
     def __repr__(self) -> str:
         """Return a short summary: what was audited, the headline, findings by level, and how to open it."""

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from mmaudit import store
 from mmaudit.comparison import Measured, measure, nothing, score_row
 from mmaudit.controls import controls
-from mmaudit.errors import BadInput
+from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.findings.base import Evidence
 from mmaudit.kernels.inference import benjamini_hochberg, interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
@@ -119,7 +119,7 @@ class ScoreTable:
         rows += self._groups(condition, predictions, clean, w, usable)
         if everything:
             self._keep_worst(condition, predictions)
-        if _shown_in_calibration(condition) and self.task.kind == "classification" and usable.any():
+        if _shown_in_calibration(condition) and self.task.kind != "regression" and usable.any():
             self._calibration(condition, predictions, w)
         return rows
 
@@ -183,8 +183,9 @@ class ScoreTable:
             for summary, result in summarise(group, clean.values, values, clean.floor, metric.better):
                 yield self._summary(group, summary, result, metric, clean)
             if not group.curve and group.name in self.worst:
-                found = self.w.mean(self.worst[group.name])
-                estimate = Resamples.ones(self.w.n).mean(self.worst[group.name])
+                result = self.worst[group.name]
+                found = self.w.take(self.clean_usable).mean(result)
+                estimate = Resamples.ones(len(result)).mean(result)
                 yield self._summary(group, INSTANCE_WORST_CASE, np.concatenate([estimate, found]), metric, clean)
 
     def _summary(self, group: Group, summary: Summary, result: FloatArray, metric: Metric, clean: Measured) -> Score:
@@ -208,19 +209,9 @@ class ScoreTable:
     # ---- calibration
 
     def _calibration(self, condition: Condition, predictions: Predictions, w: Resamples) -> None:
-        diagram = {name: values.tolist() for name, values in vars(reliability(predictions)).items()}
-        self.side.append(("reliability", {"condition": condition.key, "label": condition.label, **diagram}))
-        for repair in recalibrate(predictions, w):
-            row = {
-                "method": repair.method,
-                "fitted_on": repair.fitted_on,
-                "ece_before": repair.before[0],
-                "ece_after": repair.after[0],
-                "low": repair.after[1],
-                "high": repair.after[2],
-                "n": repair.n,
-            }
-            self.side.append(("recalibration", {"condition": condition.key, "label": condition.label, **row}))
+        about = {"condition": condition.key, "label": condition.label}
+        self.side.append(("reliability", {**about, **reliability(predictions).to_json()}))
+        self.side += [("recalibration", {**about, **repair.to_json()}) for repair in recalibrate(predictions, w)]
 
     def reliability_rows(self) -> Iterator[dict[str, Any]]:
         """One row per condition: bins of its reliability diagram."""
@@ -254,6 +245,8 @@ def evidence(run: Run) -> Evidence:
     """What rules may look at: the scores of a scored run, its controls, and where the model raised."""
     rows = [Score(**row) for row in read_table(run, "scores.parquet")]
     applied = read_table(run, "conditions.parquet")
+    if [row["condition"] for row in applied] != [c.key for c in run.conditions]:
+        raise DamagedRun(f"{run.folder} is not scored yet, or older than its plan; run: mmaudit score {run.folder}")
     return Evidence(
         run.task,
         PRIMARY[run.task.kind],
@@ -295,9 +288,7 @@ def vars_of(row: Score) -> dict[str, Any]:
 
 
 def _write_table(run: Run, name: str, rows: list[dict[str, Any]]) -> None:
-    partial = run.folder / f"{name}.partial"
-    pq.write_table(pa.Table.from_pylist(rows), partial, compression="zstd")
-    partial.replace(run.folder / name)
+    store.write_table(run.folder / name, pa.Table.from_pylist(rows))
 
 
 def read_table(run: Run, name: str) -> list[dict[str, Any]]:
@@ -305,7 +296,7 @@ def read_table(run: Run, name: str) -> list[dict[str, Any]]:
     path = run.folder / name
     if not path.exists():
         return []
-    rows: list[dict[str, Any]] = pq.read_table(path, use_threads=False).to_pylist()
+    rows: list[dict[str, Any]] = store.read_table(path).to_pylist()
     return rows
 
 

@@ -290,6 +290,10 @@ def require_usable(folder: Path) -> None:
         raise BadInput(f"out={str(folder)!r} cannot be made: {parent} is a file; choose another folder.")
     if not os.access(parent, os.W_OK):
         raise BadInput(f"out={str(folder)!r} cannot be written: no permission in {parent}; choose another folder.")
+
+
+def require_free(folder: Path) -> None:
+    """Raise `BadInput` if another process is writing to the folder."""
     if folder.is_dir():
         with _locked(folder):
             pass

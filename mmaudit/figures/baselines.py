@@ -15,6 +15,7 @@ from mmaudit.figures.marks import (
     SOLID,
     Spec,
     domain,
+    haloed,
     known,
     layer,
     points,
@@ -30,6 +31,7 @@ from mmaudit.report import Report
 from mmaudit.types import Score
 
 ROW = 13.0
+LIMIT = 12
 
 
 def baselines(report: Report) -> tuple[Figure, ...]:
@@ -41,19 +43,23 @@ def baselines(report: Report) -> tuple[Figure, ...]:
     names = modality_names(report)
     everything = frozenset(names)
     merged: Nodes = {s: v for nodes in found.values() for s, v in nodes.items()}
-    removed = [r for r in (everything - s for s, _ in reversed(ordered(merged, names))) if r]
-    removed.sort(key=len)
+    removed = sorted((r for r in (everything - s for s, _ in reversed(ordered(merged, names))) if r), key=len)
     order = {b: shorten(b, 30) for b in found}
     pitch = ROW * len(order) + 22
+    by_set = {r: {b: nodes[everything - r] for b, nodes in found.items() if everything - r in nodes} for r in removed}
+    drawn = [r for r in removed if r in sorted(removed, key=lambda r: (len(r) > 1, -spread(list(by_set[r].values()))))[:LIMIT]]
     data, body, flips, heads = [], [], [], []
-    for i, r in enumerate(removed):
+    for r in removed:
         label = f"without {named(r, names)}"
-        scores = {b: nodes[everything - r] for b, nodes in found.items() if everything - r in nodes}
+        scores = by_set[r]
         agree, verdict = judge(list(scores.values()), m.unit)
-        heads.append({"y": i * pitch + 10, "line": i * pitch, "text": shorten(label, 42) + ("" if agree else " ≠")})
         flips += [] if agree else [label]
+        i = drawn.index(r) if r in drawn else -1
+        if i >= 0:
+            heads.append({"y": i * pitch + 10, "line": i * pitch, "text": shorten(label, 42) + ("" if agree else " ≠")})
         for j, (b, score) in enumerate(scores.items()):
-            data.append(_datum(score, label, order[b], list(order).index(b), i * pitch + 24, m.unit))
+            if i >= 0:
+                data.append(_datum(score, label, order[b], list(order).index(b), i * pitch + 24, m.unit))
             cells = (value_cell(score), value_cell(score, "delta"), p_cell(score))
             body.append((text_cell(label), text_cell(order[b]), *cells, text_cell(verdict if j == 0 else "")))
     columns = (
@@ -64,10 +70,16 @@ def baselines(report: Report) -> tuple[Figure, ...]:
         Column("adjusted p"),
         Column("do the baselines agree?", numeric=False),
     )
-    alt = f"{readable(m.name)} of {len(removed)} removed sets under {len(order)} missing baselines. All numbers are in the table."
-    picture = _picture(report, data, heads, list(order.values()), pitch * len(removed))
+    alt = (
+        f"{readable(m.name)} of {len(drawn)} removed sets under {len(order)} missing baselines. "
+        "All numbers are in the table."
+    )
+    picture = _picture(report, data, heads, list(order.values()), pitch * len(drawn))
     panels = (Panel("", alt, picture, "half"),) if known(data, "value") else ()
-    return (Figure("baselines", "Missing baselines compared", _caption(len(found), flips), panels, Table(columns, tuple(body))),)
+    caption = _caption(len(found), flips)
+    if len(drawn) < len(removed):
+        caption += f" Drawn are {len(drawn)} of {len(removed)} sets, those on which they differ most; the table has all."
+    return (Figure("baselines", "Missing baselines compared", caption, panels, Table(columns, tuple(body))),)
 
 
 def judge(scores: Sequence[Score], unit: str) -> tuple[bool, str]:
@@ -79,9 +91,14 @@ def judge(scores: Sequence[Score], unit: str) -> tuple[bool, str]:
     if any(changed) and not all(changed):
         return False, "no: under some it changes the result, under others not"
     if any(apart(a, b) for a in usable for b in usable):
-        spread = max(s.value for s in usable) - min(s.value for s in usable)
-        return False, f"no: intervals lie apart, by up to {number(spread, unit, change=True)}"
+        return False, f"no: intervals lie apart, values by up to {number(spread(usable), unit, change=True)}"
     return True, "yes"
+
+
+def spread(scores: Sequence[Score]) -> float:
+    """Largest difference between defined values; 0 where there are none."""
+    values = [s.value for s in scores if math.isfinite(s.value)]
+    return max(values) - min(values) if values else 0.0
 
 
 def _caption(how_many: int, flips: Sequence[str]) -> str:
@@ -134,6 +151,6 @@ def _picture(
         if dots["encoding"][channel]["legend"] is not None:
             dots["encoding"][channel]["legend"] = {"columns": 4, "offset": 24}
     layers.append(dots)
-    words = {"x": {"value": 0}, "y": y, "text": {"field": "text"}}
-    layers.append(layer(heads, "text", words, align="left", fontSize=11.5, fontWeight="bold", color=INK, limit=0))
-    return spec(layers, 480, height + 105)
+    words = {"x": {"value": 2}, "y": y, "text": {"field": "text"}}
+    layers += haloed(heads, words, align="left", fontWeight="bold")
+    return spec(layers, 430, height + 105)

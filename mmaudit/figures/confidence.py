@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmaudit.figures.base import Column, Figure, Panel, Table, number_cell, primary_title, text_cell, value_cell, words
-from mmaudit.figures.marks import DASHED, INK, MUTED, Spec, family_style, known, layer, points, scaled, spec, tinted
+from mmaudit.figures.marks import DASHED, INK, MUTED, Spec, family_style, haloed, known, layer, points, scaled, spec, tinted
 from mmaudit.formats import number, readable, shorten
 from mmaudit.report import Measured, Report
 from mmaudit.types import Score
@@ -16,7 +16,7 @@ CONFIDENCE = "mean_confidence"
 Entry = tuple[Measured, Score, Score]
 Box = tuple[float, float, float, float]
 # Size of the picture and, roughly, of its plot; pixels. The plot's size only decides which labels fit.
-SIZE, PLOT = (490.0, 470.0), (425.0, 385.0)
+SIZE, PLOT = (430.0, 430.0), (370.0, 350.0)
 LABELS, FROM_GAP = 6, 5.0
 
 
@@ -90,9 +90,9 @@ def _picture(report: Report, entries: Sequence[Entry]) -> Spec:
     span = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}
     layers.append(layer(known(data, "low", "high"), "rule", tinted(span), strokeWidth=1.5, opacity=0.6))
     styles = {f: family_style(f) for f in dict.fromkeys(str(d["family"]) for d in data)}
-    layers.append(points(data, x, y, "family", styles, size=58, columns=5))
+    layers.append(points(data, x, y, "family", styles, size=58, columns=3))
     text = {**at, "text": {"field": "label"}}
-    layers.append(layer(_labels(data, start), "text", text, align="left", baseline="middle", fontSize=11, color=INK, limit=0))
+    layers += haloed(_labels(data, start), text, align="left", baseline="middle", fontSize=11)
     return spec(layers, *SIZE)
 
 

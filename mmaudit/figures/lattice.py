@@ -17,6 +17,7 @@ from mmaudit.figures.marks import (
     SOLID,
     Spec,
     domain,
+    haloed,
     known,
     layer,
     scaled,
@@ -30,6 +31,7 @@ from mmaudit.types import Score
 # Width of a box and of the gap between two columns, by number of modalities; pixels.
 SIZES = {1: (132.0, 90.0), 2: (132.0, 50.0), 3: (138.0, 92.0), 4: (132.0, 54.0), 5: (116.0, 44.0)}
 SMALLEST = (100.0, 34.0)
+PHONE = (88.0, 36.0)
 TALL = 46.0
 
 
@@ -48,8 +50,13 @@ def subset_lattice(report: Report) -> tuple[Figure, ...]:
     for i, (baseline, nodes) in enumerate(found.items()):
         values = "; ".join(f"{named(s, names)} {number(v.value, v.unit)}" for s, v in ordered(nodes, names)[:16])
         alt = f"{readable(report.primary.name)} by present modalities: {values}. All numbers are in the table."
-        picture = _picture(report, nodes, names, codes)
-        panels.append(Panel(f"missing baseline: {shorten(baseline, 30)}", alt, picture, "full" if large else "half", folded=large and i > 0))
+        title = f"missing baseline: {shorten(baseline, 30)}"
+        picture = _picture(report, nodes, names, codes, SIZES.get(len(names), SMALLEST))
+        if large:
+            panels.append(Panel(title, alt, picture, "full", folded=i > 0))
+        else:
+            phone = _picture(report, nodes, names, codes, PHONE)
+            panels += [Panel(title, alt, picture, "half", "wide"), Panel(title, alt, phone, "half", "narrow")]
     caption = (
         f"Each box is a set of present modalities with its {primary_title(report)}; its bar runs to that value, the small "
         "tick marks chance. Each line adds one modality: solid blue helps, thick red hurts, dashed grey makes no "
@@ -72,8 +79,10 @@ def letters(names: Sequence[str]) -> dict[str, str]:
     return codes
 
 
-def _picture(report: Report, nodes: Nodes, names: Sequence[str], codes: dict[str, str]) -> Spec:
-    wide, gap = SIZES.get(len(names), SMALLEST)
+def _picture(
+    report: Report, nodes: Nodes, names: Sequence[str], codes: dict[str, str], size: tuple[float, float]
+) -> Spec:
+    wide, gap = size
     few = len(names) <= 3
     pitch = 62.0 if few else 54.0
     levels = [[s for s, _ in ordered(nodes, names) if len(s) == k] for k in range(len(names) + 1)]
@@ -84,7 +93,12 @@ def _picture(report: Report, nodes: Nodes, names: Sequence[str], codes: dict[str
         for k, level in enumerate(levels)
         for j, s in enumerate(level)
     }
-    boxes = [_box(report, nodes, s, place[s], wide, named(s, names) if few else _coded(s, names, codes)) for s in place]
+    room = int((wide - 14) / 6.6)
+    boxes = []
+    for s in place:
+        name = named(s, names) if few else _coded(s, names, codes)
+        name = "all" if len(s) == len(names) > 1 and len(name) > room else name
+        boxes.append(_box(report, nodes, s, place[s], wide, shorten(name, room)))
     edges = [_edge(report, nodes, a, b, place, wide, few) for a, b in steps(nodes, names)]
 
     def across(field: str) -> Spec:
@@ -102,8 +116,7 @@ def _picture(report: Report, nodes: Nodes, names: Sequence[str], codes: dict[str
         layers.append(layer(some, "rule", line("x", "x2", "y", "y2"), color=colour, strokeDash=dash, strokeWidth=stroke, opacity=0.85 if few else 0.45))
     text = {"x": across("label_x"), "y": down("label_y"), "text": {"field": "label"}}
     labelled = [e for e in edges if e["label"]]
-    layers.append(layer(labelled, "text", text, fontSize=11, color=PAPER, stroke=PAPER, strokeWidth=5, strokeJoin="round"))
-    layers.append(layer(labelled, "text", text, fontSize=11, color=INK))
+    layers += haloed(labelled, text, fontSize=11)
     frame = {**line("x", "x2", "y", "y2"), "description": {"field": "tip"}}
     layers.append({**layer(boxes, "rect", frame, cornerRadius=6, fill=PAPER, stroke=MUTED, strokeWidth=1)})
     layers[-1]["mark"]["aria"] = True
@@ -134,7 +147,7 @@ def _box(report: Report, nodes: Nodes, s: Subset, at: tuple[float, float], wide:
     text = estimate(score.value, score.low, score.high, unit)
     return {
         "x": x, "x2": x + wide, "y": y - TALL / 2, "y2": y + TALL / 2, "left": x + 9, "right": x + wide - 9,
-        "name": shorten(name, int((wide - 14) / 6.6)), "name_y": y - 13, "text": text if wide > 120 else number(score.value, unit),
+        "name": name, "name_y": y - 13, "text": text if wide > 120 else number(score.value, unit),
         "text_y": y + 2, "bar_y": y + 15, "tick": y + 10, "tick2": y + 20,
         "bar": along(score.value), "low": along(score.low), "high": along(score.high), "floor": along(score.floor),
         "tip": f"{name}: {text}",

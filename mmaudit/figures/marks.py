@@ -123,6 +123,13 @@ def points(data: Sequence[Datum], x: Spec, y: Spec, field: str, styles: Mapping[
     }
 
 
+def haloed(data: Sequence[Datum], encoding: Spec, **settings: Any) -> list[Spec]:
+    """Text with a rim in the ground's colour, so that lines behind it do not strike it through."""
+    shared: Spec = {"fontSize": 11.5, "limit": 0} | settings
+    rim = layer(data, "text", encoding, **shared, color=PAPER, stroke=PAPER, strokeWidth=5, strokeJoin="round")
+    return [rim, layer(data, "text", encoding, **shared, color=INK)]
+
+
 def tinted(encoding: Spec) -> Spec:
     """Take the colour from the data's own `colour`, without a scale (a second scale would lose the legend)."""
     return {**encoding, "color": {"field": "colour", "type": "nominal", "scale": None}}

@@ -134,7 +134,7 @@ def _row(i: int, entry: Entry, unit: str, stacked: bool) -> dict[str, Any]:
         "zero": 0,
         "family": c.family,
         "colour": family_style(c.family)[0],
-        "label": shorten(words(c), 32 if stacked else 42),
+        "label": shorten(words(c), 28 if stacked else 42),
         "numbers": text.replace(f"\u00a0{change_unit(unit)}", "", 1) if stacked else text,
         "tip": f"{words(c)}: {text}",
     }

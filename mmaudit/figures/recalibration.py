@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmaudit.figures.base import Cell, Column, Figure, Panel, Table, count_cell, number_cell, text_cell, words
-from mmaudit.figures.marks import GRID, INK, Spec, known, layer, points, scaled, series_style, spec, tinted
+from mmaudit.figures.marks import GRID, INK, Spec, haloed, known, layer, points, scaled, series_style, spec, tinted
 from mmaudit.formats import estimate, number, shorten
 from mmaudit.report import Report
 
@@ -115,8 +115,8 @@ def _picture(data: Sequence[Mapping[str, Any]], methods: Sequence[str], limits: 
             layer(known(data, "low", "high"), "rule", tinted(span("low", "high")), strokeWidth=2.2),
             layer(known(data, "before"), "rule", tick, color=INK, strokeWidth=2),
             points(known(data, "after"), {**x, "field": "after"}, y, "method", styles, columns=4),
-            layer(heads, "text", text, align="left", fontSize=11.5, fontWeight="bold", color=INK, limit=0),
+            *haloed(heads, text, align="left", fontWeight="bold"),
         ],
-        440,
+        420,
         height + 78,
     )

@@ -173,9 +173,11 @@ def _references(clean: Score | None, unit: str, limits: list[float], x: Spec, y:
     """The clean line, labelled at its right end, and the chance line, labelled at its left, where curves rarely are."""
     layers: list[Spec] = []
     start, end = x["scale"]["domain"]
-    for name, value, dash, colour, at, align in (
-        ("clean", clean.value if clean else math.nan, SOLID, INK, end, "right"),
-        ("chance", clean.floor if clean else math.nan, DOTTED, MUTED, start, "left"),
+    # Curves leave the clean line towards chance; its label stands on the other side.
+    below = clean is not None and clean.better == "lower"
+    for name, value, dash, colour, at, align, under in (
+        ("clean", clean.value if clean else math.nan, SOLID, INK, end, "right", below),
+        ("chance", clean.floor if clean else math.nan, DOTTED, MUTED, start, "left", False),
     ):
         place = scaled(value, unit)
         if place is None or not limits[0] <= place <= limits[1]:
@@ -185,7 +187,7 @@ def _references(clean: Score | None, unit: str, limits: list[float], x: Spec, y:
             layer(
                 [{"x": at, "value": place, "text": f"{name} {number(value, unit)}"}],
                 "text", {"x": x, "y": y, "text": {"field": "text"}},
-                align=align, baseline="bottom", dy=-3, fontSize=11, color=colour,
+                align=align, baseline="top" if under else "bottom", dy=3 if under else -3, fontSize=11, color=colour,
             )
         )  # fmt: skip
     return layers
