@@ -54,7 +54,9 @@ def plain(value: float, decimals: int, signed: bool = False) -> str:
     return ("+" if signed and not zero else "") + text
 
 
-def number(value: float, unit: str = "", signed: bool = False, change: bool = False, decimals: int | None = None) -> str:
+def number(
+    value: float, unit: str = "", signed: bool = False, change: bool = False, decimals: int | None = None
+) -> str:
     """A value with its unit: `97.4 %`, `+2.1 pp`, `0.0312 nat`; a dash for NaN."""
     if not math.isfinite(value):
         return DASH

@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmaudit.errors import BadInput, DamagedRun, StaleRun
+from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.formats import DASH, count, estimate, number, readable
-from mmaudit.report_schema import SCHEMA, violations
+from mmaudit.report_schema import FIELDS, SCHEMA, TEXT_FIELDS, check
 from mmaudit.types import LEVELS, Condition, Finding, Score
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_FIELDS = tuple(f.name for f in fields(Score))
-_TEXT = frozenset(f.name for f in fields(Score) if f.type == "str" or f.name == "better")
 
 
 @dataclass(frozen=True)
@@ -72,18 +69,11 @@ class Report:
             StaleRun: it was written by a newer mmaudit.
             DamagedRun: it does not have the form of `reports/report.schema.json`; names the first places.
         """
-        _check_version(value)
         try:
             plain = json.loads(json.dumps(value, allow_nan=False))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise DamagedRun(f"the report holds a value JSON has no form for: {error}; write NaN as null.") from None
-        wrong = [text for text, _ in zip(violations(plain), range(4), strict=False)]
-        wrong = wrong or list(_inconsistent(plain))
-        if wrong:
-            more = " (and more)" if len(wrong) > 3 else ""
-            raise DamagedRun(
-                f"this is not a valid {SCHEMA}: {'; '.join(wrong[:3])}{more}. Write it again from its run."
-            )
+        check(plain)
         return cls(plain)
 
     @classmethod
@@ -154,7 +144,7 @@ class Report:
 
         table = self.document["scores"]
         frame = pd.DataFrame(table["rows"], columns=table["columns"])
-        numeric = [c for c in frame.columns if c in _FIELDS and c not in _TEXT]
+        numeric = [c for c in frame.columns if c in FIELDS and c not in TEXT_FIELDS]
         frame[numeric] = frame[numeric].apply(pd.to_numeric)
         return frame
 
@@ -187,7 +177,7 @@ class Report:
     def rows(self) -> tuple[Score, ...]:
         """All scores as `Score`, in the order of the report."""
         columns = self.document["scores"]["columns"]
-        known = [i for i, name in enumerate(columns) if name in _FIELDS]
+        known = [i for i, name in enumerate(columns) if name in FIELDS]
         return tuple(Score(**{columns[i]: _field(columns[i], row[i]) for i in known}) for row in self._table)
 
     def score(self, condition: str, metric: str, group: str = "", against: str | None = None) -> Score | None:
@@ -263,52 +253,8 @@ class Report:
     __hash__ = None  # type: ignore[assignment]  # holds mutable values
 
 
-def _check_version(value: Mapping[str, Any]) -> None:
-    given = value.get("schema") if isinstance(value, Mapping) else None
-    family, _, version = str(given).rpartition("/")
-    ours_family, _, ours = SCHEMA.rpartition("/")
-    if family != ours_family or not version.isdecimal():
-        raise DamagedRun(f"this is not an mmaudit report: its 'schema' is {given!r}, expected {SCHEMA!r}.")
-    if int(version) > int(ours):
-        raise StaleRun(
-            f"the report was written in {given!r} by a newer mmaudit ({value.get('mmaudit', 'version unknown')}), "
-            f"this one reads up to {SCHEMA!r}; run: pip install -U mmaudit"
-        )
-
-
-def _inconsistent(value: Mapping[str, Any]) -> Iterator[str]:
-    """What the schema cannot say: names that must refer to each other, lengths that must agree."""
-    columns = value["scores"]["columns"]
-    if missing := [f for f in ("condition", "label", "metric", "value", "low", "high") if f not in columns]:
-        yield f"report.scores.columns: {', '.join(missing)} missing"
-        return
-    text = [i for i, name in enumerate(columns) if name in _TEXT]
-    numbers = [i for i, name in enumerate(columns) if name in _FIELDS and name not in _TEXT]
-    for i, row in enumerate(value["scores"]["rows"]):
-        if len(row) != len(columns):
-            yield f"report.scores.rows[{i}]: {len(row)} values for {len(columns)} columns"
-            continue
-        for j in text:
-            if not isinstance(row[j], str):
-                yield f"report.scores.rows[{i}]: {columns[j]!r} must be text, got {row[j]!r}"
-        for j in numbers:
-            if isinstance(row[j], str):
-                yield f"report.scores.rows[{i}]: {columns[j]!r} must be a number or null, got {row[j]!r}"
-    if value["primary"] not in {m["name"] for m in value["metrics"]}:
-        yield f"report.primary: {value['primary']!r} is not among report.metrics"
-    keys = [c["key"] for c in value["conditions"]]
-    if len(set(keys)) != len(keys):
-        yield "report.conditions: two conditions have the same key"
-    for i, item in enumerate(value["reliability"]):
-        if (
-            len({len(item["edges"]) - 1, *(len(item[k]) for k in ("count", "confidence", "accuracy", "low", "high"))})
-            > 1
-        ):
-            yield f"report.reliability[{i}]: edges, count, confidence, accuracy, low and high do not fit together"
-
-
 def _field(name: str, value: Any) -> Any:
-    if name in _TEXT:
+    if name in TEXT_FIELDS:
         return value
     if name == "n":
         return int(value or 0)

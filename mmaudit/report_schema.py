@@ -8,14 +8,23 @@ folders of strangers and jsonschema is not a dependency of mmaudit; the tests ho
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from mmaudit.errors import DamagedRun, StaleRun
+from mmaudit.types import Score
+
 SCHEMA = "mmaudit.report/1"
+FIELDS = frozenset(f.name for f in fields(Score))
+TEXT_FIELDS = frozenset(
+    f.name for f in fields(Score) if isinstance(f.default, str) or f.name in ("condition", "label", "metric")
+)
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -46,6 +55,59 @@ def schema() -> dict[str, Any]:
     """The JSON schema of `report.json`."""
     loaded: dict[str, Any] = json.loads(asset("report.schema.json").read_text(encoding="utf-8"))
     return loaded
+
+
+def check(value: Any) -> None:
+    """Raise `DamagedRun` where a value is not a report, `StaleRun` where a newer mmaudit wrote it."""
+    check_version(value)
+    wrong = [text for text, _ in zip(violations(value), range(4), strict=False)]
+    wrong = wrong or [text for text, _ in zip(_inconsistent(value), range(4), strict=False)]
+    if wrong:
+        more = " (and more)" if len(wrong) > 3 else ""
+        raise DamagedRun(f"this is not a valid {SCHEMA}: {'; '.join(wrong[:3])}{more}. Write it again from its run.")
+
+
+def check_version(value: Any) -> None:
+    """Raise `StaleRun` for a report of a newer form, `DamagedRun` for what is no report at all."""
+    given = value.get("schema") if isinstance(value, Mapping) else None
+    family, _, version = str(given).rpartition("/")
+    ours_family, _, ours = SCHEMA.rpartition("/")
+    if family != ours_family or not re.fullmatch("[0-9]{1,9}", version):
+        raise DamagedRun(f"this is not an mmaudit report: its 'schema' is {given!r}, expected {SCHEMA!r}.")
+    if int(version) > int(ours):
+        raise StaleRun(
+            f"the report was written in {given!r} by a newer mmaudit ({value.get('mmaudit', 'version unknown')}), "
+            f"this one reads up to {SCHEMA!r}; run: pip install -U mmaudit"
+        )
+
+
+def _inconsistent(value: Mapping[str, Any]) -> Iterator[str]:
+    """What the schema cannot say: names that must refer to each other, lengths that must agree."""
+    columns = value["scores"]["columns"]
+    if missing := [f for f in ("condition", "label", "metric", "value", "low", "high") if f not in columns]:
+        yield f"report.scores.columns: {', '.join(missing)} missing"
+        return
+    text = [i for i, name in enumerate(columns) if name in TEXT_FIELDS]
+    numbers = [i for i, name in enumerate(columns) if name in FIELDS and name not in TEXT_FIELDS]
+    for i, row in enumerate(value["scores"]["rows"]):
+        if len(row) != len(columns):
+            yield f"report.scores.rows[{i}]: {len(row)} values for {len(columns)} columns"
+            continue
+        for j in text:
+            if not isinstance(row[j], str):
+                yield f"report.scores.rows[{i}]: {columns[j]!r} must be text, got {row[j]!r}"
+        for j in numbers:
+            if isinstance(row[j], str):
+                yield f"report.scores.rows[{i}]: {columns[j]!r} must be a number or null, got {row[j]!r}"
+    if value["primary"] not in {m["name"] for m in value["metrics"]}:
+        yield f"report.primary: {value['primary']!r} is not among report.metrics"
+    keys = [c["key"] for c in value["conditions"]]
+    if len(set(keys)) != len(keys):
+        yield "report.conditions: two conditions have the same key"
+    for i, item in enumerate(value["reliability"]):
+        lengths = {len(item[k]) for k in ("count", "confidence", "accuracy", "low", "high")}
+        if lengths != {len(item["edges"]) - 1}:
+            yield f"report.reliability[{i}]: edges, count, confidence, accuracy, low and high do not fit together"
 
 
 def violations(value: Any) -> Iterator[str]:

@@ -457,12 +457,17 @@ CASES: dict[str, Case] = {
 }
 
 
+def seeded(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
+    """A module with fixed random weights, in evaluation mode."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return make().eval()
+
+
 def module_of(name: str, seed: int = 0) -> nn.Module:
     """The case's module with fixed random weights and statistics, in evaluation mode."""
     generator = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        module = CASES[name].make().eval()
+    module = seeded(CASES[name].make, seed)
     for buffer_name, buffer in module.named_buffers():
         if "running" in buffer_name:
             buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)

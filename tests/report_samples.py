@@ -101,7 +101,9 @@ def plan(modalities: Sequence[str], kinds: Sequence[str], baselines: Sequence[st
     for m in modalities:
         for rate in (0.1, 0.3, 0.5, 0.7, 0.9):
             keep = 1 - rate * (1 - (1 - weight[m] / total) ** 1.5)
-            out.append((Condition("missing_rate", "missing", 1, (m,), rate, None, (("baseline", "mean"),), 0, "share"), keep))
+            out.append(
+                (Condition("missing_rate", "missing", 1, (m,), rate, None, (("baseline", "mean"),), 0, "share"), keep)
+            )
         for k, pool in enumerate(("random", "within_class", "across_class")):
             keep = (1 - weight[m] / total) ** 1.5 * (0.8, 1.25, 0.3)[k]
             out.append((Condition("mismatch", "mismatch", 1, (m,), options=(("pool", pool),)), keep))
@@ -111,7 +113,9 @@ def plan(modalities: Sequence[str], kinds: Sequence[str], baselines: Sequence[st
         if kind == "text":
             curves.append(("text.keyboard", (0.02, 0.05, 0.1, 0.2, 0.3), "share of characters", (), 0.55))
         else:
-            curves += [(f"{kind}.gaussian_noise", s, "α, times the modality's σ", (("reading", r),), 0.8) for r, s in numeric]
+            curves += [
+                (f"{kind}.gaussian_noise", s, "α, times the modality's σ", (("reading", r),), 0.8) for r, s in numeric
+            ]
         if kind == "image":
             curves.append(("image.gaussian_blur", (0.5, 1.0, 1.5, 2.0, 3.0), "σ, pixels", (), 0.25))
         for probe, severities, unit, options, hurt in curves:
@@ -145,7 +149,9 @@ def sample_report(
         for column, names in columns.items():
             for j, name in enumerate(names):
                 part = [m for m in metrics if m == primary]
-                rows += scores_of(condition, max(keep - 0.04 * j, 0), {m: metrics[m] for m in part}, n // 3, f"{column}={name}")
+                rows += scores_of(
+                    condition, max(keep - 0.04 * j, 0), {m: metrics[m] for m in part}, n // 3, f"{column}={name}"
+                )
     rows += summaries(conditions, metrics[primary], primary)
     worst = min((c for c in conditions if c[0].family == "corruption"), key=lambda c: c[1])[0]
     return {
@@ -191,7 +197,11 @@ def sample_report(
             c.to_json()
             | {
                 "n": n,
-                "changed": 0.0 if c.probe in ("clean", "identity") else min(1.0, c.severity or 1.0) if c.probe == "missing_rate" else 1.0,
+                "changed": 0.0
+                if c.probe in ("clean", "identity")
+                else min(1.0, c.severity or 1.0)
+                if c.probe == "missing_rate"
+                else 1.0,
                 "moved": None if c.family in ("clean", "control", "missing") else round(0.2 * (c.position or 5), 3),
                 "raised": 0,
                 "error": "",
@@ -199,8 +209,16 @@ def sample_report(
             for c, _ in conditions
         ],
         "declined": [
-            {"probe": "missing", "modalities": list(modalities), "reason": "baseline 'native': the model does not handle absent modalities itself"},
-            {"probe": "embedding.gaussian_noise", "modalities": ["question"], "reason": "question is text, the probe needs numbers"},
+            {
+                "probe": "missing",
+                "modalities": list(modalities),
+                "reason": "baseline 'native': the model does not handle absent modalities itself",
+            },
+            {
+                "probe": "embedding.gaussian_noise",
+                "modalities": ["question"],
+                "reason": "question is text, the probe needs numbers",
+            },
         ],
         "controls": [
             {"control": "identity", "label": "identity", "ok": True, "message": "no sample's output changed"},
@@ -212,13 +230,22 @@ def sample_report(
                 if controls_ok
                 else "accuracy stays at 71.0 % although every modality was destroyed; the model reads something the audit does not control",
             },
-            {"control": "applied", "label": "all 48 perturbations", "ok": True, "message": "each changed at least 10 % of its samples"},
+            {
+                "control": "applied",
+                "label": "all 48 perturbations",
+                "ok": True,
+                "message": "each changed at least 10 % of its samples",
+            },
         ],
         "checks": [
             {"clause": "evaluation mode", "ok": True, "message": "no module is in training mode"},
             {"clause": "deterministic", "ok": True, "message": "two passes gave the same bits"},
             {"clause": "batch-size invariance", "ok": True, "message": "batch sizes 1, 7 and 64 agree to 1.2e-6"},
-            {"clause": "absent values ignored", "ok": None, "message": "not applicable: the model has no native absence"},
+            {
+                "clause": "absent values ignored",
+                "ok": None,
+                "message": "not applicable: the model has no native absence",
+            },
         ],
         "metrics": [{"name": k, "better": v[0], "unit": v[1], "summary": v[4]} for k, v in metrics.items()],
         "scores": {"columns": COLUMNS, "rows": [[none_if_nan(v) for v in asdict(r).values()] for r in rows]},
@@ -242,7 +269,19 @@ def scores_of(condition: Condition, keep: float, metrics: dict[str, Any], n: int
     out = []
     for i, (name, (better, unit, best, worst, _)) in enumerate(metrics.items()):
         if name == "auroc" and keep < 0.03:
-            out.append(Score(condition.key, condition.label, name, group, CLEAN.key, n, unit=unit, better=better, reason="every prediction is the same, so no ranking exists"))
+            out.append(
+                Score(
+                    condition.key,
+                    condition.label,
+                    name,
+                    group,
+                    CLEAN.key,
+                    n,
+                    unit=unit,
+                    better=better,
+                    reason="every prediction is the same, so no ranking exists",
+                )
+            )
             continue
         value = worst + (best - worst) * keep + 0.002 * math.sin(13 * keep + i)
         if name == "mean_confidence":
@@ -254,9 +293,22 @@ def scores_of(condition: Condition, keep: float, metrics: dict[str, Any], n: int
         delta = value - best - 0.002 * math.sin(13 + i)
         half_delta = 0.75 * half * min(1.0, 0.25 + 3 * abs(1 - keep))
         p = 0.0004 if abs(delta) > half_delta else 0.41
-        floor = worst if name in ("accuracy", "balanced_accuracy", "auroc", "rmse", "mae", "average_precision") else math.nan
-        nothing = dict(delta=math.nan, delta_low=math.nan, delta_high=math.nan, p=math.nan, p_adjusted=math.nan, mde=math.nan)
-        paired = dict(delta=delta, delta_low=delta - half_delta, delta_high=delta + half_delta, p=p, p_adjusted=min(1.0, p * 1.4), mde=1.43 * half_delta)
+        floor = (
+            worst
+            if name in ("accuracy", "balanced_accuracy", "auroc", "rmse", "mae", "average_precision")
+            else math.nan
+        )
+        nothing = dict(
+            delta=math.nan, delta_low=math.nan, delta_high=math.nan, p=math.nan, p_adjusted=math.nan, mde=math.nan
+        )
+        paired = dict(
+            delta=delta,
+            delta_low=delta - half_delta,
+            delta_high=delta + half_delta,
+            p=p,
+            p_adjusted=min(1.0, p * 1.4),
+            mde=1.43 * half_delta,
+        )
         out.append(
             Score(
                 condition.key, condition.label, name, group, "" if clean else CLEAN.key, n, value, value - half, value + half,
@@ -282,9 +334,37 @@ def summaries(conditions: list[tuple[Condition, float]], metric: Any, primary: s
     for stream, members in streams.items():
         label = members[0][0].label.split("@")[0]
         mean = sum(k for _, k in members) / len(members)
-        out.append(Score(stream, label, "severity_auc", n=len(members), value=mean, low=mean - 0.01, high=mean + 0.01, unit="share", better="higher"))
-    out.append(Score("corruption", "all corruptions", "relative_robustness", n=len(streams), value=0.71, low=0.70, high=0.72, unit="share", better="higher"))
-    out.append(Score("missing", "all missing subsets", "mmi", n=3, value=0.43, low=0.41, high=0.45, unit="share", better="higher"))
+        out.append(
+            Score(
+                stream,
+                label,
+                "severity_auc",
+                n=len(members),
+                value=mean,
+                low=mean - 0.01,
+                high=mean + 0.01,
+                unit="share",
+                better="higher",
+            )
+        )
+    out.append(
+        Score(
+            "corruption",
+            "all corruptions",
+            "relative_robustness",
+            n=len(streams),
+            value=0.71,
+            low=0.70,
+            high=0.72,
+            unit="share",
+            better="higher",
+        )
+    )
+    out.append(
+        Score(
+            "missing", "all missing subsets", "mmi", n=3, value=0.43, low=0.41, high=0.45, unit="share", better="higher"
+        )
+    )
     return out
 
 
@@ -307,7 +387,18 @@ def reliabilities(conditions: list[tuple[Condition, float]], n: int) -> list[dic
             accuracy.append(acc if k else None)
             low.append(max(acc - half, 0.0) if k else None)
             high.append(min(acc + half, 1.0) if k else None)
-        out.append({"condition": c.key, "label": c.label, "edges": edges, "count": count, "confidence": confidence, "accuracy": accuracy, "low": low, "high": high})
+        out.append(
+            {
+                "condition": c.key,
+                "label": c.label,
+                "edges": edges,
+                "count": count,
+                "confidence": confidence,
+                "accuracy": accuracy,
+                "low": low,
+                "high": high,
+            }
+        )
     return out
 
 
@@ -318,14 +409,41 @@ def recalibrations(conditions: list[tuple[Condition, float]], worst: Condition, 
         for method, gain in (("temperature", 0.45), ("isotonic", 0.2), ("beta", 0.25)):
             for fitted_on, factor in (("clean", 1.6), ("same condition", 0.7)):
                 after = before * gain * factor + 0.004
-                out.append({"condition": c.key, "label": c.label, "method": method, "fitted_on": fitted_on, "ece_before": before, "ece_after": after, "low": after * 0.85, "high": after * 1.2, "n": n})
+                out.append(
+                    {
+                        "condition": c.key,
+                        "label": c.label,
+                        "method": method,
+                        "fitted_on": fitted_on,
+                        "ece_before": before,
+                        "ece_after": after,
+                        "low": after * 0.85,
+                        "high": after * 1.2,
+                        "n": n,
+                    }
+                )
     return out
 
 
 def some_findings(modalities: Sequence[str], rows: list[Score], primary: str) -> list[Finding]:
     def evidence(metric: str, start: str) -> dict[str, Any]:
         row = next(r for r in rows if r.metric == metric and r.label.startswith(start) and not r.group)
-        keys = ("condition", "label", "metric", "group", "value", "low", "high", "delta", "delta_low", "delta_high", "p_adjusted", "floor", "unit", "better")
+        keys = (
+            "condition",
+            "label",
+            "metric",
+            "group",
+            "value",
+            "low",
+            "high",
+            "delta",
+            "delta_low",
+            "delta_high",
+            "p_adjusted",
+            "floor",
+            "unit",
+            "better",
+        )
         return {k: none_if_nan(getattr(row, k)) for k in keys}
 
     last, first = modalities[-1], modalities[0]
@@ -343,7 +461,9 @@ def finding(f: Finding) -> dict[str, Any]:
     return asdict(f) | {"id": f.id, "modalities": list(f.modalities), "evidence": [dict(e) for e in f.evidence]}
 
 
-def some_examples(modalities: Sequence[str], kinds: Sequence[str], hurting: list[Condition], how_many: int) -> list[dict[str, Any]]:
+def some_examples(
+    modalities: Sequence[str], kinds: Sequence[str], hurting: list[Condition], how_many: int
+) -> list[dict[str, Any]]:
     out = []
     for i in range(how_many):
         rng = np.random.default_rng(i)
@@ -362,10 +482,21 @@ def some_examples(modalities: Sequence[str], kinds: Sequence[str], hurting: list
                 original, perturbed = {"text": text}, {"text": text.replace("e", "r", 2).replace("is", "si", 1)}
             else:
                 wave = np.sin(np.arange(32) / (2 + j)) + 0.1 * i
-                original, perturbed = {"values": wave.round(4).tolist()}, {"values": (wave + rng.normal(0, 0.5, 32)).round(4).tolist()}
+                original, perturbed = (
+                    {"values": wave.round(4).tolist()},
+                    {"values": (wave + rng.normal(0, 0.5, 32)).round(4).tolist()},
+                )
             if j == hit and i % 5 == 4:
                 perturbed = {"absent": True}
-            shown.append({"name": m, "kind": kind, "changed": j == hit, "original": original, "perturbed": perturbed if j == hit else original})
+            shown.append(
+                {
+                    "name": m,
+                    "kind": kind,
+                    "changed": j == hit,
+                    "original": original,
+                    "perturbed": perturbed if j == hit else original,
+                }
+            )
         out.append(
             {
                 "condition": condition.key,

@@ -26,6 +26,7 @@ from model_cases import (
     module_of,
     questions,
     random_batch,
+    seeded,
     tokenize,
 )
 
@@ -218,10 +219,7 @@ def test_texts_padded_to_different_lengths_blend_only_behind_the_pooling() -> No
     texts = batch_of({"image": random_batch(6).inputs["image"], "text": questions(6)})
     short = texts.replace({"text": np.array(["red"] * 6, dtype=object)})
     for kind, blends in ((Tokens, True), (TokensBranching, False)):
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            module = kind().eval()
-        model = TorchModel(module, ["image", "text"], outputs="logits", prepare={"text": tokenize}, device="cpu")
+        model = TorchModel(seeded(kind), ["image", "text"], outputs="logits", prepare={"text": tokenize}, device="cpu")
         view, reason = model.stage(texts)
         assert view is not None, reason
         one, two = view.encode("text", texts), view.encode("text", short)
@@ -236,10 +234,7 @@ def test_a_tokeniser_runs_when_encoding_and_not_when_fusing() -> None:
         calls.append(len(column))
         return tokenize(column)
 
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        module = Tokens().eval()
-    model = TorchModel(module, ["image", "text"], outputs="logits", prepare={"text": counted}, device="cpu")
+    model = TorchModel(seeded(Tokens), ["image", "text"], outputs="logits", prepare={"text": counted}, device="cpu")
     batch = batch_of({"image": random_batch(6).inputs["image"], "text": questions(6)})
     view, _ = model.stage(batch)
     assert view is not None
@@ -361,11 +356,8 @@ def easy_vqa_batch(n: int, seed: int = 0) -> Batch:
 
 
 def test_the_demo_model_is_traced_and_its_fusion_is_a_few_operations() -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        module = EasyVQANet().eval()
     model = TorchModel(
-        module, ["image", "question"], outputs="logits", prepare={"question": bag_of_words}, device="cpu"
+        seeded(EasyVQANet), ["image", "question"], outputs="logits", prepare={"question": bag_of_words}, device="cpu"
     )
     view, reason = model.stage(easy_vqa_batch(16))
     assert view is not None

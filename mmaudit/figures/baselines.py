@@ -47,7 +47,11 @@ def baselines(report: Report) -> tuple[Figure, ...]:
     order = {b: shorten(b, 30) for b in found}
     pitch = ROW * len(order) + 22
     by_set = {r: {b: nodes[everything - r] for b, nodes in found.items() if everything - r in nodes} for r in removed}
-    drawn = [r for r in removed if r in sorted(removed, key=lambda r: (len(r) > 1, -spread(list(by_set[r].values()))))[:LIMIT]]
+    drawn = [
+        r
+        for r in removed
+        if r in sorted(removed, key=lambda r: (len(r) > 1, -spread(list(by_set[r].values()))))[:LIMIT]
+    ]
     data, body, flips, heads = [], [], [], []
     for r in removed:
         label = f"without {named(r, names)}"
@@ -78,7 +82,9 @@ def baselines(report: Report) -> tuple[Figure, ...]:
     panels = (Panel("", alt, picture, "half"),) if known(data, "value") else ()
     caption = _caption(len(found), flips)
     if len(drawn) < len(removed):
-        caption += f" Drawn are {len(drawn)} of {len(removed)} sets, those on which they differ most; the table has all."
+        caption += (
+            f" Drawn are {len(drawn)} of {len(removed)} sets, those on which they differ most; the table has all."
+        )
     return (Figure("baselines", "Missing baselines compared", caption, panels, Table(columns, tuple(body))),)
 
 
@@ -124,7 +130,11 @@ def _datum(score: Score, label: str, baseline: str, place: int, top: float, unit
 
 
 def _picture(
-    report: Report, data: Sequence[Mapping[str, Any]], heads: Sequence[Mapping[str, Any]], order: Sequence[str], height: float
+    report: Report,
+    data: Sequence[Mapping[str, Any]],
+    heads: Sequence[Mapping[str, Any]],
+    order: Sequence[str],
+    height: float,
 ) -> Spec:
     m = report.primary
     clean = report.score(report.clean, m.name)
@@ -153,4 +163,4 @@ def _picture(
     layers.append(dots)
     words = {"x": {"value": 2}, "y": y, "text": {"field": "text"}}
     layers += haloed(heads, words, align="left", fontWeight="bold")
-    return spec(layers, 430, height + 105)
+    return spec(layers, 400, height + 105)

@@ -7,7 +7,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmaudit.figures.base import Column, Figure, Panel, Table, number_cell, primary_title, text_cell, value_cell, words
-from mmaudit.figures.marks import DASHED, INK, MUTED, Spec, family_style, haloed, known, layer, points, scaled, spec, tinted
+from mmaudit.figures.marks import (
+    DASHED,
+    INK,
+    MUTED,
+    Spec,
+    family_style,
+    haloed,
+    known,
+    layer,
+    points,
+    scaled,
+    spec,
+    tinted,
+)
 from mmaudit.formats import number, readable, shorten
 from mmaudit.report import Measured, Report
 from mmaudit.types import Score
@@ -16,7 +29,7 @@ CONFIDENCE = "mean_confidence"
 Entry = tuple[Measured, Score, Score]
 Box = tuple[float, float, float, float]
 # Size of the picture and, roughly, of its plot; pixels. The plot's size only decides which labels fit.
-SIZE, PLOT = (430.0, 430.0), (370.0, 350.0)
+SIZE, PLOT = (410.0, 420.0), (350.0, 335.0)
 LABELS, FROM_GAP = 6, 5.0
 
 
@@ -39,12 +52,14 @@ def confidence(report: Report) -> tuple[Figure, ...]:
     if drawn:
         worst = max(drawn, key=gap)
         alt = (
-            f"{len(drawn)} conditions; the widest gap is {words(worst[0].condition)}: confidence {number(worst[2].value, 'share')}, "
-            f"{name} {number(worst[1].value, 'share')}. All numbers are in the table."
+            f"{len(drawn)} conditions; the widest gap is {words(worst[0].condition)}: confidence "
+            f"{number(worst[2].value, 'share')}, {name} {number(worst[1].value, 'share')}. "
+            "All numbers are in the table."
         )
     caption = (
-        f"Each dot is a condition; thin lines join the severities of one corruption, starting at clean. On the diagonal the "
-        f"model's confidence fits its {name}. A dot far below it is a silent failure: the model is wrong and does not say so."
+        "Each dot is a condition; thin lines join the severities of one corruption, starting at clean. On the "
+        f"diagonal the model's confidence fits its {name}. A dot far below it is a silent failure: the model is wrong "
+        "and does not say so."
     )
     columns = (
         Column("condition", numeric=False),
@@ -77,10 +92,30 @@ def _picture(report: Report, entries: Sequence[Entry]) -> Spec:
     data = [_datum(e, readable(m.name)) for e in entries]
     start = 10.0 * max(0, math.floor(min(d[k] for d in data for k in ("x", "y", "low") if d[k] is not None) / 10))
     scale: Spec = {"domain": [start, 100], "nice": False}
-    x: Spec = {"field": "x", "type": "quantitative", "scale": scale, "axis": {"title": "mean confidence (%)", "tickCount": 6}}
-    y: Spec = {"field": "y", "type": "quantitative", "scale": scale, "axis": {"title": primary_title(report), "tickCount": 6}}
+    x: Spec = {
+        "field": "x",
+        "type": "quantitative",
+        "scale": scale,
+        "axis": {"title": "mean confidence (%)", "tickCount": 6},
+    }
+    y: Spec = {
+        "field": "y",
+        "type": "quantitative",
+        "scale": scale,
+        "axis": {"title": primary_title(report), "tickCount": 6},
+    }
     at = {"x": x, "y": y}
-    layers = [layer([{"x": start, "y": start}, {"x": 100, "y": 100}], "line", at, color=INK, strokeWidth=1, strokeDash=DASHED, opacity=0.75)]
+    layers = [
+        layer(
+            [{"x": start, "y": start}, {"x": 100, "y": 100}],
+            "line",
+            at,
+            color=INK,
+            strokeWidth=1,
+            strokeDash=DASHED,
+            opacity=0.75,
+        )
+    ]
     clean = [d for d in data if d["family"] == "clean"][:1]
     for stream in dict.fromkeys(d["stream"] for d in data if d["order"]):
         path = clean + sorted((d for d in data if d["stream"] == stream), key=lambda d: float(d["order"]))
@@ -131,7 +166,11 @@ def _labels(data: Sequence[Mapping[str, Any]], start: float) -> list[dict[str, A
         for left in (px + 9, px - width - 9):
             box = (left, py - 8, left + width, py + 8)
             inside = box[0] >= 0 and box[2] <= PLOT[0] + 8
-            if inside and not any(_meet(box, b) for b in taken) and not any(_covers(box, q) for q in dots if q != (px, py)):
+            if (
+                inside
+                and not any(_meet(box, b) for b in taken)
+                and not any(_covers(box, q) for q in dots if q != (px, py))
+            ):
                 taken.append(box)
                 out.append({"x": round(left / across + start, 4), "y": d["y"], "label": d["label"]})
                 break

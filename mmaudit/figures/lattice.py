@@ -58,8 +58,8 @@ def subset_lattice(report: Report) -> tuple[Figure, ...]:
             phone = _picture(report, nodes, names, codes, PHONE)
             panels += [Panel(title, alt, picture, "half", "wide"), Panel(title, alt, phone, "half", "narrow")]
     caption = (
-        f"Each box is a set of present modalities with its {primary_title(report)}; its bar runs to that value, the small "
-        "tick marks chance. Each line adds one modality: solid blue helps, thick red hurts, dashed grey makes no "
+        f"Each box is a set of present modalities with its {primary_title(report)}; its bar runs to that value, the "
+        "small tick marks chance. Each line adds one modality: solid blue helps, thick red hurts, dashed grey makes no "
         "difference beyond the intervals."
     )
     if len(names) > 3:
@@ -111,22 +111,39 @@ def _picture(
         return {"x": across(x), "x2": {"field": x2}, "y": down(y), **({"y2": {"field": y2}} if y2 else {})}
 
     layers: list[Spec] = []
-    for kind, colour, dash, stroke in (("same", MUTED, DASHED, 1.2), ("help", BLUE, SOLID, 1.6), ("hurt", RED, SOLID, 3.4)):
+    for kind, colour, dash, stroke in (
+        ("same", MUTED, DASHED, 1.2),
+        ("help", BLUE, SOLID, 1.6),
+        ("hurt", RED, SOLID, 3.4),
+    ):
         some = [e for e in edges if e["kind"] == kind]
-        layers.append(layer(some, "rule", line("x", "x2", "y", "y2"), color=colour, strokeDash=dash, strokeWidth=stroke, opacity=0.85 if few else 0.45))
+        layers.append(
+            layer(
+                some,
+                "rule",
+                line("x", "x2", "y", "y2"),
+                color=colour,
+                strokeDash=dash,
+                strokeWidth=stroke,
+                opacity=0.85 if few else 0.45,
+            )
+        )
     text = {"x": across("label_x"), "y": down("label_y"), "text": {"field": "label"}}
     labelled = [e for e in edges if e["label"]]
     layers += haloed(labelled, text, fontSize=11)
     frame = {**line("x", "x2", "y", "y2"), "description": {"field": "tip"}}
-    layers.append({**layer(boxes, "rect", frame, cornerRadius=6, fill=PAPER, stroke=MUTED, strokeWidth=1)})
-    layers[-1]["mark"]["aria"] = True
-    for field, row, weight, size in (("name", "name_y", "bold", 11.5), ("text", "text_y", "normal", 11)):
+    layers.append(layer(boxes, "rect", frame, aria=True, cornerRadius=6, fill=PAPER, stroke=MUTED, strokeWidth=1))
+    for field, row, weight in (("name", "name_y", "bold"), ("text", "text_y", "normal")):
         words = {"x": across("left"), "y": down(row), "text": {"field": field}}
-        layers.append(layer(boxes, "text", words, align="left", fontSize=size, fontWeight=weight, color=INK, limit=0))
+        layers.append(layer(boxes, "text", words, align="left", fontSize=11.3, fontWeight=weight, color=INK, limit=0))
     layers.append(layer(boxes, "rule", line("left", "right", "bar_y"), color=GRID, strokeWidth=5))
-    layers.append(layer(known(boxes, "bar"), "rule", line("left", "bar", "bar_y"), color=BLUE, strokeWidth=5, opacity=0.6))
+    layers.append(
+        layer(known(boxes, "bar"), "rule", line("left", "bar", "bar_y"), color=BLUE, strokeWidth=5, opacity=0.6)
+    )
     layers.append(layer(known(boxes, "low", "high"), "rule", line("low", "high", "bar_y"), color=INK, strokeWidth=2))
-    layers.append(layer(known(boxes, "floor"), "rule", line("floor", "floor", "tick", "tick2"), color=INK, strokeWidth=1.2))
+    layers.append(
+        layer(known(boxes, "floor"), "rule", line("floor", "floor", "tick", "tick2"), color=INK, strokeWidth=1.2)
+    )
     picture = spec(layers, width, height, 2)
     picture["autosize"] = {"type": "none"}
     return picture
@@ -142,7 +159,9 @@ def _box(report: Report, nodes: Nodes, s: Subset, at: tuple[float, float], wide:
 
     def along(value: float) -> float | None:
         shown = scaled(value, unit)
-        return None if shown is None else x + 9 + (wide - 18) * min(max((shown - low) / ((high - low) or 1.0), 0.0), 1.0)
+        return (
+            None if shown is None else x + 9 + (wide - 18) * min(max((shown - low) / ((high - low) or 1.0), 0.0), 1.0)
+        )
 
     text = estimate(score.value, score.low, score.high, unit)
     return {
@@ -155,7 +174,13 @@ def _box(report: Report, nodes: Nodes, s: Subset, at: tuple[float, float], wide:
 
 
 def _edge(
-    report: Report, nodes: Nodes, small: Subset, large: Subset, place: dict[Subset, tuple[float, float]], wide: float, few: bool
+    report: Report,
+    nodes: Nodes,
+    small: Subset,
+    large: Subset,
+    place: dict[Subset, tuple[float, float]],
+    wide: float,
+    few: bool,
 ) -> dict[str, Any]:
     m = report.primary
     a, b = nodes[small], nodes[large]
@@ -165,7 +190,9 @@ def _edge(
     good = delta if m.better != "lower" else -delta
     kind = "same" if not apart(a, b, low, high) else "help" if good > 0 else "hurt"
     # Lines cross half-way between the middle levels; a label nearer to its start stays its own.
-    share = 0.27 if few and 0 < len(small) < len(large) and len(place) > 4 and len(large) < max(map(len, place)) else 0.5
+    share = (
+        0.27 if few and 0 < len(small) < len(large) and len(place) > 4 and len(large) < max(map(len, place)) else 0.5
+    )
     label = plain(delta * factor(m.unit), digits(m.unit, delta), True) if few or kind == "hurt" else ""
     return {
         "x": x, "x2": x2, "y": y, "y2": y2, "kind": kind, "label": label,
@@ -190,7 +217,11 @@ def _table(report: Report, found: dict[str, Nodes], names: Sequence[str]) -> Tab
         every = steps(nodes, names)
         for s, score in ordered(nodes, names):
             start = (text_cell(shorten(baseline, 30)), text_cell(named(s, names)), value_cell(score))
-            more = [(text_cell("+ " + named(b - a, names)), _gain_cell(report, nodes[a], nodes[b])) for a, b in every if a == s]
+            more = [
+                (text_cell("+ " + named(b - a, names)), _gain_cell(report, nodes[a], nodes[b]))
+                for a, b in every
+                if a == s
+            ]
             body += [(*start, *pair) for pair in more or [(text_cell("all are present"), text_cell(""))]]
     return Table(columns, tuple(body))
 

@@ -100,12 +100,14 @@ def layer(data: Iterable[Datum], mark: str, encoding: Spec, **settings: Any) -> 
     """One mark with inline data; not announced to screen readers, the figure's words and table are."""
     return {
         "data": {"values": [dict(d) for d in data]},
-        "mark": {"type": mark, "aria": False, **settings},
+        "mark": {"type": mark, "aria": False} | settings,
         "encoding": encoding,
     }
 
 
-def points(data: Sequence[Datum], x: Spec, y: Spec, field: str, styles: Mapping[str, tuple[str, str]], **rest: Any) -> Spec:
+def points(
+    data: Sequence[Datum], x: Spec, y: Spec, field: str, styles: Mapping[str, tuple[str, str]], **rest: Any
+) -> Spec:
     """Dots coloured and shaped by `field`, with a legend where there is more than one; `tip` is said on hover."""
     legend: Spec | None = {"columns": rest.pop("columns", 3)} if len(styles) > 1 else None
     names = list(styles)

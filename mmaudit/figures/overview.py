@@ -49,7 +49,9 @@ def ranked(report: Report) -> list[Entry]:
         score = report.score(m.condition.key, report.primary.name)
         if m.condition.family != "clean" and score is not None:
             found.append((m, score))
-    return sorted(found, key=lambda e: (0, -loss(e[1]), e[1].label) if math.isfinite(e[1].delta) else (1, 0.0, e[1].label))
+    return sorted(
+        found, key=lambda e: (0, -loss(e[1]), e[1].label) if math.isfinite(e[1].delta) else (1, 0.0, e[1].label)
+    )
 
 
 def overview(report: Report) -> tuple[Figure, ...]:
@@ -63,22 +65,27 @@ def overview(report: Report) -> tuple[Figure, ...]:
     drawn = [e for e in entries if math.isfinite(e[1].delta)][:LIMIT]
     name = readable(report.primary.name)
     caption = (
-        f"Change of {name} against the clean samples with its 95 % interval, paired sample by sample. The grey bar around "
-        "0 is what this audit could not have seen (minimum detectable effect): an interval inside it means “no change "
-        "found”, not “no change”. The dotted line is where chance begins."
+        f"Change of {name} against the clean samples with its 95 % interval, paired sample by sample. The grey bar "
+        "around 0 is what this audit could not have seen (minimum detectable effect): an interval inside it means “no "
+        "change found”, not “no change”. The dotted line is where chance begins."
     )
     if len(drawn) < len(entries):
         caption += f" Drawn are the {len(drawn)} largest losses of {len(entries)} conditions; the table has all."
     panels: tuple[Panel, ...] = ()
     if drawn:
-        first, last = (f"{words(m.condition)} ({change(s.delta, s.delta_low, s.delta_high, s.unit)})" for m, s in (drawn[0], drawn[-1]))
+        first, last = (
+            f"{words(m.condition)} ({change(s.delta, s.delta_low, s.delta_high, s.unit)})"
+            for m, s in (drawn[0], drawn[-1])
+        )
         alt = f"Change of {name} in {len(drawn)} conditions, from {first} to {last}. All numbers are in the table."
         panels = (
             Panel("", alt, _forest(report, drawn, stacked=False), "full", "wide"),
             Panel("", alt, _forest(report, drawn, stacked=True), "full", "narrow"),
         )
     columns = (Column("condition", numeric=False), Column("family", numeric=False), *comparison_columns(report))
-    body = tuple((text_cell(words(m.condition)), text_cell(m.condition.family), *comparison_cells(s)) for m, s in entries)
+    body = tuple(
+        (text_cell(words(m.condition)), text_cell(m.condition.family), *comparison_cells(s)) for m, s in entries
+    )
     return (Figure("overview", "Every condition, worst first", caption, panels, Table(columns, body)),)
 
 

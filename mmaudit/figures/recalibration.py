@@ -15,7 +15,7 @@ ROW, HEAD = 12.0, 24.0
 
 
 def recalibration(report: Report) -> tuple[Figure, ...]:
-    """One figure: calibration error before and after each repair, per condition; one panel per thing it was fitted on."""
+    """One figure: calibration error before and after each repair, per condition; a panel per thing it was fitted on."""
     entries: list[Mapping[str, Any]] = report.document["recalibration"]
     if not entries:
         return ()
@@ -35,9 +35,20 @@ def recalibration(report: Report) -> tuple[Figure, ...]:
     panels = []
     for what in fitted:
         part = [d for d in data if d["fitted_on"] == what]
+        if not known(part, "after"):
+            continue
         names = ", ".join(methods.values())
-        alt = f"ECE before and after {names}, fitted on {what}, in {len(keys)} conditions. All numbers are in the table."
-        panels.append(Panel(f"fitted on: {shorten(what, 40)}", alt, _picture(part, list(methods.values()), limits, len(keys)), "half"))
+        alt = (
+            f"ECE before and after {names}, fitted on {what}, in {len(keys)} conditions. All numbers are in the table."
+        )
+        panels.append(
+            Panel(
+                f"fitted on: {shorten(what, 40)}",
+                alt,
+                _picture(part, list(methods.values()), limits, len(keys)),
+                "half",
+            )
+        )
     columns = (
         Column("condition", numeric=False),
         Column("repair", numeric=False),
@@ -48,11 +59,16 @@ def recalibration(report: Report) -> tuple[Figure, ...]:
         Column("change"),
     )
     caption = (
-        "The upright tick is the calibration error as it is; a mark to its left is an improvement, with its 95 % interval. "
-        "Repairs are cross-fitted: never judged on the samples they were fitted on. A repair that helps only where it was "
-        "fitted shows that one repair does not fit all conditions."
+        "The upright tick is the calibration error as it is; a mark to its left is an improvement, with its 95 % "
+        "interval. Repairs are judged on samples they were not fitted on. A repair that helps only where it was fitted "
+        "shows that one repair does not fit all conditions."
     )
-    return (Figure("recalibration", "Would recalibration repair it?", caption, tuple(panels), Table(columns, tuple(body))),)
+    undrawn = [shorten(w, 40) for w in fitted if not known([d for d in data if d["fitted_on"] == w], "after")]
+    if undrawn:
+        caption += f" Not drawn, because no repair has a value: fitted on {', '.join(undrawn)}."
+    return (
+        Figure("recalibration", "Would recalibration repair it?", caption, tuple(panels), Table(columns, tuple(body))),
+    )
 
 
 def _real(value: float | None) -> float:
@@ -77,7 +93,10 @@ def _datum(e: Mapping[str, Any], name: str, row: int, method: int, methods: int)
         "after": scaled(after, "share"),
         "low": scaled(low, "share"),
         "high": scaled(high, "share"),
-        "tip": f"{name}, {e['method']} fitted on {e['fitted_on']}: ECE {number(before, 'share')} → {estimate(after, low, high, 'share')}",
+        "tip": (
+            f"{name}, {e['method']} fitted on {e['fitted_on']}: "
+            f"ECE {number(before, 'share')} → {estimate(after, low, high, 'share')}"
+        ),
     }
 
 
@@ -117,6 +136,6 @@ def _picture(data: Sequence[Mapping[str, Any]], methods: Sequence[str], limits: 
             points(known(data, "after"), {**x, "field": "after"}, y, "method", styles, columns=4),
             *haloed(heads, text, align="left", fontWeight="bold"),
         ],
-        420,
+        400,
         height + 78,
     )

@@ -30,10 +30,11 @@ def reliability(report: Report) -> tuple[Figure, ...]:
         bins = _bins(entry)
         body += [_row(name, entry, b) for b in range(len(bins))]
         filled = known(bins, "confidence", "accuracy")
-        gap = sum(b["count"] * (b["confidence"] - b["accuracy"]) for b in filled) / max(sum(b["count"] for b in filled), 1)
+        samples = max(sum(b["count"] for b in filled), 1)
+        gap = sum(b["count"] * (b["confidence"] - b["accuracy"]) for b in filled) / samples
         alt = (
-            f"{name}: confidence is on average {abs(gap):.1f} percentage points {'above' if gap > 0 else 'below'} accuracy, "
-            f"over {len(filled)} filled bins. All numbers are in the table."
+            f"{name}: confidence is on average {abs(gap):.1f} percentage points {'above' if gap > 0 else 'below'} "
+            f"accuracy, over {len(filled)} filled bins. All numbers are in the table."
         )
         title = name if ece is None else f"{name} · ECE {number(ece.value, ece.unit)}"
         panels.append(Panel(title, alt, _diagram(bins), folded=i >= OPEN_PANELS))
@@ -45,8 +46,9 @@ def reliability(report: Report) -> tuple[Figure, ...]:
         Column("accuracy (%, ↑ better)"),
     )
     caption = (
-        "Of the answers given with 80 % confidence, are 80 % right? Dots on the diagonal are honest; below it the model "
-        "claims more than it delivers. Bars span the 95 % interval; the grey strip shows how many samples each bin holds."
+        "Of the answers given with 80 % confidence, are 80 % right? Dots on the diagonal are honest; below it the "
+        "model claims more than it delivers. Lines span the 95 % interval; the grey strip and the size of the dots "
+        "show how many samples each bin holds."
     )
     return (Figure("reliability", "Reliability", caption, tuple(panels), Table(columns, tuple(body))),)
 
@@ -59,6 +61,7 @@ def _bins(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
         one |= {name: _percent(entry["edges"][i + j]) for j, name in enumerate(("left", "right"))}
         one |= {name: _percent(entry[name][i]) for name in ("confidence", "accuracy", "low", "high")}
         if one["confidence"] is not None and one["accuracy"] is not None:
+            one["area"] = round(12 + 68 * math.sqrt(k / top), 2)
             one["tip"] = f"confidence {one['confidence']:.1f} %, accuracy {one['accuracy']:.1f} %, {count(k)} samples"
         out.append(one)
     return out
@@ -89,19 +92,26 @@ def _diagram(bins: Sequence[Mapping[str, Any]]) -> Spec:
     x: Spec = {"type": "quantitative", "scale": scale, "axis": {"title": "confidence (%)", "tickCount": 5}}
     y: Spec = {"type": "quantitative", "scale": scale, "axis": {"title": "accuracy (%, ↑ better)", "tickCount": 5}}
     filled = known(bins, "confidence", "accuracy")
-    strip = {"x": {**x, "field": "left"}, "x2": {"field": "right"}, "y": {**y, "field": "bottom"}, "y2": {"field": "strip"}}
+    strip = {
+        "x": {**x, "field": "left"},
+        "x2": {"field": "right"},
+        "y": {**y, "field": "bottom"},
+        "y2": {"field": "strip"},
+    }
     at = {"x": {**x, "field": "confidence"}, "y": {**y, "field": "accuracy"}}
     span = {"x": at["x"], "y": {**y, "field": "low"}, "y2": {"field": "high"}}
     diagonal = {"x": {**x, "field": "at"}, "y": {**y, "field": "at"}}
-    dots = layer(filled, "point", {**at, "description": {"field": "tip"}}, filled=True, color=BLUE, size=34, opacity=1)
-    dots["mark"]["aria"] = True
+    # A bin of three samples says little; its dot is small.
+    area = {"field": "area", "type": "quantitative", "scale": None}
+    dot = {**at, "size": area, "description": {"field": "tip"}}
     return spec(
         [
             layer(known(bins, "left", "right"), "rect", strip, color=MUTED, opacity=0.32),
-            layer([{"at": 0}, {"at": 100}], "line", diagonal, color=INK, strokeWidth=1, strokeDash=DASHED, opacity=0.75),
-            layer(known(filled, "low", "high"), "rule", span, color=BLUE, strokeWidth=2, opacity=0.6),
-            layer(filled, "line", at, color=BLUE, strokeWidth=1.5),
-            dots,
+            layer(
+                [{"at": 0}, {"at": 100}], "line", diagonal, color=INK, strokeWidth=1, strokeDash=DASHED, opacity=0.75
+            ),
+            layer(known(filled, "low", "high"), "rule", span, color=BLUE, strokeWidth=1.6, opacity=0.55),
+            layer(filled, "point", dot, aria=True, filled=True, color=BLUE, opacity=1),
         ],
         280,
         262,

@@ -59,7 +59,9 @@ def severity_curves(report: Report) -> tuple[Figure, ...]:
     for modalities, probes in groups.items():
         name = " + ".join(shorten(m, 30) for m in modalities) or "all modalities"
         panels = [_severity_panel(report, probe, name, curves, limits) for probe, curves in probes.items()]
-        parts.append((name, panels, [p for curves in probes.values() for curve in curves.values() for p in _ordered(curve)]))
+        parts.append(
+            (name, panels, [p for curves in probes.values() for curve in curves.values() for p in _ordered(curve)])
+        )
     if not parts:
         return ()
     if sum(len(panels) for _, panels, _ in parts) <= TOGETHER:
@@ -90,19 +92,27 @@ def missing_rates(report: Report) -> tuple[Figure, ...]:
         placed = {k: [(100 * float(c.severity or 0), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
         x = _x(f"{name} missing (% of samples)", [0, 25, 50, 75, 100], {}, [0, 100])
         stand_in = ", ".join(k for k in curves if k)
-        panels.append(_panel(report, f"{name} missing" + (f" · {stand_in}" if len(curves) == 1 and stand_in else ""), placed, x, limits))
+        panels.append(
+            _panel(
+                report,
+                f"{name} missing" + (f" · {stand_in}" if len(curves) == 1 and stand_in else ""),
+                placed,
+                x,
+                limits,
+            )
+        )
     rows = [p for curves in groups.values() for curve in curves.values() for p in _ordered(curve)]
     caption = (
-        f"{_capital(primary_title(report))} against the share of samples from which a modality was taken away at random. "
-        "Samples that miss it at a low rate also miss it at every higher one, so the curve is paired."
+        f"{_capital(primary_title(report))} against the share of samples from which a modality was taken away at "
+        "random. Samples that miss it at a low rate also miss it at every higher one, so the curve is paired."
     )
     return (Figure("missing-rates", "Missing in some samples", caption, tuple(panels), _table(report, rows)),)
 
 
 def _severity_caption(report: Report) -> str:
     return (
-        f"{_capital(primary_title(report))} against severity; the shaded band is the 95 % interval. The solid line is the "
-        "clean value, the dotted one what chance would reach. All panels share one scale."
+        f"{_capital(primary_title(report))} against severity; the shaded band is the 95 % interval. The solid line is "
+        "the clean value, the dotted one what chance would reach. All panels share one scale."
     )
 
 
@@ -156,11 +166,14 @@ def _panel(
         colour = series_style(i)[0]
         band = {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}
         layers.append(layer(known(data, "low", "high"), "area", band, color=colour, fillOpacity=0.18))
-        layers.append(layer(data, "line", {"x": x, "y": y}, color=colour, strokeWidth=2, strokeDash=DASHES[i % len(DASHES)]))
+        layers.append(
+            layer(data, "line", {"x": x, "y": y}, color=colour, strokeWidth=2, strokeDash=DASHES[i % len(DASHES)])
+        )
         everything += data
     layers.append(points(everything, x, y, "series", styles, columns=2))
     ends = [
-        f"{name + ': ' if name else ''}{number(members[-1][2].value, unit)} at the strongest" for name, members in curves.items()
+        f"{name + ': ' if name else ''}{number(members[-1][2].value, unit)} at the strongest"
+        for name, members in curves.items()
     ]
     alt = (
         f"{readable(report.primary.name)}, {title}: clean {number(clean.value, unit) if clean else 'not measured'}; "
@@ -235,7 +248,9 @@ def _capital(text: str) -> str:
 def _table(report: Report, rows: Curve) -> Table:
     columns = (Column("condition", numeric=False), Column("severity"), Column("n"), *comparison_columns(report))
     clean = report.score(report.clean, report.primary.name)
-    body = [] if clean is None else [(text_cell("clean"), Cell("0", 0.0), count_cell(clean.n), *comparison_cells(clean))]
+    body = (
+        [] if clean is None else [(text_cell("clean"), Cell("0", 0.0), count_cell(clean.n), *comparison_cells(clean))]
+    )
     body += [(text_cell(words(c)), severity_cell(c), count_cell(s.n), *comparison_cells(s)) for c, s in rows]
     return Table(columns, tuple(body))
 

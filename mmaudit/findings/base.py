@@ -1,21 +1,41 @@
-"""What a rule sees and how it is registered."""
+"""What a rule sees and how it is registered; how rules' drafts become findings."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from mmaudit import formats
 from mmaudit.controls import Control
 from mmaudit.errors import ContractBroken
+from mmaudit.findings.certainty import SMALLEST
+from mmaudit.findings.wording import listing
 from mmaudit.registry import Registry
 from mmaudit.types import CLEAN, LEVELS, Condition, Finding, Level, Score, Task
 
+# A marginal or noise stand-in looks like a recorded value and says something else than the other modalities. What it
+# does to a model that uses the modality is what a mismatch does, and no model can know that the modality is missing.
+DECEPTIVE = ("marginal", "noise")
+
+# A rule with more findings than this is told once, by its worst case, with the others named.
+MOST_PER_RULE = 3
+
 
 class Evidence:
-    """Scores by key, and the conditions they belong to: all that a rule may look at."""
+    """Scores by key, and the conditions they belong to: all that a rule may look at.
+
+    Args:
+        task: of the audited data.
+        primary: name of the primary metric.
+        conditions: of the run, `clean` among them.
+        scores: rows of the scored run.
+        controls: how the run's controls came out.
+        raised: per condition key the samples without a usable answer.
+        changed: per condition key the share of samples that the probe changed; 1 where it is not given.
+        n: samples audited.
+        folder: of the run, for commands.
+    """
 
     def __init__(
         self,
@@ -26,6 +46,7 @@ class Evidence:
         *,
         controls: Sequence[Control] = (),
         raised: Mapping[str, int] | None = None,
+        changed: Mapping[str, float] | None = None,
         n: int = 0,
         folder: str = "RUN",
     ) -> None:
@@ -34,6 +55,7 @@ class Evidence:
         self.conditions = list(conditions)
         self.controls = list(controls)
         self.raised = dict(raised or {})
+        self.changed = dict(changed or {})
         self.n = n
         self.folder = folder
         self.scores = list(scores)
@@ -45,82 +67,159 @@ class Evidence:
         return list(dict.fromkeys(m for c in self.conditions for m in c.modalities))
 
     def score(self, condition: Condition, metric: str | None = None, against: Condition | None = None) -> Score:
-        """One metric (the primary by default) of a condition, over all samples; all-NaN where it was not measured."""
+        """One metric (the primary by default) of a condition, over all samples.
+
+        All-NaN, with the reason, where it was not measured or on too few samples to judge by.
+        """
         name = metric or self.primary
         reference = against or (None if condition.key == CLEAN.key else CLEAN)
-        key = (condition.key, name, "", reference.key if reference else "")
-        return self._scores.get(key) or Score(condition.key, condition.label, name, reason="not measured")
+        # Metrics that compare with clean data by themselves, such as the flip rate, have no difference from it.
+        found = self._scores.get((condition.key, name, "", reference.key if reference else ""))
+        if found is None and against is None:
+            found = self._scores.get((condition.key, name, "", ""))
+        if found is None:
+            return Score(condition.key, condition.label, name, reason="not measured")
+        if found.n < SMALLEST:
+            reason = f"fewer than {SMALLEST} samples"
+            return Score(condition.key, condition.label, name, n=found.n, unit=found.unit, reason=reason)
+        return found
 
     @property
     def clean(self) -> Score:
         """The primary metric on clean data."""
         return self.score(CLEAN)
 
+    @cached_property
+    def judge(self) -> str:
+        """The metric whose loss rules speak of: the primary one, but R² for regression where it was measured.
+
+        Errors shrink too slowly to say what is left: half of the explained variance lost from a perfect model is
+        already 71 % of the way from its RMSE to that of the mean answer.
+        """
+        use_r2 = self.task.kind == "regression" and self.score(CLEAN, "r2").value == self.score(CLEAN, "r2").value
+        return "r2" if use_r2 else self.primary
+
+    def loss(self, condition: Condition) -> Score:
+        """The score of a condition whose `lost` rules judge by."""
+        return self.score(condition, self.judge)
+
+    @cached_property
+    def has_signal(self) -> bool:
+        """Whether clean data is surely above chance; if not, no loss is a share of anything."""
+        clean = self.clean
+        return clean.low > clean.floor if clean.better == "higher" else clean.high < clean.floor
+
     def group_scores(self, metric: str, condition: Condition = CLEAN) -> list[Score]:
-        """One metric of a condition for each group value."""
-        return [s for (c, m, g, _), s in self._scores.items() if c == condition.key and m == metric and g]
+        """One metric of a condition for each group value with enough samples."""
+        rows = [s for (c, m, g, _), s in self._scores.items() if c == condition.key and m == metric and g]
+        return [s for s in rows if s.n >= SMALLEST and s.value == s.value]
 
     def by_family(self, *families: str) -> list[Condition]:
         """Conditions of these families, in plan order."""
         return [c for c in self.conditions if c.family in families]
 
-    def missing(self, removed: tuple[str, ...] | None = None) -> dict[tuple[str, ...], list[Condition]]:
-        """Conditions of the probe `missing` by the modalities they remove, one per missing baseline."""
-        found: dict[tuple[str, ...], list[Condition]] = {}
-        for condition in self.conditions:
-            if condition.probe == "missing" and (removed is None or set(condition.modalities) == set(removed)):
-                found.setdefault(condition.modalities, []).append(condition)
-        return found
+    def missing(self, removed: Iterable[str] | None = None, *, neutral_only: bool = False) -> list[Condition]:
+        """Conditions of the probe `missing`; those that remove exactly these modalities, where they are given."""
+        wanted = None if removed is None else set(removed)
+        return [
+            c
+            for c in self.conditions
+            if c.probe == "missing"
+            and (wanted is None or set(c.modalities) == wanted)
+            and (neutral(c) or not neutral_only)
+        ]
 
-    def curves(self) -> Iterator[list[Condition]]:
-        """Severity curves: conditions that differ in severity alone, mildest first, at least two."""
+    def removals(self) -> list[tuple[str, ...]]:
+        """The sets of modalities that some `missing` condition removes, smallest first."""
+        return sorted(dict.fromkeys(c.modalities for c in self.missing()), key=len)
+
+    def steps(self) -> Iterator[list[tuple[Condition, Condition]]]:
+        """Severity curves of corruptions as steps (before, after) between neighbouring places in their table."""
         curves: dict[str, list[Condition]] = {}
-        for condition in self.conditions:
-            if condition.severity is not None and condition.family != "control":
+        for condition in self.by_family("corruption"):
+            if condition.position is not None:
                 curves.setdefault(condition.stream, []).append(condition)
         for curve in curves.values():
-            if len(curve) > 1:
-                yield sorted(curve, key=lambda c: c.severity or 0.0)
+            known = {0: CLEAN, **{c.position or 0: c for c in curve}}
+            yield [(known[p - 1], c) for p, c in sorted(known.items()) if p - 1 in known]
 
-    def reproduce(self, condition: Condition, metric: str) -> str:
-        """The command that shows a score again, without the model."""
-        return shlex.join(["mmaudit", "score", self.folder, "--condition", condition.label, "--metric", metric])
+    def reproduce(self, condition: Condition, metrics: Iterable[str]) -> str:
+        """The command that shows scores of a condition again, without the model."""
+        named = [word for metric in dict.fromkeys(metrics) for word in ("--metric", metric)]
+        return shlex.join(["mmaudit", "score", self.folder, "--condition", condition.label, *named])
+
+
+def neutral(condition: Condition) -> bool:
+    """Whether what stands in for a missing modality says nothing, rather than something else (see `DECEPTIVE`)."""
+    return condition.option("baseline") not in DECEPTIVE
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What a rule yields: a claim and the scores it rests on. `find` turns it into a `Finding`."""
+    """What a rule yields: a claim and what it rests on. `find` turns it into a `Finding`.
+
+    Attributes:
+        claim: one sentence (two where advice follows) that ends with a full stop.
+        modalities: what it is about.
+        scores: the evidence, the most telling first.
+        effect: in [0, 1], larger is worse.
+        condition: the one that the command shows; that of the first score without it.
+        level: where it differs from the rule's.
+        subject: what it is about, for a list of several; the modalities without it.
+    """
 
     claim: str
     modalities: tuple[str, ...]
     scores: tuple[Score, ...]
     effect: float
-    level: Level | None = None
     condition: Condition | None = None
+    level: Level | None = None
+    subject: str = ""
+
+
+RuleFunction = Callable[[Evidence], Iterable[Draft]]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A registered rule: what it looks for, how grave that is, and its function."""
+    """A registered rule.
+
+    Attributes:
+        name: registered name.
+        level: of its findings, unless a draft says otherwise.
+        summary: first line of the docstring.
+        fn: the function.
+        needs_signal: whether it speaks of losses, which mean nothing where clean data is not above chance.
+        implied_by: rules whose finding about (some of) the same modalities says this already; it is left out then.
+    """
 
     name: str
     level: Level
     summary: str
-    fn: Callable[[Evidence], Iterable[Draft]]
+    fn: RuleFunction
+    needs_signal: bool = False
+    implied_by: tuple[str, ...] = ()
 
 
 rules: Registry[Rule] = Registry("rule", "'mmaudit list rules'")
 
 
 def rule(
-    name: str, *, level: Level
-) -> Callable[[Callable[[Evidence], Iterable[Draft]]], Callable[[Evidence], Iterable[Draft]]]:
-    """Register a rule: a function of `Evidence` that yields drafts. Its docstring's first line is its summary."""
+    name: str, *, level: Level, needs_signal: bool = False, implied_by: tuple[str, ...] = ()
+) -> Callable[[RuleFunction], RuleFunction]:
+    """Register a rule: a function of `Evidence` that yields drafts. See `Rule` for the arguments.
 
-    def register(fn: Callable[[Evidence], Iterable[Draft]]) -> Callable[[Evidence], Iterable[Draft]]:
-        if not fn.__doc__:
-            raise ContractBroken(f"rule {name!r}", "summary", "has no docstring; its first line is shown to users")
-        rules.add(name, Rule(name, level, fn.__doc__.strip().splitlines()[0], fn))
+    Raises:
+        ContractBroken: the docstring is missing, the level is none, or the name is taken.
+    """
+
+    def register(fn: RuleFunction) -> RuleFunction:
+        who, doc = f"rule {name!r}", (fn.__doc__ or "").strip()
+        if not doc:
+            raise ContractBroken(who, "summary", "has no docstring; its first line is shown to users")
+        if level not in LEVELS:
+            raise ContractBroken(who, "level", f"level={level!r}; declare one of {', '.join(LEVELS)}")
+        rules.add(name, Rule(name, level, doc.splitlines()[0], fn, needs_signal, implied_by))
         return fn
 
     return register
@@ -128,17 +227,44 @@ def rule(
 
 def find(evidence: Evidence) -> list[Finding]:
     """Apply every rule; the gravest findings first, within a level the largest effects first."""
-    findings = [_finding(r, draft, evidence) for r in rules for draft in r.fn(evidence)]
+    usable = [r for r in rules if evidence.has_signal or not r.needs_signal]
+    drafts = {r.name: [replace(d, level=d.level or r.level) for d in r.fn(evidence)] for r in usable}
+    findings = []
+    for r in usable:
+        said = [d for name in r.implied_by for d in drafts.get(name, ())]
+        kept = [d for d in drafts[r.name] if not any(set(s.modalities) <= set(d.modalities) for s in said)]
+        findings += [_finding(r, draft, evidence) for draft in _folded(kept)]
     return sorted(findings, key=lambda f: (LEVELS.index(f.level), -f.effect, f.rule, f.modalities))
 
 
+def _folded(drafts: list[Draft]) -> list[Draft]:
+    """A flood of drafts of one rule as one: the worst, with the others named."""
+    if len(drafts) <= MOST_PER_RULE:
+        return drafts
+    worst, *others = sorted(drafts, key=lambda d: (_gravity(d), -d.effect))
+    subjects = listing(dict.fromkeys(d.subject or listing(d.modalities) for d in others))
+    return [
+        replace(
+            worst,
+            claim=f"{worst.claim} The same holds for {subjects}.",
+            modalities=tuple(dict.fromkeys(m for d in (worst, *others) for m in d.modalities)),
+            scores=worst.scores + tuple(d.scores[0] for d in others if d.scores),
+        )
+    ]
+
+
+def _gravity(draft: Draft) -> int:
+    return LEVELS.index(draft.level) if draft.level else len(LEVELS)
+
+
 def _finding(found_by: Rule, draft: Draft, evidence: Evidence) -> Finding:
-    by_key = {c.key: c for c in evidence.conditions}
+    condition = draft.condition
+    if condition is None and draft.scores:
+        condition = next((c for c in evidence.conditions if c.key == draft.scores[0].condition), None)
     command = ""
-    if draft.condition:
-        command = evidence.reproduce(draft.condition, draft.scores[0].metric if draft.scores else evidence.primary)
-    elif draft.scores and draft.scores[0].condition in by_key:
-        command = evidence.reproduce(by_key[draft.scores[0].condition], draft.scores[0].metric)
+    if condition is not None:
+        shown = [s.metric for s in draft.scores if s.condition == condition.key]
+        command = evidence.reproduce(condition, shown or [evidence.primary])
     return Finding(
         rule=found_by.name,
         level=draft.level or found_by.level,
@@ -158,44 +284,3 @@ def evidence_of(score: Score) -> dict[str, object]:
     )
     values = {name: getattr(score, name) for name in names}
     return {k: None if isinstance(v, float) and v != v else v for k, v in values.items()}
-
-
-def percent(share: float) -> str:
-    """A share as a percentage."""
-    return formats.number(share, "share")
-
-
-def amount(score: Score, value: float | None = None) -> str:
-    """A score's value, or another value in its unit."""
-    return formats.number(score.value if value is None else value, score.unit)
-
-
-def span(score: Score) -> str:
-    """Value and 95 % interval."""
-    if score.low != score.low:
-        return amount(score)
-    return f"{amount(score)} (95 % interval {amount(score, score.low)} to {amount(score, score.high)})"
-
-
-def lost_span(score: Score) -> str:
-    """Share of the above-chance performance lost, with its interval."""
-    return f"{percent(score.lost)} (95 % interval {percent(score.lost_low)} to {percent(score.lost_high)})"
-
-
-def listing(names: Iterable[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    items = list(names)
-    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "nothing"
-
-
-def words(condition: Condition) -> str:
-    """The condition as a reader would say it."""
-    names = listing(condition.modalities)
-    if condition.probe == "missing":
-        return f"missing {names} (filled with: {condition.option('baseline')})"
-    if condition.probe == "missing_rate":
-        return f"{names} missing in {percent(condition.severity or 0.0)} of the samples"
-    if condition.family == "mismatch":
-        return f"another sample's {names}"
-    where = f"severity {condition.position}" if condition.position else f"{condition.severity:g} {condition.unit}"
-    return f"{condition.probe.split('.')[-1].replace('_', ' ')} of {names} at {where}"

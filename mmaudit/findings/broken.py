@@ -1,145 +1,243 @@
-"""Rules about what breaks the model: collapses, cliffs, corruptions, and inputs it cannot take."""
+"""Rules about what breaks the model: nothing above chance, inputs it cannot take, collapses, cliffs, corruptions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from mmaudit.findings.base import Draft, Evidence, amount, lost_span, percent, rule, span, words
+from mmaudit import formats
+from mmaudit.findings.base import Draft, Evidence, rule
+from mmaudit.findings.certainty import SMALLEST, widened
+from mmaudit.findings.wording import amount, listing, loss, percent, plain_name, sentence, span, words
 from mmaudit.types import CLEAN, Condition, Score
 
+# Share of the above-chance performance that goes in one step of five; an even decline to nothing loses a fifth.
 CLIFF = 0.40
+# It is a cliff only if most was still there before the step.
+INTACT = 0.25
+# Share lost at the middle of a corruption's table or below it that a reader should act on.
 FRAGILE = 0.25
+MIDDLE = 3
+# A group's shortfall, as a share of what the model has above chance.
 GAP = 0.05
+# Distance below chance that is more than rounding, as a share of the chance level; for R² (chance is 0) as it is.
+BELOW = 0.04
+BELOW_R2 = 0.10
+# Rows without an answer: fewer than this share of them is grave, but not the first thing to repair.
+MANY_RAISED = 0.01
+
+
+@rule("too_few_samples", level="info")
+def too_few_samples(evidence: Evidence) -> Iterator[Draft]:
+    """There are too few samples for any claim about performance."""
+    if 0 < evidence.n < SMALLEST:
+        yield Draft(
+            f"With {evidence.n} samples no claim about performance is sound: at least {SMALLEST} are needed, and "
+            "differences of a few points take thousands.",
+            (),
+            (evidence.clean,),
+            0.0,
+            condition=CLEAN,
+        )
 
 
 @rule("no_signal", level="critical")
 def no_signal(evidence: Evidence) -> Iterator[Draft]:
-    """On clean data the model is not better than chance: robustness numbers then mean little."""
+    """On clean data the model is not surely better than chance: losses then mean nothing."""
     clean = evidence.clean
-    better = clean.low > clean.floor if clean.better == "higher" else clean.high < clean.floor
-    if clean.value == clean.value and clean.floor == clean.floor and not better:
-        yield Draft(
-            f"On clean data the model is not better than chance: {clean.metric} is {span(clean)}, chance gives "
-            f"{amount(clean, clean.floor)}. Losses relative to it mean little.",
-            (),
-            (clean,),
-            1.0,
-            condition=CLEAN,
+    if clean.value != clean.value or clean.floor != clean.floor or evidence.has_signal:
+        return
+    level = f"{clean.metric.replace('_', ' ')} is {span(clean)}, and {amount(clean, clean.floor)} takes no knowledge"
+    fair = evidence.score(CLEAN, "balanced_accuracy")
+    if fair.high < fair.floor:
+        claim = f"On clean data the model is worse than chance ({level}): check the order of its classes."
+    elif fair.low > fair.floor:
+        claim = (
+            f"On clean data the model tells classes apart (balanced accuracy {span(fair)}), but its {level}. Losses "
+            "cannot be stated as shares of what is above chance."
         )
+    else:
+        claim = f"On clean data the model cannot be told from one that knows nothing: {level}. Losses mean nothing."
+    yield Draft(
+        claim,
+        (),
+        (clean, fair) if fair.value == fair.value else (clean,),
+        1.0,
+        condition=CLEAN,
+        level="major" if fair.low > fair.floor else "critical",
+    )
 
 
 @rule("model_raised", level="critical")
 def model_raised(evidence: Evidence) -> Iterator[Draft]:
     """The model raises an error, or answers with numbers that are not finite."""
+    on_clean = evidence.raised.get(CLEAN.key, 0)
+    by_names: dict[tuple[str, ...], list[Condition]] = {}
     for condition in evidence.conditions:
-        rows = evidence.raised.get(condition.key, 0)
-        if rows:
-            yield Draft(
-                f"Under {words(condition) if condition.modalities else 'clean data'} the model gives no usable answer "
-                f"to {rows} of {evidence.n} samples ({percent(rows / max(evidence.n, 1))}): it raises an error or "
-                "returns values that are not finite. Scores of this condition cover the other samples only.",
-                condition.modalities,
-                (evidence.score(condition),),
-                rows / max(evidence.n, 1),
-                condition=condition,
-            )
-
-
-@rule("cliff", level="major")
-def cliff(evidence: Evidence) -> Iterator[Draft]:
-    """Between two neighbouring severities most of the performance goes at once."""
-    for curve in evidence.curves():
-        steps = list(zip([CLEAN, *curve], curve, strict=False))
-        falls = [(evidence.score(after, against=before), before, after) for before, after in steps]
-        sure = [f for f in falls if f[0].lost_low >= CLIFF]
-        if not sure:
+        # Samples that already fail on clean data are told once.
+        if evidence.raised.get(condition.key, 0) > (0 if condition.key == CLEAN.key else on_clean):
+            names = () if condition.family == "control" else condition.modalities
+            by_names.setdefault(names, []).append(condition)
+    for names, conditions in by_names.items():
+        if any(other and set(other) < set(names) for other in by_names):
             continue
-        fall, before, after = max(sure, key=lambda f: f[0].lost)
-        start = "clean data" if before is CLEAN else words(before)
+        worst = max(conditions, key=lambda c: (c.key == CLEAN.key, evidence.raised[c.key]))
+        rows = evidence.raised[worst.key]
+        share = rows / max(evidence.n, 1)
+        more = f"; so under {len(conditions)} conditions that change {listing(names)}" if len(conditions) > 1 else ""
         yield Draft(
-            f"There is a cliff between {start} and {words(after)}: in that one step the model loses "
-            f"{lost_span(fall)} of what it has above chance.",
-            after.modalities,
-            (fall, evidence.score(after)),
-            fall.lost,
-            condition=after,
+            f"Under {words(worst)} the model gives no usable answer to {formats.count(rows)} of "
+            f"{formats.count(evidence.n)} samples ({percent(share)}): it raises an error or returns numbers that are "
+            f"not finite{more if names else ''}. Scores there cover the other samples only.",
+            names,
+            (evidence.score(worst),),
+            share,
+            condition=worst,
+            level="critical" if worst.key == CLEAN.key or share >= MANY_RAISED else "major",
         )
 
 
-@rule("fragile_to_corruption", level="major")
+@rule("cliff", level="major", needs_signal=True)
+def cliff(evidence: Evidence) -> Iterator[Draft]:
+    """Between two neighbouring severities most of the performance goes at once."""
+    for fall, before, after in _cliffs(evidence):
+        # A step's own share is never told as all that the model has: part of it went before.
+        start = "clean data" if before is CLEAN else f"severity {before.position}"
+        yield Draft(
+            f"There is a cliff in {plain_name(after)} of {listing(after.modalities)}: in the one step from {start} to "
+            f"severity {after.position} of 5 the model loses {loss(fall)}.",
+            after.modalities,
+            (fall, evidence.loss(after)) if fall.against != CLEAN.key else (fall,),
+            fall.lost,
+            condition=after,
+            subject=f"{plain_name(after)} of {listing(after.modalities)}",
+        )
+
+
+def _cliffs(evidence: Evidence) -> Iterator[tuple[Score, Condition, Condition]]:
+    """The steepest sure cliff of each curve.
+
+    Only steps between neighbouring places of a corruption's own table count: a rate of missing samples loses in
+    proportion by construction, and a step over places that were not run is as steep as the suite is coarse.
+    """
+    for steps in evidence.steps():
+        sure = [
+            (step, before, after)
+            for before, after in steps
+            for step in [_step(evidence, before, after)]
+            if step.lost_low >= CLIFF and (before is CLEAN or evidence.loss(before).lost_high <= INTACT)
+        ]
+        if sure:
+            yield max(sure, key=lambda s: s[0].lost)
+
+
+def _step(evidence: Evidence, before: Condition, after: Condition) -> Score:
+    """What one step loses, as a share of what clean data has above chance.
+
+    Steps are scored for the primary metric only. For another judge (R²) the bounds are those of the two losses.
+    """
+    if before is CLEAN or evidence.judge == evidence.primary:
+        return evidence.score(after, evidence.judge, against=before)
+    one, other = evidence.loss(before), evidence.loss(after)
+    return Score(
+        **{
+            **{name: getattr(other, name) for name in Score.__dataclass_fields__},
+            "against": before.key,
+            "lost": other.lost - one.lost,
+            "lost_low": other.lost_low - one.lost_high,
+            "lost_high": other.lost_high - one.lost_low,
+        }
+    )
+
+
+@rule("fragile_to_corruption", level="major", needs_signal=True)
 def fragile_to_corruption(evidence: Evidence) -> Iterator[Draft]:
     """A corruption of middling severity or less already costs much."""
-    worst: dict[tuple[str, ...], tuple[Condition, Score]] = {}
+    told = {after.stream for _, _, after in _cliffs(evidence) if (after.position or 0) <= MIDDLE}
+    found: dict[tuple[str, ...], list[tuple[Condition, Score]]] = {}
     for condition in evidence.by_family("corruption"):
-        score = evidence.score(condition)
-        if condition.position is None or condition.position > 3 or not score.lost_low >= FRAGILE:
-            continue
-        known = worst.get(condition.modalities)
-        if known is None or score.lost > known[1].lost:
-            worst[condition.modalities] = (condition, score)
-    for condition, score in worst.values():
+        score = evidence.loss(condition)
+        middling = condition.position is not None and condition.position <= MIDDLE
+        if middling and score.lost_low >= FRAGILE and condition.stream not in told:
+            found.setdefault(condition.modalities, []).append((condition, score))
+    for names, cases in found.items():
+        condition, score = max(cases, key=lambda case: case[1].lost)
+        others = sorted({plain_name(c) for c, _ in cases} - {plain_name(condition)})
+        more = f" So does {listing(others)}." if others else ""
         yield Draft(
-            f"{words(condition).capitalize()} costs {lost_span(score)} of what the model has above chance: "
-            f"{score.metric} is {span(score)}.",
-            condition.modalities,
+            f"{sentence(words(condition))} costs the model {loss(score)}: {score.metric.replace('_', ' ')} is "
+            f"{span(score)}.{more}",
+            names,
             (score,),
             score.lost,
         )
 
 
-@rule("below_chance", level="major")
+@rule("below_chance", level="major", needs_signal=True)
 def below_chance(evidence: Evidence) -> Iterator[Draft]:
     """With a modality missing or corrupted the model is worse than one that knows nothing.
 
-    Judged by balanced accuracy, on which every constant or random answer scores exactly one in the number of
-    classes, or by R², on which the mean answer scores 0. Donors of another class are meant to mislead, and random
-    stand-ins add variance to a regression, so neither counts.
+    Judged by balanced accuracy, on which every constant or random answer expects exactly one in the number of
+    classes, by AUROC for labels, or by R², on which the mean answer scores 0. Donors of another class are meant to
+    mislead, and random stand-ins add variance to a regression, so neither counts.
     """
-    metric, slack = ("balanced_accuracy", 0.02) if evidence.task.kind == "classification" else ("r2", 0.1)
-    if evidence.task.kind == "multilabel":
-        metric, slack = "auroc", 0.02
+    metric = {"multilabel": "auroc", "regression": "r2"}.get(evidence.task.kind, "balanced_accuracy")
+    candidates = [
+        c
+        for c in evidence.by_family("missing", "corruption")
+        if metric != "r2" or c.option("baseline") not in ("marginal", "noise")
+    ]
+    scores = [(c, s) for c in candidates for s in [evidence.score(c, metric)] if s.value == s.value]
     worst: dict[tuple[str, ...], tuple[Condition, Score]] = {}
-    for condition in evidence.by_family("missing", "corruption"):
-        if metric == "r2" and (condition.option("baseline") in ("marginal", "noise") or "noise" in condition.probe):
-            continue
-        score = evidence.score(condition, metric)
-        if not (score.value == score.value and score.high < score.floor - slack):
-            continue
-        known = worst.get(condition.modalities)
-        if known is None or score.value < known[1].value:
-            worst[condition.modalities] = (condition, score)
-    for condition, score in worst.values():
+    for condition, score in scores:
+        slack = BELOW_R2 if metric == "r2" else BELOW * score.floor
+        # Exactly chance is common, so it must be sure for all conditions at once.
+        high = widened(score.value, score.low, score.high, len(scores))[1]
+        names = condition.modalities
+        if high < score.floor - slack and (names not in worst or score.value < worst[names][1].value):
+            worst[names] = (condition, score)
+    for names, (condition, score) in _smallest(worst.items()):
         yield Draft(
-            f"Under {words(condition)} the model is worse than chance: {score.metric.replace('_', ' ')} is "
-            f"{span(score)}, a model that knows nothing has {amount(score, score.floor)}.",
-            condition.modalities,
+            f"Under {words(condition)} the model is worse than one that knows nothing: "
+            f"{formats.readable(score.metric)} is {span(score)}, chance {amount(score, score.floor)}.",
+            names,
             (score,),
-            abs(score.floor - score.value),
-            condition=condition,
+            min(1.0, abs(score.floor - score.value) / (score.floor or 1.0)),
         )
 
 
-@rule("group_gap", level="minor")
+def _smallest(
+    items: Iterable[tuple[tuple[str, ...], tuple[Condition, Score]]],
+) -> Iterator[tuple[tuple[str, ...], tuple[Condition, Score]]]:
+    """Leave out sets of modalities that contain another one with the same trouble."""
+    known = list(items)
+    for names, case in known:
+        if not any(set(other) < set(names) for other, _ in known):
+            yield names, case
+
+
+@rule("group_gap", level="minor", needs_signal=True)
 def group_gap(evidence: Evidence) -> Iterator[Draft]:
     """On clean data one group is served clearly worse than all samples together."""
     clean = evidence.clean
     sign = 1.0 if clean.better == "higher" else -1.0
     scale = abs(clean.value - clean.floor)
+    scores = evidence.group_scores(evidence.primary)
     worst: dict[str, Score] = {}
-    for score in evidence.group_scores(evidence.primary):
-        bound = score.high if sign > 0 else score.low
-        reference = clean.low if sign > 0 else clean.high
-        if not (sign * (reference - bound) > GAP * scale):
-            continue
+    for score in scores:
+        # Of twenty groups one is always last: its interval must hold for the worst of them.
+        low, high = widened(score.value, score.low, score.high, len(scores))
+        shortfall = clean.low - high if sign > 0 else low - clean.high
         column = score.group.split("=", 1)[0]
-        if column not in worst or sign * score.value < sign * worst[column].value:
+        if shortfall > GAP * scale and (column not in worst or sign * score.value < sign * worst[column].value):
             worst[column] = score
     for score in worst.values():
+        column, _, value = score.group.partition("=")
         yield Draft(
-            f"For {score.group.replace('=', ' ', 1)} (n = {score.n}) {score.metric} is {span(score)}, over all samples "
-            f"{span(clean)}.",
+            f"Where {listing([column])} is {listing([value])} ({formats.count(score.n)} samples) "
+            f"{clean.metric.replace('_', ' ')} is {span(score)}, over all samples {span(clean)}.",
             (),
             (score, clean),
-            min(1.0, abs(clean.value - score.value) / scale if scale else 0.0),
+            min(1.0, abs(clean.value - score.value) / scale),
             condition=CLEAN,
+            subject=score.group,
         )

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mmaudit.controls import Control
 from mmaudit.findings.base import Draft, Evidence, rule
+from mmaudit.findings.wording import listing, words
 
 
 @rule("control_failed", level="critical")
 def control_failed(evidence: Evidence) -> Iterator[Draft]:
     """A control did not behave as it must: the other numbers cannot be trusted until it does."""
+    failed: dict[str, list[Control]] = {}
     for control in evidence.controls:
         if not control.ok and control.control != "applied":
-            yield Draft(
-                f"Control '{control.control}' failed: {control.message}",
-                (),
-                (evidence.score(control.condition),),
-                1.0,
-                condition=control.condition,
-            )
+            failed.setdefault(control.control, []).append(control)
+    for name, controls in failed.items():
+        more = f" So it did in {len(controls)} repetitions." if len(controls) > 1 else ""
+        yield Draft(
+            f"The control '{name}' failed, so no other number here can be trusted: {controls[0].message}{more}",
+            (),
+            tuple(evidence.score(c.condition) for c in controls),
+            1.0,
+            condition=controls[0].condition,
+        )
 
 
 @rule("probe_without_effect", level="info")
 def probe_without_effect(evidence: Evidence) -> Iterator[Draft]:
     """A probe changed no sample, so its condition says nothing about the model."""
-    for control in evidence.controls:
-        if not control.ok and control.control == "applied":
-            yield Draft(control.message, control.condition.modalities, (), 0.0, condition=control.condition)
+    idle = [c.condition for c in evidence.controls if not c.ok and c.control == "applied"]
+    if idle:
+        count = "One condition" if len(idle) == 1 else f"{len(idle)} conditions"
+        yield Draft(
+            f"{count} changed no sample and so tell{'s' if len(idle) == 1 else ''} nothing about the model: "
+            f"{listing(words(c) for c in idle)}.",
+            tuple(dict.fromkeys(m for c in idle for m in c.modalities)),
+            (),
+            0.0,
+            condition=idle[0],
+        )

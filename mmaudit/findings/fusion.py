@@ -4,115 +4,163 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mmaudit.findings.base import Draft, Evidence, listing, lost_span, percent, rule, span
-from mmaudit.types import CLEAN, Condition
+from mmaudit.findings.base import Draft, Evidence, rule
+from mmaudit.findings.certainty import at_most, unseen, widened
+from mmaudit.findings.wording import all_but, change, listing, loss, span, stand_in
+from mmaudit.types import CLEAN, Condition, Score
 
-# Shares of the above-chance performance. Below HARMLESS a loss does not matter to a reader; above SEVERE it does.
+# All in shares of the above-chance performance.
+# A loss below this does not matter to a reader: a model of 90 % against a chance of 50 % still has 88 %.
 HARMLESS = 0.05
+# A loss above this does: it is more than what separates most published models from each other.
 SEVERE = 0.30
+# With this much gone, what is left is closer to guessing than to the model.
 NEARLY_ALL = 0.75
+# An added modality that costs less than this is noise in the model, not something to act on.
+HURTS = 0.01
+# A swap that changes fewer samples than this (a constant modality, most rows without it) says little about the model.
+ENOUGH_CHANGED = 0.5
 
 
-def mismatched(evidence: Evidence, modality: str) -> Condition | None:
-    """The condition that gives every sample another random sample's value of this modality alone."""
-    for condition in evidence.by_family("mismatch"):
-        if condition.modalities == (modality,) and condition.option("pool") == "random" and not condition.repeat:
-            return condition
-    return None
-
-
-@rule("ignored_modality", level="major")
+@rule("ignored_modality", level="major", needs_signal=True)
 def ignored_modality(evidence: Evidence) -> Iterator[Draft]:
     """Exchanging a modality between samples changes next to nothing: the model does not use it."""
     for modality in evidence.modalities:
-        condition = mismatched(evidence, modality)
-        if condition is None:
+        swaps = _swaps(evidence, modality)
+        if not swaps or not all(_unmoved(evidence, c) for c in swaps) or _needed_somewhere(evidence, modality):
             continue
-        score = evidence.score(condition)
-        flips = evidence.score(condition, "flip_rate")
-        if not score.lost_high <= HARMLESS or flips.high > HARMLESS:
-            continue
-        # The two could hide each other in a regression, where nothing flips: ask every stand-in as well.
-        removed = [evidence.score(c) for c in evidence.missing((modality,)).get((modality,), [])]
-        if any(r.lost_low > HARMLESS for r in removed):
-            continue
-        answers = f" and {percent(flips.value)} of the answers" if flips.value == flips.value else ""
+        swap = max(swaps, key=lambda c: evidence.loss(c).lost)
+        score, flips = evidence.loss(swap), evidence.score(swap, "flip_rate")
+        measured = flips.value == flips.value
+        answers = f"{span(flips)} of its answers and " if measured else ""
         yield Draft(
-            f"The model hardly uses {modality}: giving every sample another sample's {modality} changes "
-            f"{score.metric} by {lost_span(score)} of what it has above chance{answers}.",
+            f"The model hardly uses {listing([modality])}: giving every sample another sample's changes "
+            f"{answers}{score.metric.replace('_', ' ')} by {change(score)}.",
             (modality,),
-            tuple(s for s in (score, flips, *removed) if s.value == s.value),
+            (score, flips) if measured else (score,),
             1.0 - max(score.lost, 0.0),
         )
 
 
-@rule("single_point_of_failure", level="major")
+def _swaps(evidence: Evidence, modality: str) -> list[Condition]:
+    """Conditions that give every sample another random sample's value of this modality alone."""
+    mismatched = [
+        c
+        for c in evidence.by_family("mismatch")
+        if c.modalities == (modality,) and c.option("pool") == "random" and evidence.loss(c).n
+    ]
+    marginal = [c for c in evidence.missing((modality,)) if c.option("baseline") == "marginal"]
+    return mismatched or marginal
+
+
+def _unmoved(evidence: Evidence, swap: Condition) -> bool:
+    """Whether a swap surely changes next to nothing: neither answers, nor performance, nor probabilities."""
+    share = evidence.changed.get(swap.key, 1.0)
+    score, flips = evidence.loss(swap), evidence.score(swap, "flip_rate")
+    # Of what a swap of every sample would change, this swap can show this much.
+    limit = HARMLESS * share
+    if share < ENOUGH_CHANGED or not score.n or unseen(score.n) > limit:
+        return False
+    if flips.value != flips.value:
+        return -limit <= score.lost_low and score.lost_high <= limit
+    # No flip at all settles the loss too, however little there is above chance for it to be a share of.
+    settled = score.lost_high <= limit or flips.value == 0
+    return at_most(flips) <= limit and settled and not evidence.score(swap, "brier").lost_low > HARMLESS
+
+
+def _needed_somewhere(evidence: Evidence, modality: str) -> bool:
+    """Whether the model surely reacts to a neutral stand-in, or uses the modality once another one is missing."""
+    alone = [evidence.loss(c) for c in evidence.missing((modality,), neutral_only=True)]
+    if any(s.lost_low > HARMLESS or s.lost_high < -HARMLESS for s in alone):
+        return True
+    return any(edge.lost_high < -HARMLESS for edge, *_, added in _edges(evidence) if added == modality)
+
+
+@rule("single_point_of_failure", level="major", needs_signal=True)
 def single_point_of_failure(evidence: Evidence) -> Iterator[Draft]:
     """Without one modality next to nothing above chance is left, whatever stands in for it."""
     if len(evidence.modalities) < 2:
         return
+    fatal: dict[str, list[Score]] = {}
     for modality in evidence.modalities:
-        scores = [evidence.score(c) for c in evidence.missing((modality,)).get((modality,), [])]
-        if not scores or not all(s.lost_low >= NEARLY_ALL for s in scores):
-            continue
-        best = min(scores, key=lambda s: s.lost)
+        scores = [evidence.loss(c) for c in evidence.missing((modality,))]
+        # Deceptive stand-ins ruin every model that uses the modality; one neutral one at least must be as bad.
+        if evidence.missing((modality,), neutral_only=True) and all(s.lost_low >= NEARLY_ALL for s in scores):
+            fatal[modality] = sorted(scores, key=lambda s: s.lost)
+    if len(fatal) > 1:
+        best = min((scores[0] for scores in fatal.values()), key=lambda s: s.lost)
         yield Draft(
-            f"Without {modality} the model loses {lost_span(best)} of what it has above chance, under the most "
-            f"favourable of {len(scores)} ways to fill the gap: {modality} is a single point of failure.",
-            (modality,),
-            (best, *(s for s in scores if s is not best)),
+            f"The model works only with {listing(fatal)} together: without any one of them it loses at least "
+            f"{loss(best)}, whatever stands in for it.",
+            tuple(fatal),
+            (best, *(s for scores in fatal.values() for s in scores if s is not best)),
             best.lost,
         )
-
-
-@rule("non_monotone_subset", level="major")
-def non_monotone_subset(evidence: Evidence) -> Iterator[Draft]:
-    """Giving the model one modality more makes it worse."""
-    worst: dict[str, tuple[float, Draft]] = {}
-    subsets = [c for c in evidence.by_family("missing") if c.probe == "missing"]
-    for larger in [CLEAN, *subsets]:
-        for smaller in subsets:
-            edge = evidence.score(larger, against=smaller)
-            # `lost` of an edge: share of the above-chance performance that the larger subset gives away.
-            if not (edge.lost_low > 0.01 and edge.p_adjusted < 0.05):
-                continue
-            added = next(iter(set(smaller.modalities) - set(larger.modalities)))
-            kept = [m for m in evidence.modalities if m not in smaller.modalities]
-            draft = Draft(
-                f"Adding {added} to {listing(kept)} makes the model worse: {edge.metric} goes from "
-                f"{span(evidence.score(smaller))} to {span(evidence.score(larger))}"
-                f"{_filled(smaller)}.",
-                (added,),
-                (edge, evidence.score(smaller), evidence.score(larger)),
-                edge.lost,
-                condition=smaller,
-            )
-            if added not in worst or edge.lost > worst[added][0]:
-                worst[added] = (edge.lost, draft)
-    yield from (draft for _, draft in worst.values())
-
-
-@rule("baseline_dependent", level="minor")
-def baseline_dependent(evidence: Evidence) -> Iterator[Draft]:
-    """Whether a missing modality matters depends on what stands in for it."""
-    for removed, conditions in evidence.missing().items():
-        scores = [(c.option("baseline"), evidence.score(c)) for c in conditions]
-        harmless = [(b, s) for b, s in scores if s.lost_high < HARMLESS]
-        severe = [(b, s) for b, s in scores if s.lost_low > SEVERE]
-        if not harmless or not severe:
-            continue
-        mildest = min(harmless, key=lambda pair: pair[1].lost)
-        gravest = max(severe, key=lambda pair: pair[1].lost)
+    for modality, scores in fatal.items() if len(fatal) == 1 else ():
+        ways = f", under the most favourable of {len(scores)} ways to fill the gap" if len(scores) > 1 else ""
         yield Draft(
-            f"What a missing {listing(removed)} costs depends on its stand-in: {lost_span(mildest[1])} of what the "
-            f"model has above chance with {mildest[0]}, {lost_span(gravest[1])} with {gravest[0]}. "
-            "State the stand-in with every such number.",
-            removed,
-            (gravest[1], mildest[1]),
-            gravest[1].lost - mildest[1].lost,
+            f"Without {listing([modality])} the model loses {loss(scores[0])}{ways}: it is a single point of failure.",
+            (modality,),
+            tuple(scores),
+            scores[0].lost,
         )
 
 
-def _filled(condition: Condition) -> str:
-    baseline = condition.option("baseline")
-    return f" (missing ones filled with: {baseline})" if baseline and baseline != "native" else ""
+@rule("non_monotone_subset", level="major", needs_signal=True)
+def non_monotone_subset(evidence: Evidence) -> Iterator[Draft]:
+    """Giving the model one modality more makes it worse."""
+    # Not from the empty subset: below_chance says the same, whatever the most frequent class happens to be.
+    edges = [e for e in _edges(evidence) if set(e[2].modalities) < set(evidence.modalities)]
+    worst: dict[str, tuple[Score, Condition, Condition]] = {}
+    for edge, larger, smaller, added in edges:
+        # `lost` of an edge: what the larger subset gives away. No effect at all is common, so it must be sure for all.
+        if widened(edge.lost, edge.lost_low, edge.lost_high, len(edges))[0] > HURTS and (
+            added not in worst or edge.lost > worst[added][0].lost
+        ):
+            worst[added] = (edge, larger, smaller)
+    for added, (edge, larger, smaller) in worst.items():
+        kept = listing(all_but(evidence.modalities, smaller.modalities))
+        yield Draft(
+            f"Adding {listing([added])} to {kept} makes the model worse: {edge.metric.replace('_', ' ')} goes from "
+            f"{span(evidence.score(smaller))} to {span(evidence.score(larger))}{stand_in(smaller)}.",
+            (added,),
+            (edge, evidence.score(smaller)),
+            edge.lost,
+        )
+
+
+def _edges(evidence: Evidence) -> list[tuple[Score, Condition, Condition, str]]:
+    """Measured pairs of subsets that differ by one modality: (score of the larger against the smaller, …, added)."""
+    found = []
+    subsets = evidence.missing()
+    for larger in [CLEAN, *subsets]:
+        for smaller in subsets:
+            added = set(smaller.modalities) - set(larger.modalities)
+            edge = evidence.score(larger, against=smaller)
+            if len(added) == 1 and edge.value == edge.value:
+                found.append((edge, larger, smaller, added.pop()))
+    return found
+
+
+@rule("baseline_dependent", level="minor", needs_signal=True)
+def baseline_dependent(evidence: Evidence) -> Iterator[Draft]:
+    """Whether a missing modality matters depends on what stands in for it."""
+    told: list[set[str]] = []
+    for removed in evidence.removals():
+        # Stand-ins that contradict the rest ruin what neutral ones do not, in every model that uses the modality.
+        scores = {c.option("baseline"): evidence.loss(c) for c in evidence.missing(removed, neutral_only=True)}
+        harmless = {b: s for b, s in scores.items() if s.lost_high < HARMLESS}
+        severe = {b: s for b, s in scores.items() if s.lost_low > SEVERE}
+        if not harmless or not severe or any(t <= set(removed) for t in told):
+            continue
+        told.append(set(removed))
+        mildest = min(harmless, key=lambda b: harmless[b].lost)
+        gravest = max(severe, key=lambda b: severe[b].lost)
+        yield Draft(
+            f"What a missing {listing(removed)} costs depends on what stands in for it: with '{mildest}' the model "
+            f"loses {loss(harmless[mildest])}, with '{gravest}' {loss(severe[gravest])}. State the stand-in with "
+            "every such number, and fill gaps in use as here.",
+            removed,
+            (severe[gravest], harmless[mildest]),
+            severe[gravest].lost - harmless[mildest].lost,
+        )

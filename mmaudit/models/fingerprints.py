@@ -6,6 +6,7 @@ Nothing is pickled and nothing is run, except by `behaviour`, which predicts.
 from __future__ import annotations
 
 import ast
+import copyreg
 import functools
 import hashlib
 import inspect
@@ -113,12 +114,13 @@ def _state(value: Any, seen: Seen) -> bytes:
     name = f"{kind.__module__}.{kind.__qualname__}".encode()
     reduced: Any
     try:
-        reduced = value.__reduce_ex__(2)
+        special = copyreg.dispatch_table.get(kind)
+        reduced = special(value) if special else value.__reduce_ex__(2)
     except Exception:  # anything may go wrong in foreign code; an object without readable state counts by its class
         return _join("opaque", name)
     if isinstance(reduced, str):
         return _join("global", name, reduced.encode())
-    parts: list[Any] = [part if index != 0 else None for index, part in enumerate(reduced)]
+    parts: list[Any] = [getattr(reduced[0], "__qualname__", None), *reduced[1:]]
     for index in (3, 4):  # list items and dictionary items come as iterators
         if len(parts) > index and parts[index] is not None:
             parts[index] = list(parts[index])

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mmaudit.errors import BadInput
+from mmaudit.errors import BadInput, ContractBroken
 from mmaudit.models.arguments import (
     Absence,
     declared_outputs,
@@ -126,6 +126,14 @@ def by_pattern(
     if len(groups) == 1:
         return run(batch, groups[0][0])
     parts = [run(batch.take(rows), there) for there, rows in groups]
+    for (there, _), part in zip(groups, parts, strict=True):
+        if part.shape[1] != parts[0].shape[1]:
+            raise ContractBroken(
+                who,
+                "shape",
+                f"returned {part.shape[1]} columns where only {', '.join(map(repr, there))} is present, "
+                f"{parts[0].shape[1]} otherwise",
+            )
     outputs = np.empty((len(batch), parts[0].shape[1]), dtype=np.float32)
     for (_, rows), part in zip(groups, parts, strict=True):
         outputs[rows] = part

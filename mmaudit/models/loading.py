@@ -38,7 +38,8 @@ def load_factory(spec: str, trust: bool = False) -> Any:
     if ":" not in spec or suffix in _MODULE_FILES or Path(spec).is_file():
         return _from_file(spec, suffix, trust)
     module_name, _, attribute = spec.partition(":")
-    if not all(part.isidentifier() for part in module_name.split(".")) or not attribute:
+    named = all(part.isidentifier() for part in module_name.split("."))
+    if not named or not attribute or module_name.endswith(".py"):
         raise BadInput(
             f"model {spec!r} is not an import path; expected package.module:factory, such as my_model:make for a "
             "function make in my_model.py in the current folder."
@@ -68,7 +69,7 @@ def load_model(
     Args:
         spec: as for `load_factory`.
         modalities: of the data set. A torch module or function that is no `Model` yet is passed those that its
-            parameters name, by keyword, so nothing depends on their order.
+            parameters name, so their order in the data does not matter.
         outputs: scale of the outputs of such a module or function.
         weights: file to load into a torch module by `load_weights`.
         trust: as for `load_factory`.
@@ -79,7 +80,7 @@ def load_model(
     found = load_factory(spec, trust)
     if weights is not None:
         if not _is_torch_module(found):
-            raise BadInput(f"weights {str(weights)!r} given, but model {spec!r} is {_name(found)}, not a torch module.")
+            raise BadInput(f"weights {str(weights)!r} given, but model {spec!r} is an {_name(found)}, no torch module.")
         found = importlib.import_module("mmaudit.models.torch_files").load_weights(found, weights)
     if _is_model(found):
         if outputs not in (None, found.outputs):
@@ -183,8 +184,8 @@ def _calling(spec: str, found: Any, modalities: Sequence[str]) -> dict[str, Any]
             "return mmaudit.models.SklearnModel(estimator, modalities=[...]) from the factory."
         )
     parameters = _parameters(found)
-    read = [name for name in modalities if name in parameters]
-    unmet = [name for name, needed in parameters.items() if needed and name not in read]
+    read = [name for name in parameters if name in modalities]
+    unmet = [name for name, (needed, _) in parameters.items() if needed and name not in read]
     if unmet or not read:
         adapter, _ = _adapter(found)
         raise BadInput(
@@ -192,17 +193,19 @@ def _calling(spec: str, found: Any, modalities: Sequence[str]) -> dict[str, Any]
             f"{', '.join(map(repr, modalities))}; they cannot be matched by name. Rename one side, or return "
             f"mmaudit.models.{adapter}(..., modalities=[...]) from the factory, which says the order."
         )
-    return {"modalities": read, "call": "keyword"}
+    # By position where that is possible, because exported modules take nothing by keyword.
+    places = [name for name, (_, place) in parameters.items() if place]
+    return {"modalities": read, "call": "positional" if read == places[: len(read)] else "keyword"}
 
 
-def _parameters(found: Any) -> dict[str, bool]:
-    """Names of what can be passed by keyword, and whether it must be."""
+def _parameters(found: Any) -> dict[str, tuple[bool, bool]]:
+    """What can be passed by name: whether it must be passed, and whether it can be by position."""
     function = found.forward if _is_torch_module(found) else found
     schema = getattr(function, "schema", None)  # TorchScript
     if schema is not None:
-        return {argument.name: not argument.has_default_value() for argument in schema.arguments[1:]}
+        return {argument.name: (not argument.has_default_value(), True) for argument in schema.arguments[1:]}
     return {
-        name: parameter.default is parameter.empty
+        name: (parameter.default is parameter.empty, parameter.kind is parameter.POSITIONAL_OR_KEYWORD)
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     }
@@ -243,8 +246,8 @@ def _has(given: Any, name: str) -> bool:
 
 
 def _name(given: Any) -> str:
-    return (
-        f"{given.__name__!r}"
-        if isinstance(given, type) or (callable(given) and hasattr(given, "__name__"))
-        else (f"{type(given).__name__!r} object")
-    )
+    if isinstance(given, type):
+        return f"class {given.__name__!r}"
+    if hasattr(given, "__name__"):
+        return f"function {given.__name__!r}"
+    return f"object of type {type(given).__name__!r}"

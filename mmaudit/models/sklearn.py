@@ -153,7 +153,17 @@ class SklearnModel:
             if twice:
                 raise BadInput(f"{self._who}: two modalities give a column {twice[0]!r}; name them apart by columns=.")
             table.update(named)
-        return pandas.DataFrame(table)
+        frame = pandas.DataFrame(table)
+        fitted = getattr(self._estimator, "feature_names_in_", None)
+        if fitted is None:
+            return frame
+        missing = [name for name in fitted if name not in table]
+        if missing:
+            raise BadInput(
+                f"{self._who}: the estimator was fitted on a column {missing[0]!r}, but the modalities give "
+                f"{_some(list(table))}; say columns={{modality: names}} as they were called then."
+            )
+        return frame[list(fitted)]
 
     def _multilabel(self, parts: Sequence[Array], n: int) -> OutputArray:
         """One predict_proba array per label, each with the columns of that label's `classes_`."""

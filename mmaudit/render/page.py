@@ -20,7 +20,7 @@ from mmaudit.render.templates import render, style
 from mmaudit.report import Report
 from mmaudit.types import LEVELS, Finding, Score
 
-OPEN_SAMPLES = 6
+OPEN_FINDINGS, OPEN_SAMPLES = 12, 6
 SEEN_IN = {
     "corruption": ("severity", "severity curves"),
     "missing": ("modalities", "missing modalities"),
@@ -31,9 +31,9 @@ ABSENT = {
     "severity": "No corruption with a severity was measured.",
     "missing_rates": "No missing rates were measured.",
     "lattice": "No subset of modalities was measured.",
-    "reliability": "No reliability diagram: they exist where predictions are probabilities and the suite asked for calibration.",
-    "confidence": "No chart of confidence against performance: it needs a mean confidence, and a primary metric that is a "
-    "share where higher is better.",
+    "reliability": "No reliability diagram: they exist where predictions are probabilities.",
+    "confidence": "No chart of confidence against performance: it needs a mean confidence and a primary metric that is "
+    "a share where higher is better.",
     "recalibration": "No recalibration was measured.",
 }
 
@@ -91,6 +91,7 @@ def page(report: Report) -> str:
         verdict=sentence,
         tiles=tiles(report),
         findings=[_finding(report, f) for f in report.findings],
+        open_findings=OPEN_FINDINGS,
         counts=[(name, MARKS[name], sum(f.level == name for f in report.findings)) for name in LEVELS],
         figures={name: [_figure(f) for f in function(report)] for name, function in FIGURES.items()},
         absent=ABSENT,
@@ -98,7 +99,7 @@ def page(report: Report) -> str:
         more_samples=samples[OPEN_SAMPLES:],
         groups=[(column, view(table)) for column, table in group_tables(report)],
         summaries=view(summaries(report)),
-        everything=[(report.metrics[name], view(everything(report, name))) for name in metric_order(report)],
+        everything=[(report.metrics[n], view(t)) for n in metric_order(report) if (t := everything(report, n)).rows],
         applied=view(applied(report)),
         raised=sum(m.raised > 0 for m in report.conditions),
         primary=report.primary,
@@ -171,7 +172,9 @@ def _samples(report: Report) -> Sequence[Mapping[str, Any]]:
                 "regression": report.document["task"]["kind"] == "regression",
             }
         )
-    return found
+    # One sample of each condition, then a second of each: the first few show different things.
+    place = {id(e): [x["what"] for x in found[:i]].count(e["what"]) for i, e in enumerate(found)}
+    return sorted(found, key=lambda e: place[id(e)])
 
 
 def _prediction(p: Mapping[str, Any], target: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from mmaudit.formats import printable
 IMAGE_BUDGET = 1_500_000
 TEXT_LIMIT = 2_000
 LETTERS_LIMIT = 600
+ALIKE = 0.7
 SIDE_LIMIT = 4_096
 
 Piece = tuple[Literal["same", "gone", "new"], str]
@@ -25,7 +26,7 @@ Piece = tuple[Literal["same", "gone", "new"], str]
 
 @dataclass(frozen=True)
 class Shown:
-    """One side (original or perturbed) of one modality, ready for the template; `note` where there is nothing to show."""
+    """One side (original or perturbed) of one modality, ready for the template; `note` where nothing can be shown."""
 
     pieces: tuple[Piece, ...] = ()
     image: str = ""
@@ -56,8 +57,10 @@ def sides(
     """Both sides of a modality (None where it was not perturbed); texts are marked where they differ."""
     if perturbed is not None and "text" in original and "text" in perturbed:
         before, after = compare(_cut(original["text"]), _cut(perturbed["text"]))
-        return Shown(pieces=before), Shown(pieces=after)
-    both = [v for side in (original, perturbed or {}) for v in side.get("values", ()) if v is not None and math.isfinite(v)]
+        return _text(before), _text(after)
+    both = [
+        v for side in (original, perturbed or {}) for v in side.get("values", ()) if v is not None and math.isfinite(v)
+    ]
     span = (min(both), max(both)) if both else (0.0, 1.0)
     return _one(original, span, budget), None if perturbed is None else _one(perturbed, span, budget)
 
@@ -66,7 +69,7 @@ def _one(side: Mapping[str, Any], span: tuple[float, float], budget: Budget) -> 
     if side.get("absent"):
         return Shown(note="absent")
     if "text" in side:
-        return Shown(pieces=(("same", _cut(side["text"])),))
+        return _text((("same", _cut(side["text"])),))
     if "png" in side:
         return picture(side["png"], budget)
     if "values" in side:
@@ -74,6 +77,10 @@ def _one(side: Mapping[str, Any], span: tuple[float, float], budget: Budget) -> 
         short = ", ".join("—" if v is None else f"{v:.3g}" for v in values) if len(values) <= 12 else ""
         return Shown(path=curve(values, span), values=short, note="" if values else "no values")
     return Shown(note="not kept in the report")
+
+
+def _text(pieces: tuple[Piece, ...]) -> Shown:
+    return Shown(pieces=pieces) if any(text.strip() for _, text in pieces) else Shown(note="empty text")
 
 
 def picture(encoded: str, budget: Budget) -> Shown:
@@ -120,12 +127,10 @@ def checked_png(data: bytes) -> tuple[int, int, bytes]:
 
 def compare(before: str, after: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
     """Both texts in pieces; what is gone is marked in the first, what is new in the second."""
-    letters = max(len(before), len(after)) <= LETTERS_LIMIT
-    a: Sequence[str] = before if letters else _tokens(before)
-    b: Sequence[str] = after if letters else _tokens(after)
     left: list[Piece] = []
     right: list[Piece] = []
-    for tag, i, j, k, m in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+    a, b, codes = _opcodes(before, after)
+    for tag, i, j, k, m in codes:
         if tag == "equal":
             left.append(("same", "".join(a[i:j])))
             right.append(("same", "".join(b[k:m])))
@@ -135,6 +140,16 @@ def compare(before: str, after: str) -> tuple[tuple[Piece, ...], tuple[Piece, ..
         if m > k:
             right.append(("new", "".join(b[k:m])))
     return tuple(left), tuple(right)
+
+
+def _opcodes(before: str, after: str) -> tuple[Sequence[str], Sequence[str], list[tuple[str, int, int, int, int]]]:
+    """Letter by letter where the texts are alike (typos), else word by word (another sample's text)."""
+    if max(len(before), len(after)) <= LETTERS_LIMIT:
+        letters = difflib.SequenceMatcher(None, before, after, autojunk=False)
+        if letters.ratio() >= ALIKE:
+            return before, after, letters.get_opcodes()
+    a, b = _tokens(before), _tokens(after)
+    return a, b, difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
 
 
 def _tokens(text: str) -> list[str]:

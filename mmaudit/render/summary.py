@@ -31,17 +31,24 @@ def verdict(report: Report) -> tuple[str, str]:
     measured = sum(m.condition.family != "clean" for m in report.conditions)
     if failed:
         which = "one of its controls" if len(failed) == 1 else f"{len(failed)} of its controls"
-        return "critical", f"Do not rely on this report: {which} failed, so the audit itself may measure something else."
+        return (
+            "critical",
+            f"Do not rely on this report: {which} failed, so the audit itself may measure something else.",
+        )
     if not findings:
         return "none", (
-            f"No rule fired under {measured} conditions. The detectable change of each condition says how small a problem "
-            "could have been seen."
+            f"No rule fired under {measured} conditions. The detectable change of each condition says how small a "
+            "problem could have been seen."
         )
     serious = sum(f.level in LEVELS[:2] for f in findings)
     if serious:
         noun = "finding" if serious == 1 else "findings"
-        return findings[0].level, f"{serious} serious {noun} under {measured} conditions. Look at this first: {findings[0].claim}"
-    return findings[0].level, f"Nothing serious found under {measured} conditions. The largest finding: {findings[0].claim}"
+        return findings[
+            0
+        ].level, f"{serious} serious {noun} under {measured} conditions. Look at this first: {findings[0].claim}"
+    return findings[
+        0
+    ].level, f"Nothing serious found under {measured} conditions. The largest finding: {findings[0].claim}"
 
 
 def tiles(report: Report) -> list[Tile]:
@@ -70,7 +77,9 @@ def tiles(report: Report) -> list[Tile]:
 def _calibration(report: Report) -> list[Tile]:
     if "ece" not in report.metrics:
         return []
-    scores = [(m, s) for m in report.conditions if (s := report.score(m.condition.key, "ece")) and math.isfinite(s.value)]
+    scores = [
+        (m, s) for m in report.conditions if (s := report.score(m.condition.key, "ece")) and math.isfinite(s.value)
+    ]
     clean = next((s for m, s in scores if m.condition.family == "clean"), None)
     if clean is None:
         return []
@@ -79,11 +88,20 @@ def _calibration(report: Report) -> list[Tile]:
     if others:
         m, s = max(others, key=lambda e: e[1].value)
         detail = f"worst {number(s.value, s.unit)}: {words(m.condition)}"
-    return [Tile("Clean calibration error", *_parts(estimate(clean.value, clean.low, clean.high, clean.unit)), detail, "calibration")]
+    return [
+        Tile(
+            "Clean calibration error",
+            *_parts(estimate(clean.value, clean.low, clean.high, clean.unit)),
+            detail,
+            "calibration",
+        )
+    ]
 
 
 def _worst(report: Report, metric: str, belongs: Callable[[Measured], bool]) -> tuple[Measured, Score] | None:
-    found = [(m, s) for m in report.conditions if belongs(m) and (s := report.score(m.condition.key, metric)) is not None]
+    found = [
+        (m, s) for m in report.conditions if belongs(m) and (s := report.score(m.condition.key, metric)) is not None
+    ]
     return max((e for e in found if math.isfinite(loss(e[1]))), key=lambda e: loss(e[1]), default=None)
 
 

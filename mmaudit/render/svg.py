@@ -49,7 +49,14 @@ _RULES: Mapping[str, re.Pattern[str]] = {
     ),
     **dict.fromkeys(("text-anchor", "font-weight", "stroke-linejoin", "stroke-linecap"), _WORD),
 }  # fmt: skip
-_DEFAULTS = {("opacity", "1"), ("stroke-miterlimit", "10"), ("text-anchor", "start"), ("stroke-width", "1"), ("fill", "transparent"), ("stroke", "transparent")}
+_DEFAULTS = {
+    ("opacity", "1"),
+    ("stroke-miterlimit", "10"),
+    ("text-anchor", "start"),
+    ("stroke-width", "1"),
+    ("fill", "transparent"),
+    ("stroke", "transparent"),
+}
 
 
 def draw(spec: Mapping[str, Any], alt: str, name: str) -> str:

@@ -20,7 +20,7 @@ from mmaudit.figures.base import (
     words,
 )
 from mmaudit.figures.severity import severity_cell
-from mmaudit.formats import count, measure, number, readable, shorten
+from mmaudit.formats import count, measure, number, shorten
 from mmaudit.report import Measured, Report
 from mmaudit.types import Score
 
@@ -55,7 +55,9 @@ def view(table: Table) -> TableView:
             note = letters.setdefault(cell.reason, _letter(len(letters))) if cell.reason else ""
             cells.append(CellView(main, f"[{rest}" if rest else "", note, column.numeric))
         body.append(tuple(cells))
-    return TableView(table.columns, tuple(body), tuple((letter, reason.rstrip(".")) for reason, letter in letters.items()))
+    return TableView(
+        table.columns, tuple(body), tuple((letter, reason.rstrip(".")) for reason, letter in letters.items())
+    )
 
 
 def _letter(i: int) -> str:
@@ -85,26 +87,26 @@ def everything(report: Report, metric: str) -> Table:
 def _drop_cell(score: Score) -> Cell:
     if math.isfinite(score.drop):
         return Cell(number(score.drop, "share"), score.drop)
-    why = score.reason or ("this metric has no direction" if score.better == "neither" else "not defined for this metric")
+    why = score.reason or (
+        "this metric has no direction" if score.better == "neither" else "not defined for this metric"
+    )
     compared = score.reason or "nothing to compare with: this is the clean condition or a summary"
     return number_cell(math.nan, reason=why if score.against else compared)
 
 
 def summaries(report: Report) -> Table:
-    """Scores that sum up a curve or a family."""
+    """Scores that sum up a curve or a family: one row each, one column per summary."""
     known = {m.condition.key for m in report.conditions}
-    columns = (
-        Column("summary", numeric=False),
-        Column("of", numeric=False),
-        Column("value"),
-        Column("better", numeric=False),
-    )
-    direction = {"higher": "↑ higher", "lower": "↓ lower"}
-    body = [
-        (text_cell(readable(s.metric)), text_cell(shorten(s.label, 70)), value_cell(s), text_cell(direction.get(s.better, "neither")))
-        for s in report.rows
-        if s.condition not in known and not s.group
-    ]
+    found: dict[str, dict[str, Score]] = {}
+    for s in report.rows:
+        if s.condition not in known and not s.group:
+            found.setdefault(s.label, {})[s.metric] = s
+    shown = list(dict.fromkeys((s.metric, s.unit, s.better) for scores in found.values() for s in scores.values()))
+    columns = (Column("summed up over", numeric=False), *(Column(measure(*which)) for which in shown))
+    body = []
+    for label, scores in found.items():
+        cells = [value_cell(s) if s else Cell("") for s in (scores.get(name) for name, _, _ in shown)]
+        body.append((text_cell(shorten(label, 60)), *cells))
     return Table(columns, tuple(body))
 
 
@@ -131,7 +133,16 @@ def applied(report: Report) -> Table:
         raised = Cell(f"{count(m.raised)}{': ' + shorten(m.error, 90) if m.error else ''}", m.raised)
         changed = number_cell(m.changed, "share", "not recorded for this condition")
         body.append(
-            (text_cell(words(c)), text_cell(c.label), count_cell(c.version), severity_cell(c), count_cell(m.n), changed, moved, raised)
+            (
+                text_cell(words(c)),
+                text_cell(c.label),
+                count_cell(c.version),
+                severity_cell(c),
+                count_cell(m.n),
+                changed,
+                moved,
+                raised,
+            )
         )
     return Table(columns, tuple(body))
 
@@ -152,7 +163,9 @@ def group_tables(report: Report) -> tuple[tuple[str, Table], ...]:
         Column("there"),
         Column("change against clean"),
     )
-    return tuple((column, Table(columns, tuple(_group_row(report, g) for g in ("", *names)))) for column, names in groups.items())
+    return tuple(
+        (column, Table(columns, tuple(_group_row(report, g) for g in ("", *names)))) for column, names in groups.items()
+    )
 
 
 def _group_row(report: Report, group: str) -> tuple[Cell, ...]:

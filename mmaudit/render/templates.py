@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from mmaudit.formats import count, printable, readable, shorten
+from mmaudit.formats import count, printable, readable
 from mmaudit.report_schema import asset
 
 
@@ -23,7 +23,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=_final,
     )
-    env.filters |= {"count": count, "readable": readable, "shorten": shorten}
+    env.filters |= {"count": count, "readable": readable, "sentence": sentence}
+    env.tests["in_rows"] = lambda name: str(name).endswith("_rows")
     return env
 
 
@@ -35,6 +36,12 @@ def render(template: str, **context: Any) -> str:
 def style(name: str) -> Markup:
     """A style sheet of `reports/`; ours, so not escaped."""
     return Markup(_source(name))
+
+
+def sentence(text: str) -> str:
+    """A text that starts with a capital and ends with a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if not text or text[-1] in ".!?…" else ".")
 
 
 def _source(name: str) -> str:

@@ -55,7 +55,7 @@ def dataset(
 
 
 def _note(row: Array, rng: np.random.Generator) -> str:
-    words = [word for word, value in zip(WORDS, row, strict=True) for _ in range(int(round(max(value, 0) * 2)))]
+    words = [word for word, value in zip(WORDS, row, strict=True) for _ in range(round(max(value, 0) * 2))]
     words += [str(rng.choice(WORDS)) for _ in range(2)] + ["and", "so"]
     rng.shuffle(words)
     return " ".join(words)

@@ -1,0 +1,120 @@
+"""How findings say things: values with intervals, losses, lists of names, conditions in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from mmaudit import formats
+from mmaudit.types import Condition, Score
+
+MOST_NAMES = 4
+LONGEST_NAME = 40
+
+_STAND_INS = {
+    "native": "",
+    "zero": " (zeros or an empty text in its place)",
+    "mean": " (its mean in its place)",
+    "marginal": " (another sample's in its place)",
+    "noise": " (noise in its place)",
+}
+
+
+def percent(share: float) -> str:
+    """A share as a percentage."""
+    return formats.number(share, "share")
+
+
+def amount(score: Score, value: float | None = None) -> str:
+    """A score's value, or another value in its unit."""
+    return formats.number(score.value if value is None else value, score.unit)
+
+
+def span(score: Score) -> str:
+    """A value and its 95 % interval: `28.4 % (95 % interval 27.5 % to 29.3 %)`."""
+    return _with_interval(amount(score), score.low, score.high, score.unit)
+
+
+def change(score: Score) -> str:
+    """A difference and its 95 % interval: `−0.1 pp (95 % interval −0.4 pp to +0.2 pp)`."""
+    low, high = (formats.number(x, score.unit, signed=True, change=True) for x in (score.delta_low, score.delta_high))
+    return f"{formats.number(score.delta, score.unit, signed=True, change=True)} (95 % interval {low} to {high})"
+
+
+def gap(score: Score) -> str:
+    """A value that is a difference itself, in percentage points where it is a share."""
+    low, high = (formats.number(x, score.unit, change=True) for x in (score.low, score.high))
+    return f"{formats.number(score.value, score.unit, change=True)} (95 % interval {low} to {high})"
+
+
+def loss(score: Score) -> str:
+    """What is lost of the above-chance performance: a share with interval, or all of it."""
+    if round(score.lost, 3) >= 1:
+        return "everything it has above chance"
+    return (
+        f"{_with_interval(percent(score.lost), score.lost_low, score.lost_high, 'share')} of what it has above chance"
+    )
+
+
+def _with_interval(value: str, low: float, high: float, unit: str) -> str:
+    if low != low or high != high:
+        return value
+    return f"{value} (95 % interval {formats.number(low, unit)} to {formats.number(high, unit)})"
+
+
+def name(text: str) -> str:
+    """A name given by the user, short enough for a sentence."""
+    return formats.shorten(text, LONGEST_NAME)
+
+
+def listing(names: Iterable[str], most: int = MOST_NAMES) -> str:
+    """`a`, `a and b`, `a, b and c`; of many the first few: `a, b, c, d and 3 more`."""
+    items = [name(n) for n in names]
+    if len(items) > most + 1:
+        items = [*items[:most], f"{len(items) - most} more"]
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "nothing"
+
+
+def all_but(names: Sequence[str], left_out: Iterable[str]) -> list[str]:
+    """The names that are not left out, in order."""
+    return [n for n in names if n not in set(left_out)]
+
+
+def sentence(text: str) -> str:
+    """Text with its first letter in upper case and the rest as it is."""
+    return text[:1].upper() + text[1:]
+
+
+def stand_in(condition: Condition) -> str:
+    """What fills the gap under a missing condition, in brackets; nothing where the model handles absence itself."""
+    baseline = condition.option("baseline") or "native"
+    return _STAND_INS.get(baseline, f" (filled with: {baseline})")
+
+
+def words(condition: Condition) -> str:
+    """The condition as it reads after "under" or "with"."""
+    names = listing(condition.modalities)
+    if condition.family == "clean":
+        return "clean data"
+    if condition.probe == "missing":
+        return f"{names} missing{stand_in(condition)}"
+    if condition.probe == "missing_rate":
+        return f"{names} missing in {percent(condition.severity or 0.0)} of the samples{stand_in(condition)}"
+    if condition.family == "mismatch":
+        return f"{names} taken from {_donor(condition)}"
+    return f"{plain_name(condition)} of {names}{_severity(condition)}"
+
+
+def plain_name(condition: Condition) -> str:
+    """The probe's name without its kind, in words: `image.gaussian_blur` → `gaussian blur`."""
+    return formats.readable(condition.probe.rpartition(".")[2])
+
+
+def _donor(condition: Condition) -> str:
+    pools = {"within_class": "another sample of the same class", "across_class": "a sample of another class"}
+    return pools.get(condition.option("pool") or "", "another sample")
+
+
+def _severity(condition: Condition) -> str:
+    if condition.position is not None:
+        return f" at severity {condition.position} of 5"
+    return "" if condition.severity is None else f" at {condition.severity:g} {condition.unit}".rstrip()

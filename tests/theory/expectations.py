@@ -1,0 +1,252 @@
+"""Which findings must appear in an audit of a known world, and which would be false; from its truth alone.
+
+A rule's claim has a meaning ("accuracy falls by 5 points or more and confidence by less than a quarter of that").
+`Expectations` evaluates that meaning on the true values. A finding is false if its claim is not true, however narrow
+the miss. It must appear if the claim is true by so much that a sample of this size shows it (`margin`). Between the two
+it may appear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from known_truth import Labels, Regression, Truth, World
+
+from mmaudit.findings import broken, calibration, fusion
+from mmaudit.types import CLEAN, Condition, Finding
+
+Claim = tuple[str, frozenset[str]]
+DECEPTIVE = ("marginal", "noise")
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """What is true of a world under the conditions of an audit.
+
+    Attributes:
+        world: the world.
+        conditions: of the audit.
+        n: samples.
+        faults: findings that a planted fault must raise and that no closed form decides (a control, an exception).
+        tolerated: rules that are not judged, because a fault makes truth unknown to them.
+    """
+
+    world: World
+    conditions: tuple[Condition, ...]
+    n: int
+    faults: frozenset[Claim] = frozenset()
+    tolerated: frozenset[str] = frozenset()
+
+    @property
+    def margin(self) -> float:
+        """In points of accuracy: what a difference must exceed a threshold by to be seen with 95 % power.
+
+        (1.96 + 1.645) × the largest standard error of a share, or of R² (whose spread is about the same).
+        """
+        return 3.6 * 0.5 / self.n**0.5
+
+    @cached_property
+    def truths(self) -> dict[str, Truth]:
+        known = {c.key: self.world.truth(c) for c in self.conditions}
+        return {key: truth for key, truth in known.items() if truth is not None}
+
+    @property
+    def clean(self) -> Truth | None:
+        return self.truths.get(CLEAN.key)
+
+    @property
+    def room(self) -> float:
+        return self.clean.accuracy - self.world.floor if self.clean else float("nan")
+
+    def lost(self, condition: Condition) -> float:
+        truth = self.truths.get(condition.key)
+        return (self.clean.accuracy - truth.accuracy) / self.room if truth and self.clean else float("nan")
+
+    # ---- what must be found, and what may
+
+    @cached_property
+    def must(self) -> set[Claim]:
+        return set(self.faults) | self._claims(self.margin)
+
+    @cached_property
+    def may(self) -> set[Claim]:
+        return set(self.faults) | self._claims(0.0)
+
+    def missed(self, findings: Iterable[Finding]) -> set[Claim]:
+        """Claims that had to be made and were not."""
+        found = [(f.rule, frozenset(f.modalities)) for f in findings]
+        return {claim for claim in self.must if not any(_covers(f, claim) for f in found)}
+
+    def false(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Findings whose claim is not true."""
+        return [f for f in findings if f.rule not in self.tolerated and not self._true(f)]
+
+    def _true(self, finding: Finding) -> bool:
+        if finding.rule == "single_point_of_failure":  # told together where several modalities are one each
+            return all((finding.rule, frozenset({m})) in self.may for m in finding.modalities)
+        return (finding.rule, frozenset(finding.modalities)) in self.may
+
+    # ---- the meaning of each rule
+
+    def _claims(self, margin: float) -> set[Claim]:
+        """All claims that are true by more than a margin; those about losses only where there is something to lose."""
+        if self.clean is None:
+            return set()
+        found = self._of_confidence(margin)
+        if self.room < self.margin and (self.room <= 0 or not margin):
+            found.add(("no_signal", frozenset()))
+        return found | self._of_losses(margin) if self.room > 0 else found
+
+    def _of_confidence(self, margin: float) -> set[Claim]:
+        found: set[Claim] = set()
+        if isinstance(self.world, Regression) or self.clean is None:
+            return found
+        extra = self.clean.confidence - self.clean.accuracy
+        at_least = calibration.OVERCONFIDENT + margin
+        if extra > at_least:
+            found.add(("overconfident_subset", frozenset()))
+        already = extra if margin and extra > calibration.OVERCONFIDENT else 0.0
+        for names in self.sets:
+            neutral = self._removing(*names)
+            corrupted = [c for c in self.conditions if c.family == "corruption" and c.modalities == names]
+            if any(self._silent(c, calibration.UNMOVED, margin) for c in [*neutral, *corrupted]):
+                found.add(("silent_failure", frozenset(names)))
+            truths = [self.truths[c.key] for c in neutral]
+            if any(t.confidence - t.accuracy > at_least + already for t in truths):
+                found.add(("overconfident_subset", frozenset(names)))
+        return found
+
+    @property
+    def sets(self) -> set[tuple[str, ...]]:
+        return {c.modalities for c in self.conditions if c.family in ("missing", "corruption")}
+
+    def _of_losses(self, margin: float) -> set[Claim]:
+        found: set[Claim] = set()
+        share = margin / self.room
+        for m in self.world.names:
+            one = frozenset({m})
+            if self._ignored(m, margin):
+                found.add(("ignored_modality", one))
+            if self._single_point(m, share):
+                found.add(("single_point_of_failure", one))
+            if self._unnoticed(m, margin, share):
+                found.add(("mismatch_not_noticed", one))
+            found |= {("non_monotone_subset", one)} if self._hurts(m, share) else set()
+        for names in self.sets:
+            found |= {(rule, frozenset(names)) for rule in self._of_set(names, margin, share)}
+        return found
+
+    def _of_set(self, names: tuple[str, ...], margin: float, share: float) -> Iterable[str]:
+        missing = [c for c in self.conditions if c.probe == "missing" and c.modalities == names]
+        neutral = [c for c in missing if c.option("baseline") not in DECEPTIVE]
+        corrupted = [c for c in self.conditions if c.family == "corruption" and c.modalities == names]
+        losses = [self.lost(c) for c in neutral]
+        if any(x < fusion.HARMLESS - share for x in losses) and any(x > fusion.SEVERE + share for x in losses):
+            yield "baseline_dependent"
+        if any(self._below(c, margin) for c in [*missing, *corrupted]):
+            yield "below_chance"
+        steps = [CLEAN, *sorted(corrupted, key=lambda c: c.position or 0)]
+        falls = [
+            (self.lost(after) - self.lost(before), self.lost(before), after)
+            for before, after in zip(steps, steps[1:], strict=False)
+        ]
+        cliffs = [f for f in falls if f[0] >= broken.CLIFF + share and f[1] <= broken.INTACT - share]
+        if cliffs:
+            yield "cliff"
+        told = margin and any((after.position or 0) <= broken.MIDDLE for _, _, after in cliffs)
+        middling = [self.lost(c) for c in corrupted if (c.position or 0) <= broken.MIDDLE]
+        if not told and any(x >= broken.FRAGILE + share for x in middling):
+            yield "fragile_to_corruption"
+
+    def _ignored(self, m: str, margin: float) -> bool:
+        if self.world.ignores(m):
+            return True
+        swaps = [c for c in self.conditions if c.modalities == (m,) and c.option("pool") == "random"]
+        if margin or isinstance(self.world, Regression) or not swaps:
+            return False
+        # Used, but so little that saying "hardly" is true.
+        return self.world.flips(swaps[0]) <= fusion.HARMLESS and abs(self.lost(swaps[0])) <= fusion.HARMLESS and not (
+            any(abs(self.lost(c)) > fusion.HARMLESS for c in self._removing(m)) or self._kept_from(m)
+        )
+
+    def _kept_from(self, m: str) -> bool:
+        """Whether the modality decides anything once another one is missing, or how sure an answer is."""
+        others = [n for n in self.world.names if n != m]
+        alone = [self.lost(c) for n in others for c in self._removing(n)]
+        nothing = [self.lost(c) for n in others for c in self._removing(n, m)]
+        apart = any(y - x > fusion.HARMLESS for x in alone for y in nothing)
+        sure = [self.truths[c.key].confidence for c in self.conditions if c.modalities == (m,) and c.key in self.truths]
+        return apart or any(abs(s - self.truths[CLEAN.key].confidence) > fusion.HARMLESS for s in sure)
+
+    def _removing(self, *names: str, neutral: bool = True) -> list[Condition]:
+        return [
+            c
+            for c in self.conditions
+            if c.probe == "missing"
+            and set(c.modalities) == set(names)
+            and not (neutral and c.option("baseline") in DECEPTIVE)
+            and c.key in self.truths
+        ]
+
+    def _single_point(self, m: str, share: float) -> bool:
+        losses = [self.lost(c) for c in self._removing(m, neutral=False)]
+        return bool(losses) and all(x >= fusion.NEARLY_ALL + share for x in losses)
+
+    def _hurts(self, m: str, share: float) -> bool:
+        at_least = fusion.HURTS + 2 * share if share else 0.0
+        for larger in [CLEAN, *(c for c in self.conditions if c.probe == "missing")]:
+            for smaller in (c for c in self.conditions if c.probe == "missing"):
+                added = set(smaller.modalities) - set(larger.modalities)
+                same = larger is CLEAN or larger.options == smaller.options
+                proper = set(smaller.modalities) < set(self.world.names)
+                nested = set(larger.modalities) < set(smaller.modalities)
+                if added == {m} and same and proper and nested and self.lost(larger) - self.lost(smaller) > at_least:
+                    return True
+        return False
+
+    def _silent(self, condition: Condition, unmoved: float, margin: float) -> bool:
+        truth = self.truths.get(condition.key)
+        if truth is None or self.clean is None:
+            return False
+        fall = self.clean.accuracy - truth.accuracy
+        # To be seen: the smaller fall that is sure must still be large, and confidence surely below its share of it.
+        slack = margin if not isinstance(self.world, Labels) else 2 * margin
+        return fall >= calibration.FALL + slack and (
+            self.clean.confidence - truth.confidence <= unmoved * (fall - slack) - slack / 2
+        )
+
+    def _unnoticed(self, m: str, margin: float, share: float) -> bool:
+        others = [n for n in self.world.names if n != m]
+        sides = [self._removing(m), self._removing(*others)]
+        telling = all(any(self.lost(c) <= calibration.TELLING - share for c in side) for side in sides)
+        swaps = {c.option("pool"): c for c in self.conditions if c.family == "mismatch" and c.modalities == (m,)}
+        swap = swaps.get("across_class") or swaps.get("random")
+        if swap is None or not telling or swap.key not in self.truths or self.clean is None:
+            return False
+        fall = self.clean.accuracy - self.truths[swap.key].accuracy
+        quiet = self.clean.confidence - self.truths[swap.key].confidence
+        # Confidence moves far less between samples than answers do: a tenth of their spread.
+        return fall >= calibration.FALL + margin and quiet <= calibration.UNNOTICED * (fall - margin) - margin / 10
+
+    def _below(self, condition: Condition, margin: float) -> bool:
+        truth = self.truths.get(condition.key)
+        if truth is None:
+            return False
+        if isinstance(self.world, Regression):
+            random = condition.option("baseline") in DECEPTIVE
+            return not random and truth.balanced < -(broken.BELOW_R2 + 2 * margin if margin else 0.0)
+        chance = 1 / self.world.task.width if not isinstance(self.world, Labels) else 0.5
+        return truth.balanced < chance * (1 - broken.BELOW) - 2 * margin if margin else truth.balanced < chance
+
+
+def _covers(found: Claim, wanted: Claim) -> bool:
+    """Whether a finding says what had to be said: about the modalities, or some of them, as the rules tell sets."""
+    rule, names = wanted
+    # A silent failure is overconfidence too, and is told instead of it.
+    if found[0] != rule and not (rule == "overconfident_subset" and found[0] == "silent_failure"):
+        return False
+    if rule == "single_point_of_failure":
+        return names <= found[1]
+    return found[1] <= names and (bool(found[1]) or not names)

@@ -1,0 +1,359 @@
+"""Known worlds with random parameters: healthy models, and models with one planted fault each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from expectations import Claim
+from known_truth import (
+    Classes,
+    Gaussian,
+    Labels,
+    Linear,
+    Quality,
+    Receiver,
+    Regression,
+    World,
+    Xor,
+    bayes,
+    gaussian,
+    with_model,
+    wrapped,
+)
+
+from mmaudit import FunctionModel, Suite
+from mmaudit.findings import rules
+from mmaudit.types import Array, Batch
+
+Rng = np.random.Generator
+
+SUBSETS = Suite("theory", ("missing", "mismatch"))
+NOISE = Suite("theory", ("missing", "mismatch", "*gaussian_noise_additive"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A world to audit, and what no closed form decides about it.
+
+    Attributes:
+        world: the world.
+        suite: what to run.
+        model: in place of the world's own, for faults that are not of its kind.
+        faults: findings that must appear whatever the truth of the world says.
+        tolerated: rules that are not judged.
+    """
+
+    world: World
+    suite: Suite = SUBSETS
+    model: Callable[[World], FunctionModel] | None = None
+    faults: frozenset[Claim] = frozenset()
+    tolerated: frozenset[str] = frozenset()
+
+
+SCENARIOS: dict[str, tuple[str, Callable[[Rng], Case]]] = {}
+
+
+def scenario(kind: str) -> Callable[[Callable[[Rng], Case]], Callable[[Rng], Case]]:
+    def register(make: Callable[[Rng], Case]) -> Callable[[Rng], Case]:
+        SCENARIOS[make.__name__] = (kind, make)
+        return make
+
+    return register
+
+
+def claim(rule: str, *names: str) -> frozenset[Claim]:
+    return frozenset({(rule, frozenset(names))})
+
+
+def any_but(*judged: str) -> frozenset[str]:
+    return frozenset(r.name for r in rules) - set(judged)
+
+
+def correlated(spread: float, views: int = 2) -> Array:
+    """Covariance of noisy copies of one latent: unit noise in common, `spread` of each copy's own."""
+    return np.ones((views, views)) + spread**2 * np.eye(views)
+
+
+# ---- healthy: the right findings, and no others
+
+
+@scenario("healthy")
+def only_a(rng: Rng) -> Case:
+    return Case(gaussian([rng.uniform(1.2, 2.5), 0.0], native=bool(rng.integers(2))))
+
+
+@scenario("healthy")
+def only_b(rng: Rng) -> Case:
+    return Case(gaussian([0.0, rng.uniform(1.2, 2.5)], native=bool(rng.integers(2))))
+
+
+@scenario("healthy")
+def redundant(rng: Rng) -> Case:
+    """Averages two noisy copies, and one of them if that is all there is."""
+    strength, spread = rng.uniform(1.2, 2.2), rng.uniform(0.1, 0.4)
+    return Case(gaussian([strength, strength], cov=correlated(spread)))
+
+
+@scenario("healthy")
+def redundant_independent(rng: Rng) -> Case:
+    strength = rng.uniform(1.5, 2.5)
+    return Case(gaussian([strength, strength], native=bool(rng.integers(2))))
+
+
+@scenario("healthy")
+def additive(rng: Rng) -> Case:
+    world = gaussian(rng.uniform(0.7, 1.3, 2).tolist(), native=bool(rng.integers(2)))
+    return Case(replace(world, groups={"site": [1.0] * 8, "machine": [0.4, 0.3, 0.2, 0.1]}))
+
+
+@scenario("healthy")
+def additive_under_noise(rng: Rng) -> Case:
+    return Case(gaussian(rng.uniform(0.8, 1.5, 2).tolist()), NOISE)
+
+
+@scenario("healthy")
+def xor(rng: Rng) -> Case:
+    return Case(Xor(rng.uniform(1.2, 3.0), native=bool(rng.integers(2))))
+
+
+@scenario("healthy")
+def additive_unbalanced(rng: Rng) -> Case:
+    return Case(gaussian(rng.uniform(1.0, 1.6, 2).tolist(), prior=float(rng.choice([0.2, 0.3, 0.7]))))
+
+
+@scenario("healthy")
+def three_additive(rng: Rng) -> Case:
+    return Case(gaussian(rng.uniform(0.6, 1.2, 3).tolist()))
+
+
+@scenario("healthy")
+def two_copies_and_noise(rng: Rng) -> Case:
+    cov = np.eye(3)
+    cov[:2, :2] = correlated(rng.uniform(0.2, 0.5))
+    return Case(gaussian([2.0, 2.0, 0.0], cov=cov))
+
+
+@scenario("healthy")
+def weak(rng: Rng) -> Case:
+    """Little above chance, so every share of it is uncertain."""
+    return Case(gaussian([rng.uniform(0.2, 0.4), rng.uniform(0.2, 0.4)]))
+
+
+@scenario("healthy")
+def fallback(rng: Rng) -> Case:
+    """Reads a, and b only where a is missing: b is not ignored."""
+    world = gaussian([rng.uniform(1.5, 2.0), rng.uniform(1.2, 1.5)])
+    return Case(with_model(world, ("a", "b"), Linear(np.array([2 * world.mean[0], 0.0]))))
+
+
+@scenario("healthy")
+def quality(rng: Rng) -> Case:
+    """b says how much a can be trusted: no answer depends on it, every confidence does."""
+    return Case(Quality(rng.uniform(0.2, 0.4), rng.uniform(2.5, 3.5)))
+
+
+@scenario("healthy")
+def classes(rng: Rng) -> Case:
+    return Case(Classes({"a": rng.uniform(1.5, 2.5), "b": rng.uniform(1.5, 2.5)}, int(rng.integers(3, 8))), native_only())
+
+
+@scenario("healthy")
+def labels(rng: Rng) -> Case:
+    return Case(Labels({"a": rng.uniform(0.8, 1.4), "b": rng.uniform(0.8, 1.4)}))
+
+
+@scenario("healthy")
+def regression(rng: Rng) -> Case:
+    slopes = {"a": rng.uniform(0.5, 1.0), "b": rng.uniform(0.5, 1.0), "c": 0.0}
+    return Case(Regression(slopes, noise=rng.uniform(0.2, 0.6), native=bool(rng.integers(2))))
+
+
+def native_only() -> Suite:
+    return replace(SUBSETS, baselines=("native", "zero"))
+
+
+# ---- one planted fault each
+
+
+@scenario("fault")
+def ignores_informative(rng: Rng) -> Case:
+    """b is as good as a, and the model reads a alone."""
+    world = gaussian([1.5, 1.5])
+    full = Linear(np.array([3.0, 0.0]))
+    return Case(replace(world, models={("a", "b"): full}))
+
+
+@scenario("fault")
+def sure_of_contradictions(rng: Rng) -> Case:
+    """Confidence saturates, so contradicting views leave it where it was."""
+    world = gaussian([rng.uniform(2.2, 2.8)] * 2)
+    return Case(replace(world, models={s: m.scaled(25.0) for s, m in world.models.items()}))
+
+
+@scenario("fault")
+def overconfident_without_b(rng: Rng) -> Case:
+    """A copy less costs next to nothing, but without b the model is far too sure."""
+    world = gaussian([1.1, 1.1], cov=correlated(0.3))
+    return Case(with_model(world, ("a",), world.models["a",].scaled(rng.uniform(8, 20))))
+
+
+@scenario("fault")
+def silent_without_b(rng: Rng) -> Case:
+    world = gaussian([rng.uniform(0.7, 1.0), rng.uniform(1.8, 2.2)])
+    return Case(with_model(world, ("a",), world.models["a",].scaled(20.0)))
+
+
+@scenario("fault")
+def silent_labels(rng: Rng) -> Case:
+    return Case(Labels({"a": 0.5, "b": rng.uniform(2.0, 2.5)}, sharpen=10.0), native_only())
+
+
+@scenario("fault")
+def overconfident(rng: Rng) -> Case:
+    world = gaussian(rng.uniform(0.7, 1.0, 2).tolist())
+    factor = rng.uniform(5, 10)
+    return Case(replace(world, models={s: m.scaled(factor) for s, m in world.models.items()}))
+
+
+@scenario("fault")
+def loses_lock(rng: Rng) -> Case:
+    """A cliff between two severities of noise on a."""
+    world = gaussian([4.0, 0.5])
+    limit = float(rng.choice([0.04, 0.16, 0.36, 0.66]))
+    receiver = Receiver(world.names, world.mean, world.cov, world.models, world.offset, limit=limit)
+    return Case(receiver, NOISE)
+
+
+@scenario("fault")
+def fragile(rng: Rng) -> Case:
+    """Leans on the small difference of two large numbers: a little noise on either drowns it."""
+    names, mean, cov = ("a", "b"), np.array([0.6, -0.6]), np.array([[2.0, 1.96], [1.96, 2.0]])
+    zero = np.zeros(2)
+    return Case(Gaussian(names, mean, cov, {names: bayes(names, mean, cov, zero, 0.5)[names]}, zero), NOISE)
+
+
+@scenario("fault")
+def b_hurts(rng: Rng) -> Case:
+    """b's weight has the wrong sign."""
+    world = gaussian([rng.uniform(1.3, 1.8), rng.uniform(0.7, 1.0)])
+    wrong = {s: Linear(m.weights * [1, -1]) for s, m in world.models.items()}
+    return Case(replace(world, models=wrong))
+
+
+@scenario("fault")
+def c_hurts(rng: Rng) -> Case:
+    """Of three modalities one is noise that the model takes for evidence."""
+    world = gaussian([1.2, 1.2, 0.0])
+    noisy = {s: Linear(m.weights + (np.array([0, 0, 5.0]) if "c" in s else 0)) for s, m in world.models.items()}
+    return Case(replace(world, models=noisy))
+
+
+@scenario("fault")
+def inverted_without_b(rng: Rng) -> Case:
+    """The head for a alone has its classes in the wrong order."""
+    world = gaussian([rng.uniform(1.0, 1.5)] * 2)
+    return Case(with_model(world, ("a",), world.models["a",].scaled(-1.0)))
+
+
+@scenario("fault")
+def zero_is_extreme(rng: Rng) -> Case:
+    """b is centred far from 0: its mean can stand in for it, zeros cannot."""
+    strength, shift = rng.uniform(1.5, 2.0), rng.uniform(4, 8)
+    return Case(gaussian([strength] * 2, cov=correlated(0.2), offset=[0.0, shift], native=False))
+
+
+@scenario("fault")
+def no_better_than_chance(rng: Rng) -> Case:
+    world = gaussian([0.0, 0.0])
+    return Case(replace(world, models={("a", "b"): Linear(rng.normal(0, 2, 2))}))
+
+
+@scenario("fault")
+def inverted(rng: Rng) -> Case:
+    world = gaussian([1.0, 1.0])
+    return Case(replace(world, models={s: m.scaled(-1.0) for s, m in world.models.items()}))
+
+
+@scenario("fault")
+def leaks(rng: Rng) -> Case:
+    """Sample ids tell the class, and the model reads them."""
+    return Case(replace(gaussian([1.0, 1.0]), leak=rng.uniform(2, 4)), faults=claim("control_failed"))
+
+
+@scenario("fault")
+def adapts(rng: Rng) -> Case:
+    """Keeps adapting its threshold to what it sees, so the same input gives another answer later."""
+    return Case(
+        gaussian([1.0, 1.0], native=False), model=adapting, faults=claim("control_failed"), tolerated=any_but("group_gap")
+    )
+
+
+def adapting(world: World) -> FunctionModel:
+    seen = [0]
+
+    def drifting(batch: Batch) -> Array:
+        # Slow enough for the doctor, which sees 64 samples at a time.
+        seen[0] += len(batch)
+        return world.logits(batch) + [0.0, 2e-6 * seen[0]]  # type: ignore[union-attr]
+
+    return wrapped(drifting, world.names, native=False)
+
+
+@scenario("fault")
+def raises_on_zero(rng: Rng) -> Case:
+    return Case(gaussian([1.2, 1.2], native=False), model=dividing, faults=claim("model_raised", "b"))
+
+
+def dividing(world: World) -> FunctionModel:
+    def strict(batch: Batch) -> Array:
+        if not batch.inputs["b"].any(axis=1).all():
+            raise ZeroDivisionError("b has length 0")
+        return world.logits(batch)  # type: ignore[union-attr]
+
+    return wrapped(strict, world.names, native=False)
+
+
+@scenario("fault")
+def nan_on_far_inputs(rng: Rng) -> Case:
+    """Overflows on inputs far out, which noise on b makes of some samples."""
+    return Case(gaussian([1.2, 1.2], native=False), NOISE, overflowing, claim("model_raised", "b"), any_but("group_gap"))
+
+
+def overflowing(world: World) -> FunctionModel:
+    def fragile_norm(batch: Batch) -> Array:
+        z = world.logits(batch)  # type: ignore[union-attr]
+        z[np.abs(batch.inputs["b"][:, 0]) > 4.5] = np.nan
+        return z
+
+    return wrapped(fragile_norm, world.names, native=False)
+
+
+@scenario("fault")
+def group_left_behind(rng: Rng) -> Case:
+    """At a quarter of the samples, all of one site, a says nothing about the class."""
+    world = replace(gaussian([2.0, 0.3]), dull=0.25)
+    return Case(world, faults=claim("group_gap"), tolerated=any_but("no_signal", "control_failed", "model_raised"))
+
+
+@scenario("fault")
+def regression_ignores(rng: Rng) -> Case:
+    return Case(Regression({"a": 1.0, "b": rng.uniform(0.5, 0.8)}, used={"b": 0.0}, native=bool(rng.integers(2))))
+
+
+@scenario("fault")
+def regression_hurts(rng: Rng) -> Case:
+    """The model takes noise for evidence. Swapping the noise costs nothing, yet it is not ignored."""
+    return Case(Regression({"a": 1.0, "b": 0.0}, used={"b": rng.uniform(0.5, 0.8)}))
+
+
+@scenario("fault")
+def regression_offset(rng: Rng) -> Case:
+    """Zeros in place of b are far from anything seen."""
+    slopes = {"a": 1.0, "b": 0.1}
+    return Case(Regression(slopes, offset={"b": rng.uniform(15, 30)}, native=False))
+
+
+__all__ = ["SCENARIOS", "Case", "Mapping", "Any", "field"]
