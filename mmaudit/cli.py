@@ -21,8 +21,8 @@ app = typer.Typer(
 
     Try it: `mmaudit demo`. Your own model:
     `mmaudit audit --model package.module:factory --data data.npz --out runs/mine`.""",
-    epilog="Exit codes: 0 done · 1 unexpected error · 2 wrong input or unknown name · 3 the model broke its contract · "
-    "4 the run folder is stale or damaged · 130 interrupted (run the same command again to go on).",
+    epilog="Exit codes: 0 done · 1 unexpected error, or selftest failed · 2 wrong input or unknown name · "
+    "3 the model broke its contract · 4 the run folder is stale or damaged · 130 interrupted (run the same command again to go on).",
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for scripts.")]
@@ -237,6 +237,21 @@ def doctor(
         typer.echo(f"note  stages: {stages}")
     if any(check.ok is False for check in checks):
         raise typer.Exit(3)
+
+
+@app.command()
+def selftest(as_json: AsJson = False) -> None:
+    """Audit models whose truth is known in closed form, and print truth beside estimate. Exit code 1 if they differ."""
+    from mmaudit import console
+    from mmaudit.selftest import selftest as known_truths
+
+    rows = known_truths()
+    if as_json:
+        console.print_json(rows)
+    else:
+        console.show_truths(rows)
+    if not all(row["ok"] for row in rows):
+        raise typer.Exit(1)
 
 
 @app.command("list")

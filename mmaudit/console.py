@@ -108,3 +108,19 @@ def show_names(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         rest = "  ".join(str(v) for k, v in row.items() if k != "name" and v not in ("", [], None))
         typer.echo(f"{row['name']:<{width}}  {rest}")
+
+
+def show_truths(rows: Sequence[dict[str, Any]]) -> None:
+    """Truth beside estimate, a row for each number."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("model", "quantity", "truth", "estimate (95 % interval)", "", box=box.SIMPLE)
+    for row in rows:
+        truth, found = row["truth"], row["estimate"]
+        if row["low"] is not None:
+            truth = formats.number(truth, "share")
+            found = formats.estimate(found, row["low"], row["high"], "share")
+        table.add_row(row["model"], row["quantity"], truth, found, "ok" if row["ok"] else "[bold red]WRONG")
+    Console().print(table)

@@ -82,6 +82,7 @@ class ScoreTable:
         self.measured: dict[tuple[str, str], Measured] = {}
         self.applied: dict[str, dict[str, Any]] = {}
         self.worst: dict[str, FloatArray] = {}
+        self.unanswered: set[str] = set()
         self.side: list[tuple[str, dict[str, Any]]] = []
         self.lock = Lock()
 
@@ -119,6 +120,8 @@ class ScoreTable:
         rows += self._groups(condition, predictions, clean, w, usable)
         if everything:
             self._keep_worst(condition, predictions)
+        else:
+            self.unanswered.add(condition.key)
         if _shown_in_calibration(condition) and self.task.kind != "regression" and usable.any():
             self._calibration(condition, predictions, w)
         return rows
@@ -178,18 +181,31 @@ class ScoreTable:
         """Robustness summaries of the primary metric over severity curves, missing baselines and families."""
         metric = metrics.get(self.primary)
         clean = self.measured[CLEAN.key, self.primary]
-        values = {key: m.values for (key, name), m in self.measured.items() if name == self.primary and m.n == clean.n}
-        for group in groups([c for c in self.conditions if c.key in values]):
+        values = {key: m.values for (key, name), m in self.measured.items() if name == self.primary}
+        for group in groups(self.conditions):
+            unknown = next((c for c in group.conditions if np.isnan(values[c.key][0])), None)
             for summary, result in summarise(group, clean.values, values, clean.floor, metric.better):
-                yield self._summary(group, summary, result, metric, clean)
-            if not group.curve and group.name in self.worst:
-                result = self.worst[group.name]
+                yield self._summary(group, summary, result, metric, clean, unknown)
+            if not group.curve:
+                unknown = next((c for c in group.conditions if c.key in self.unanswered), None)
+                result = self.worst.get(group.name, np.zeros(clean.n))
                 found = self.w.take(self.clean_usable).mean(result)
                 estimate = Resamples.ones(len(result)).mean(result)
-                yield self._summary(group, INSTANCE_WORST_CASE, np.concatenate([estimate, found]), metric, clean)
+                result = np.concatenate([estimate, found])
+                yield self._summary(group, INSTANCE_WORST_CASE, result, metric, clean, unknown)
 
-    def _summary(self, group: Group, summary: Summary, result: FloatArray, metric: Metric, clean: Measured) -> Score:
-        value = float(result[0])
+    def _summary(
+        self,
+        group: Group,
+        summary: Summary,
+        result: FloatArray,
+        metric: Metric,
+        clean: Measured,
+        unknown: Condition | None,
+    ) -> Score:
+        """A row; undefined where some condition is, as leaving that one out would make the model look better."""
+        reason = f"not every sample has an answer under {unknown.label}" if unknown else ""
+        value = float("nan") if unknown else float(result[0])
         low, high = interval(result[1:], value)
         own = summary is INSTANCE_WORST_CASE
         unit, better = _per_sample(self.task) if own else (metric.unit_of(self.task), metric.better)
@@ -203,7 +219,8 @@ class ScoreTable:
             high=high,
             unit=unit if summary.unit is None else summary.unit,
             better=better if summary.better is None else summary.better,
-            reason="" if value == value else summary.reason(float(clean.values[0]), clean.floor, metric.better),
+            reason=reason
+            or ("" if value == value else summary.reason(float(clean.values[0]), clean.floor, metric.better)),
         )
 
     # ---- calibration

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,6 +15,17 @@ from torch.nn import functional
 from mmaudit.types import Batch
 
 IMAGE = (3, 8, 8)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """These modules are tiny: with more threads, a busy machine spends its time waiting for them to meet."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 TEXT = 5
 CLASSES = 4
 WORDS = ("red", "green", "blue", "circle", "square", "is", "there", "a")

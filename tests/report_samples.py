@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mmaudit.formats import estimate
 from mmaudit.types import CLEAN, Condition, Finding, Score
 
 COLUMNS = [f.name for f in fields(Score)]
@@ -182,7 +183,7 @@ def sample_report(
                 }
                 for i, (m, k) in enumerate(zip(modalities, kinds, strict=True))
             ],
-            "groups": {c: {v: n // 3 for v in vs} for c, vs in columns.items()},
+            "groups": {c: dict.fromkeys(vs, n // 3) for c, vs in columns.items()},
             "cluster": "image_id",
             "clusters": 1000,
         },
@@ -228,7 +229,7 @@ def sample_report(
                 "ok": controls_ok,
                 "message": "accuracy reaches chance: 37.1 % against 36.9 %"
                 if controls_ok
-                else "accuracy stays at 71.0 % although every modality was destroyed; the model reads something the audit does not control",
+                else "accuracy stays at 71.0 % although every modality was destroyed",
             },
             {
                 "control": "applied",
@@ -298,17 +299,17 @@ def scores_of(condition: Condition, keep: float, metrics: dict[str, Any], n: int
             if name in ("accuracy", "balanced_accuracy", "auroc", "rmse", "mae", "average_precision")
             else math.nan
         )
-        nothing = dict(
-            delta=math.nan, delta_low=math.nan, delta_high=math.nan, p=math.nan, p_adjusted=math.nan, mde=math.nan
-        )
-        paired = dict(
-            delta=delta,
-            delta_low=delta - half_delta,
-            delta_high=delta + half_delta,
-            p=p,
-            p_adjusted=min(1.0, p * 1.4),
-            mde=1.43 * half_delta,
-        )
+        nothing = {
+            "delta": math.nan, "delta_low": math.nan, "delta_high": math.nan, "p": math.nan, "p_adjusted": math.nan, "mde": math.nan
+        }
+        paired = {
+            "delta": delta,
+            "delta_low": delta - half_delta,
+            "delta_high": delta + half_delta,
+            "p": p,
+            "p_adjusted": min(1.0, p * 1.4),
+            "mde": 1.43 * half_delta,
+        }
         out.append(
             Score(
                 condition.key, condition.label, name, group, "" if clean else CLEAN.key, n, value, value - half, value + half,
@@ -426,35 +427,65 @@ def recalibrations(conditions: list[tuple[Condition, float]], worst: Condition, 
 
 
 def some_findings(modalities: Sequence[str], rows: list[Score], primary: str) -> list[Finding]:
-    def evidence(metric: str, start: str) -> dict[str, Any]:
-        row = next(r for r in rows if r.metric == metric and r.label.startswith(start) and not r.group)
-        keys = (
-            "condition",
-            "label",
-            "metric",
-            "group",
-            "value",
-            "low",
-            "high",
-            "delta",
-            "delta_low",
-            "delta_high",
-            "p_adjusted",
-            "floor",
-            "unit",
-            "better",
-        )
-        return {k: none_if_nan(getattr(row, k)) for k in keys}
+    known = {r.label: r for r in rows if r.metric == primary and not r.group}
 
-    last, first = modalities[-1], modalities[0]
-    out = [
-        Finding("single_point_of_failure", "critical", f"Without {first}, {primary} falls to 58.1 % (95 % interval 57.1 to 59.1), most of the way to chance.", (first,), (evidence(primary, f"missing[{first}, baseline"),), f"mmaudit audit --model mmaudit.demo:model --probe 'missing' --modality '{first}' --out runs/check", 0.82),
-        Finding("silent_failure", "major", f"Under the strongest corruption of {first} the model is wrong far more often and hardly less sure.", (first,), (evidence(primary, "clean"), evidence(primary, [r.label for r in rows if "gaussian_noise" in r.label][4])), "mmaudit audit --probe 'image.gaussian_noise' --severity 5 --out runs/check", 0.64),
-        Finding("baseline_dependent", "major", f"How much the model needs {last} depends on what stands in for it: the four missing baselines disagree by 14.2 pp.", (last,), (evidence(primary, f"missing[{last}, baseline=zero"), evidence(primary, f"missing[{last}, baseline=noise")), f"mmaudit audit --probe missing --modality {last} --out runs/check", 0.5),
-        Finding("cliff", "minor", f"Between severity 3 and 4 of gaussian noise on {first} a third of the whole drop happens at once.", (first,), (evidence(primary, [r.label for r in rows if "gaussian_noise" in r.label][3]),), "", 0.31),
-        Finding("mismatch_not_noticed", "info", f"With another sample's {last} the mean confidence stays at 84.0 %.", (last,), (evidence(primary, f"mismatch[{last}, pool=random"),), f"mmaudit audit --probe mismatch --modality {last}", 0.1),
-    ]  # fmt: skip
-    return out
+    def pick(start: str, end: str = "") -> Score:
+        return next(r for label, r in known.items() if label.startswith(start) and label.endswith(end))
+
+    def evidence(*scores: Score) -> tuple[dict[str, Any], ...]:
+        return tuple({k: none_if_nan(v) for k, v in asdict(s).items()} for s in scores)
+
+    first, last = modalities[0], modalities[-1]
+    alone, other = pick(f"missing[{first}, "), pick(f"missing[{last}, ")
+    strong = next((r for label, r in known.items() if label.endswith("@5")), alone)
+    command = "mmaudit score runs/demo --metric"
+    return [
+        Finding(
+            "cliff",
+            "minor",
+            f"Under {strong.label} a third of the whole drop happens between two severities.",
+            (first,),
+            evidence(strong),
+            "",
+            0.31,
+        ),
+        Finding(
+            "single_point_of_failure",
+            "critical",
+            f"Without {first}, {primary} falls to {estimate(alone.value, alone.low, alone.high, alone.unit)}.",
+            (first,),
+            evidence(alone),
+            f"{command} {primary} --condition '{alone.label}'",
+            0.82,
+        ),
+        Finding(
+            "silent_failure",
+            "major",
+            f"Under {strong.label} the model is wrong far more often and hardly less sure.",
+            (first,),
+            evidence(known["clean"], strong),
+            f"{command} {primary} --condition '{strong.label}'",
+            0.64,
+        ),
+        Finding(
+            "baseline_dependent",
+            "major",
+            f"How much the model needs {last} depends on what stands in for it.",
+            (last,),
+            evidence(other, pick(f"missing[{last}, ", "]")),
+            f"{command} {primary} --condition '{other.label}'",
+            0.5,
+        ),
+        Finding(
+            "mismatch_not_noticed",
+            "info",
+            f"With another sample's {last} the mean confidence stays high.",
+            (last,),
+            evidence(pick(f"mismatch[{last}, ")),
+            f"{command} {primary}",
+            0.1,
+        ),
+    ]
 
 
 def finding(f: Finding) -> dict[str, Any]:
@@ -509,3 +540,31 @@ def some_examples(
             }
         )
     return out
+
+
+# Names a program decides by: changing them would change what a report means, not what it says.
+_MEANING = {"schema", "kind", "outputs", "level", "better", "family", "png", "created", "columns"}
+_MISSING_PROBES = {"missing", "missing_rate", "mismatch", "clean", "identity", "destroy"}
+_NAMED_KEYS = {"groups", "timing", "options"}
+
+
+def poisoned(value: Any, text: str, key: str = "") -> Any:
+    """The same document with `text` added to everything a user or a plug-in can name; names keep fitting together."""
+    if isinstance(value, str):
+        keep = key in _MEANING or (key == "probe" and value in _MISSING_PROBES)
+        return value if keep or not value else value + text
+    if isinstance(value, list):
+        return [poisoned(v, text, key) for v in value]
+    if isinstance(value, dict):
+        if set(value) == {"columns", "rows"}:
+            places = [i for i, c in enumerate(value["columns"]) if c != "better"]
+            rows = [[poisoned(v, text) if i in places else v for i, v in enumerate(row)] for row in value["rows"]]
+            return {"columns": value["columns"], "rows": rows}
+        named = key in _NAMED_KEYS or any(isinstance(v, dict) and key == "groups" for v in value.values())
+        return {(k + text if named else k): poisoned(v, text, k) for k, v in value.items()}
+    return value
+
+
+def small_report(**changes: Any) -> dict[str, Any]:
+    """One modality, two baselines, one sample: quick to draw."""
+    return sample_report(("photo",), ("image",), baselines=("zero", "mean"), examples=1, **changes)

@@ -24,6 +24,7 @@ from model_cases import (
     TokensBranching,
     batch_of,
     module_of,
+    one_thread,  # noqa: F401  (a fixture)
     questions,
     random_batch,
     seeded,
@@ -258,6 +259,8 @@ def test_reasons_for_running_whole() -> None:
     off = TorchModel(module_of("product"), ["image", "text"], outputs="logits", boundary="off", device="cpu")
     assert off.stage(batch) == (None, "boundary='off': the model is run whole")
     assert "at least 2" in wrapped("product").stage(random_batch(1))[1]
+    compiled = TorchModel(torch.compile(module_of("product")), ["image", "text"], outputs="logits", device="cpu")
+    assert "torch.compile" in compiled.stage(batch)[1]
     absent = batch.replace(present={"text": np.zeros(6, bool)})
     assert "has 'text'" in wrapped("none").stage(absent)[1]
 

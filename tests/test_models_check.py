@@ -14,7 +14,14 @@ from mmaudit.errors import ContractBroken
 from mmaudit.models import Check, FunctionModel, Model, TorchModel, check_model, require
 from mmaudit.models.check import CLAUSES
 from mmaudit.types import Batch, Task
-from model_cases import CLASSES, batch_of, module_of, questions, random_batch
+from model_cases import (
+    CLASSES,
+    batch_of,
+    module_of,
+    one_thread,  # noqa: F401  (a fixture)
+    questions,
+    random_batch,
+)
 
 NAMES = ("image", "text")
 TASK = Task.classification(CLASSES)

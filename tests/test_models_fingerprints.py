@@ -16,7 +16,10 @@ import torch
 
 from mmaudit.models import FunctionModel, behaviour
 from mmaudit.models.fingerprints import code_digest, object_digest
-from model_cases import random_batch
+from model_cases import (
+    one_thread,  # noqa: F401  (a fixture)
+    random_batch,
+)
 
 
 def defined(source: str, name: str = "f") -> Any:

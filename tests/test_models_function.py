@@ -9,7 +9,12 @@ import pytest
 
 from mmaudit.errors import BadInput, ContractBroken
 from mmaudit.models import FunctionModel
-from model_cases import batch_of, questions, random_batch
+from model_cases import (
+    batch_of,
+    one_thread,  # noqa: F401  (a fixture)
+    questions,
+    random_batch,
+)
 
 NAMES = ("image", "text")
 

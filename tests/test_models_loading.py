@@ -26,7 +26,13 @@ from mmaudit.models import (
     load_module,
     load_weights,
 )
-from model_cases import CLASSES, batch_of, module_of, random_batch
+from model_cases import (
+    CLASSES,
+    batch_of,
+    module_of,
+    one_thread,  # noqa: F401  (a fixture)
+    random_batch,
+)
 
 NAMES = ("image", "text")
 

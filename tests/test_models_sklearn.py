@@ -29,7 +29,11 @@ from sklearn.svm import SVC, LinearSVC
 from mmaudit.errors import BadInput, ContractBroken
 from mmaudit.models import SklearnModel
 from mmaudit.types import Batch
-from model_cases import batch_of, questions
+from model_cases import (
+    batch_of,
+    one_thread,  # noqa: F401  (a fixture)
+    questions,
+)
 
 N = 60
 NAMES = ("table", "sensor")

@@ -13,7 +13,17 @@ from torch.utils import _pytree as pytree
 
 from mmaudit.errors import BadInput, ContractBroken
 from mmaudit.models import TorchModel
-from model_cases import CLASSES, Base, Product, batch_of, module_of, questions, random_batch, tokenize
+from model_cases import (
+    CLASSES,
+    Base,
+    Product,
+    batch_of,
+    module_of,
+    one_thread,  # noqa: F401  (a fixture)
+    questions,
+    random_batch,
+    tokenize,
+)
 
 NAMES = ("image", "text")
 

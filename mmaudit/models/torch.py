@@ -233,7 +233,10 @@ def _describe(result: Any) -> str:
 def _place(who: str, module: nn.Module, device: str | torch.device | None) -> torch.device:
     """Move the module where it is to run, and return that device."""
     if device is None:
-        found = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+        devices = list(dict.fromkeys(tensor.device for tensor in (*module.parameters(), *module.buffers())))
+        if len(devices) > 1:  # spread over several devices on purpose: it moves its inputs itself
+            return devices[0]
+        found = devices[0] if devices else torch.device("cpu")
         chosen = found if found.type != "cpu" or not torch.cuda.is_available() else torch.device("cuda")
     else:
         try:

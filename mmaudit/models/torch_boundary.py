@@ -159,6 +159,8 @@ def _refusal(model: TorchModel, batch: Batch) -> str:
     """Why no boundary can be looked for on this batch; empty where it can."""
     if len(model.modalities) < 2:
         return "the model reads one modality only, so there is nothing to fuse"
+    if hasattr(model.module, "_orig_mod"):
+        return "torch.compile has fixed the module's operations as one; wrap the module before compiling to find them"
     if len(batch) < 2:
         return "a boundary is verified by mixing rows, which needs at least 2"
     if model.absence == "none":

@@ -16,7 +16,18 @@ from sklearn.neighbors import KNeighborsRegressor
 import mmaudit.models
 from mmaudit.models import FunctionModel, Model, SklearnModel, TorchModel, as_model, check_model
 from mmaudit.types import Batch, Task
-from model_cases import CASES, CLASSES, Tokens, batch_of, module_of, questions, random_batch, seeded, tokenize
+from model_cases import (
+    CASES,
+    CLASSES,
+    Tokens,
+    batch_of,
+    module_of,
+    one_thread,  # noqa: F401  (a fixture)
+    questions,
+    random_batch,
+    seeded,
+    tokenize,
+)
 
 N = 24
 NAMES = ("image", "text")
@@ -110,7 +121,7 @@ MODELS: dict[str, Made] = {
     ),
     "boosting with missing values": lambda: (
         SklearnModel(
-            fitted(HistGradientBoostingClassifier(max_iter=20, min_samples_leaf=2, random_state=0),
+            fitted(HistGradientBoostingClassifier(max_iter=5, min_samples_leaf=2, random_state=0),
                    (flat(random_batch(N))[:, 0] > 0).astype(int) + (flat(random_batch(N))[:, -1] > 0)),
             NAMES, absence="nan",
         ),

@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmaudit.models import TorchModel
-from model_cases import CASES, module_of, random_batch
+from model_cases import (
+    CASES,
+    module_of,
+    one_thread,  # noqa: F401  (a fixture)
+    random_batch,
+)
 
 STAGED = sorted(name for name, case in CASES.items() if case.found)
 

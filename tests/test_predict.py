@@ -1,0 +1,449 @@
+"""The border: every sample under every condition, each asked once, whatever the batches; failures kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.special
+
+from helpers.run_cases import TASKS, Rowwise, Whole, dataset
+from mmaudit import ArrayData, Run, audit
+from mmaudit.auditing import Prepared, prepare
+from mmaudit.errors import BadInput, ContractBroken
+from mmaudit.predict import Timing, predict, shard_rows, to_logits
+from mmaudit.probes import Probe, Scope, Source, probes
+from mmaudit.store import ConditionOutputs
+from mmaudit.types import CLEAN, Array, Batch, Condition, Task
+
+THREE = ("table", "note", "signal")
+MISSING = {"probes": ["missing"], "baselines": ["zero", "marginal"]}
+
+
+def run_of(prepared: Prepared, folder: Path, *, rows: int = 256, shard: int = 1024, **more: Any) -> tuple[Run, Timing]:
+    """Predict into a new run; nothing is scored."""
+    header = prepared.header(rows, None, "") | {"shard_rows": shard}
+    opened = prepared.open_run(folder, batch_rows=rows, title=None, command="")
+    opened.update(**header)
+    timing = predict(
+        opened,
+        prepared.data,
+        prepared.model,
+        prepared.source,
+        stage=prepared.stage,
+        batch_rows=rows,
+        **more,
+    )
+    return Run.open(folder), timing
+
+
+def all_answers(run: Run) -> dict[str, ConditionOutputs]:
+    return {c.label: run.read(c) for c in run.conditions}
+
+
+def require_equal(a: Mapping[str, ConditionOutputs], b: Mapping[str, ConditionOutputs]) -> None:
+    assert a.keys() == b.keys()
+    for label, one in a.items():
+        other = b[label]
+        np.testing.assert_array_equal(one.outputs, other.outputs, err_msg=label)
+        for name in one.changed:
+            np.testing.assert_array_equal(one.changed[name], other.changed[name], err_msg=label)
+            np.testing.assert_array_equal(one.moved[name], other.moved[name], err_msg=label)
+
+
+# ---- nothing depends on how the work is cut
+
+
+def test_batches_shards_and_stages_change_no_bit(tmp_path: Path) -> None:
+    present = {"table": np.arange(90) % 4 != 0, "note": np.arange(90) % 7 != 1}
+    data = dataset("classification", 90, present=present)
+    prepared = prepare(Rowwise(), data, suite="standard")
+    whole = prepare(Whole(Rowwise()), data, suite="standard")
+    assert prepared.stage is not None
+    assert whole.stage is None
+    expected = all_answers(run_of(prepared, tmp_path / "0")[0])
+    for i, (case, rows, shard) in enumerate(
+        [(prepared, 7, 1024), (prepared, 1, 33), (prepared, 64, 10), (whole, 50, 20)]
+    ):
+        run, _ = run_of(case, tmp_path / f"{i}-{rows}", rows=rows, shard=shard)
+        assert len(run.shards()) == -(-90 // shard)
+        require_equal(all_answers(run), expected)
+
+
+def test_answers_are_the_models_own(tmp_path: Path) -> None:
+    data = dataset("classification", 50)
+    prepared = prepare(Rowwise(), data, suite="quick")
+    run, _ = run_of(prepared, tmp_path / "run", rows=16)
+    batch = data.rows(np.arange(50))
+    for condition in run.conditions:
+        given = batch
+        if condition is not CLEAN and condition.family != "clean":
+            given = probes.get(condition.probe).apply(batch, condition, prepared.source)
+        np.testing.assert_array_equal(run.read(condition).outputs, Rowwise().predict(given), err_msg=condition.label)
+
+
+def test_large_samples_make_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Rowwise("regression")
+    model.keep_batches = True
+    prepared = prepare(Whole(model), dataset("regression", 40), suite=MISSING)
+    model.seen.clear()
+    bytes_of_one = 4 * max(len(text) for text in prepared.data.rows(np.zeros(1, np.int64)).inputs["note"])
+    monkeypatch.setattr("mmaudit.predict.MAX_BATCH_BYTES", 5 * bytes_of_one)
+    run_of(prepared, tmp_path / "run")
+    assert max(len(batch) for batch in model.seen) == 5
+
+
+def test_a_shard_holds_less_where_answers_are_large() -> None:
+    assert [shard_rows(n) for n in (1, 1024, 65_536, 65_537, 10**6, 10**9)] == [1024, 1024, 1024, 1025, 15_625, 16_384]
+    assert shard_rows(10**6, 4 * 1000 * 100) == 2**28 // 400_000
+    assert shard_rows(10**6, 10**9) == 64
+
+
+def test_progress_counts_every_answer_once(tmp_path: Path) -> None:
+    prepared = prepare(Rowwise("regression"), dataset("regression", 100), suite=MISSING)
+    seen: list[tuple[int, int]] = []
+
+    def told(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    run, _ = run_of(prepared, tmp_path / "run", rows=30, shard=50, progress=told)
+    total = 100 * len(run.conditions)
+    assert [t for _, t in seen] == [total] * 4
+    assert [d for d, _ in seen] == [total * share // 100 for share in (30, 50, 80, 100)]
+    run.file(1, 0).unlink()
+    seen.clear()
+    run_of(prepared, tmp_path / "run", rows=50, shard=50, progress=told)
+    assert seen == [(total, total)]
+
+
+# ---- what is computed once
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_a_modality_is_encoded_once_for_all_subsets_that_share_it(tmp_path: Path, repeats: int) -> None:
+    model = Rowwise("regression", THREE)
+    prepared = prepare(model, dataset("regression", 60, modalities=THREE), suite=MISSING | {"repeats": repeats})
+    model.rows.clear()
+    run, timing = run_of(prepared, tmp_path / "run", rows=20)
+    subsets = 7
+    conditions = 1 + 1 + repeats + subsets * (1 + repeats)
+    assert len(run.conditions) == conditions
+    # Clean, the identity control's copies, what destroy made, zeros, and each repeat's donors.
+    encodings = 1 + 1 + repeats + 1 + repeats
+    assert dict(model.rows) == {**dict.fromkeys(THREE, 60 * encodings), "fuse": 60 * conditions}
+    assert timing.encoded_rows == dict.fromkeys(THREE, 60 * encodings)
+    assert timing.fused_rows == 60 * conditions
+
+
+def test_native_absence_is_encoded_once_too(tmp_path: Path) -> None:
+    model = Rowwise("regression", THREE, native=True)
+    suite = {"probes": ["missing"], "baselines": ["native"]}
+    prepared = prepare(model, dataset("regression", 60, modalities=THREE), suite=suite)
+    model.rows.clear()
+    run_of(prepared, tmp_path / "run", rows=20)
+    assert dict(model.rows) == {**dict.fromkeys(THREE, 60 * 4), "fuse": 60 * (3 + 7)}
+
+
+def test_the_identity_control_takes_the_whole_path_again(tmp_path: Path) -> None:
+    model = Rowwise("regression")
+    prepared = prepare(model, dataset("regression", 30), suite=["control"])
+    model.rows.clear()
+    run, _ = run_of(prepared, tmp_path / "run")
+    assert [c.probe for c in run.conditions] == ["clean", "destroy", "identity"]
+    assert model.rows["table"] == model.rows["note"] == 3 * 30
+    np.testing.assert_array_equal(run.read(run.conditions[2]).outputs, run.read(CLEAN).outputs)
+
+
+def test_what_the_model_does_not_read_is_neither_encoded_nor_probed(tmp_path: Path) -> None:
+    model = Rowwise("regression", ("table", "note"))
+    prepared = prepare(model, dataset("regression", 30, modalities=THREE), suite="quick")
+    run, timing = run_of(prepared, tmp_path / "run")
+    assert set(timing.encoded_rows) == {"table", "note"}
+    assert {m for c in run.conditions for m in c.modalities} == {"table", "note"}
+    assert not any(run.error(c) for c in run.conditions)
+
+
+# ---- natural missingness
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_what_was_not_recorded_stays_so_under_every_probe(tmp_path: Path, native: bool) -> None:
+    n = 60
+    table = dataset("classification", n).rows(np.arange(n)).inputs["table"].copy()
+    table[::5] = np.nan  # wholly NaN: not recorded
+    base = dataset("classification", n)
+    notes: list[Any] = base.rows(np.arange(n)).inputs["note"].tolist()
+    notes[3::4] = [None] * len(notes[3::4])
+    data = ArrayData({"table": table, "note": notes}, base.target, base.task)
+    model = Rowwise(native=native)
+    model.keep_batches = True
+    prepared = prepare(Whole(model), data, suite="standard")
+    model.seen.clear()
+    run, _ = run_of(prepared, tmp_path / "run")
+    assert len(model.seen) == len(run.conditions)
+    assert {c.option("baseline") for c in run.conditions if c.probe == "missing"} >= {
+        "zero",
+        "mean",
+        "marginal",
+        "noise",
+    }
+    for condition, batch in zip(run.conditions, model.seen, strict=True):
+        assert np.isfinite(batch.inputs["table"]).all(), condition.label
+        assert all(isinstance(text, str) for text in batch.inputs["note"])
+        if condition.probe == "destroy":
+            continue  # moves presence along with the values, by design
+        lost_table, lost_note = np.arange(n) % 5 == 0, np.arange(n) % 4 == 3
+        assert (batch.inputs["table"][lost_table] == 0).all(), condition.label
+        assert set(batch.inputs["note"][lost_note]) == {""}, condition.label
+        assert not batch.present["table"][lost_table].any()
+        assert not batch.present["note"][lost_note].any()
+        answers = run.read(condition)
+        assert not answers.changed["table"][lost_table].any(), condition.label
+        assert not answers.changed["note"][lost_note].any(), condition.label
+        if condition.option("baseline") != "native":
+            assert batch.present["table"].sum() == n - lost_table.sum()
+    np.testing.assert_array_equal(run.samples.present["table"], np.arange(n) % 5 != 0)
+
+
+def test_removing_a_modality_natively_says_so_and_has_no_distance(tmp_path: Path) -> None:
+    data = dataset("regression", 30, present={"table": np.arange(30) % 3 != 0})
+    prepared = prepare(Rowwise("regression", native=True), data, suite={"probes": ["missing"], "baselines": ["native"]})
+    run, _ = run_of(prepared, tmp_path / "run")
+    answers = run.read(run.condition("missing[table, baseline=native]"))
+    np.testing.assert_array_equal(answers.changed["table"], np.arange(30) % 3 != 0)
+    np.testing.assert_array_equal(np.isnan(answers.moved["table"]), np.arange(30) % 3 != 0)
+    assert not answers.changed["note"].any()
+
+
+# ---- models that fail
+
+
+def large(batch: Batch) -> Array:
+    return np.asarray(batch.inputs["table"][:, 0] > 1.5)
+
+
+def raises(batch: Batch, rows: Array) -> Array:
+    if large(batch).any():
+        raise ZeroDivisionError("table too large")
+    return rows
+
+
+def blows_up(batch: Batch, rows: Array) -> Array:
+    rows = rows.copy()
+    rows[large(batch), 0] = np.where(np.arange(len(rows))[large(batch)] % 2, np.inf, np.nan)
+    return rows
+
+
+def few_large(kind: str, n: int = 2000) -> Any:
+    """A data set whose rows that the doctor looks at are harmless, and some others are not."""
+    data = dataset(kind, n, noise=0.3)
+    table = data.rows(np.arange(n)).inputs["table"].copy()
+    table[:, 0] = np.minimum(table[:, 0], 1.4)
+    table[np.arange(13, n, 97), 0] = 1.6
+    notes = data.rows(np.arange(n)).inputs["note"].tolist()
+    return ArrayData({"table": table, "note": notes}, data.target, data.task)
+
+
+@pytest.mark.parametrize("fault", [raises, blows_up])
+@pytest.mark.parametrize("staged", [True, False])
+def test_rows_that_a_model_cannot_answer_are_nan_and_the_others_are_not(
+    tmp_path: Path, fault: Any, staged: bool
+) -> None:
+    data = few_large("regression")
+    bad = np.arange(2000) % 97 == 13
+
+    def case(model: Rowwise) -> Any:
+        return model if staged else Whole(model)
+
+    suite = {"probes": ["missing"], "baselines": ["zero"]}
+    healthy, _ = run_of(prepare(case(Rowwise("regression")), data, suite=suite), tmp_path / "healthy")
+    faulty = Rowwise("regression", fault=fault)
+    prepared = prepare(case(faulty), data, suite=suite)
+    faulty.calls.clear()
+    ill, _ = run_of(prepared, tmp_path / "ill")
+    for condition in ill.conditions:
+        answers, expected = ill.read(condition), healthy.read(condition).outputs
+        lost = np.isnan(answers.outputs).all(axis=1)
+        if condition.probe in ("clean", "identity") or condition.modalities == ("note",):
+            np.testing.assert_array_equal(lost, bad, err_msg=condition.label)
+        elif condition.probe == "missing":
+            assert not lost.any()
+        np.testing.assert_array_equal(answers.answered, ~lost)
+        np.testing.assert_array_equal(answers.outputs[~lost], expected[~lost])
+        told = ill.error(condition)
+        if fault is raises and lost.any():
+            assert "ZeroDivisionError: table too large" in told
+            assert "in raises" in told
+        else:
+            assert told == ""
+    # Found by halving: a row costs about twice the logarithm of the batch, not a call for every row beside it.
+    assert faulty.calls["predict"] <= len(ill.conditions) * (8 + bad.sum() * 2 * 9)
+
+
+def test_a_raising_model_is_a_finding_with_its_traceback_in_the_report(tmp_path: Path) -> None:
+    report = audit(
+        Rowwise("regression", fault=raises),
+        few_large("regression"),
+        out=tmp_path / "run",
+        suite={"probes": ["missing"], "baselines": ["zero"]},
+        resamples=20,
+    )
+    found = [f for f in report.findings if f.rule == "model_raised"]
+    assert found
+    assert "21 of 2" in found[0].claim.replace("\u202f", "").replace(",", "")
+    clean = report.conditions[0]
+    assert (clean.raised, clean.n) == (21, 2000 - 21)
+    assert clean.error == "ZeroDivisionError: table too large"
+
+
+def test_an_infinite_probability_is_no_sure_answer(tmp_path: Path) -> None:
+    def infinite(batch: Batch, rows: Array) -> Array:
+        rows = rows.copy()
+        rows[large(batch), 1] = np.inf
+        return rows
+
+    for kind in ("classification", "multilabel"):
+        model = Rowwise(kind, outputs="probabilities", fault=infinite)
+        run, _ = run_of(prepare(model, few_large(kind), suite=["control"]), tmp_path / kind)
+        np.testing.assert_array_equal(~run.read(CLEAN).answered, np.arange(2000) % 97 == 13)
+
+
+def test_a_model_that_answers_nothing_under_a_probe_leaves_that_condition_undefined(tmp_path: Path) -> None:
+    def needs_text(batch: Batch, rows: Array) -> Array:
+        if all(text == "" for text in batch.inputs["note"]):
+            raise RuntimeError("no text at all")
+        return rows
+
+    report = audit(
+        Rowwise("regression", fault=needs_text),
+        dataset("regression", 100),
+        out=tmp_path / "run",
+        suite={"probes": ["missing"], "baselines": ["zero", "marginal"]},
+        resamples=20,
+    )
+    condition = next(c for c in report.conditions if c.condition.label == "missing[note, baseline=zero]")
+    assert (condition.raised, condition.n, condition.error) == (100, 0, "RuntimeError: no text at all")
+    score = report.score(condition.condition.key, "rmse")
+    assert score is not None
+    assert np.isnan(score.value)
+    assert score.reason
+    assert any(f.rule == "model_raised" and f.modalities == ("note",) for f in report.findings)
+    summary = report.scores.query("label == 'missing' and metric in ('worst_case', 'mmi', 'instance_worst_case')")
+    assert len(summary) == 3
+    assert summary["value"].isna().all()
+    assert set(summary["reason"]) == {"not every sample has an answer under missing[note, baseline=zero]"}
+
+
+def test_out_of_memory_asks_for_smaller_batches_and_then_goes_on(tmp_path: Path) -> None:
+    class OutOfMemoryError(RuntimeError):
+        pass
+
+    def hungry(batch: Batch, rows: Array) -> Array:
+        if len(batch) > 64:
+            raise OutOfMemoryError("tried to allocate")
+        return rows
+
+    def attempt(**more: Any) -> Any:
+        model = Rowwise("regression", fault=hungry)
+        return audit(model, dataset("regression", 200), out=tmp_path / "run", suite=MISSING, resamples=20, **more)
+
+    with pytest.raises(BadInput, match="out of memory on a batch of 200; give a smaller batch_rows"):
+        attempt()
+    report = attempt(batch_rows=64)
+    assert all(c.raised == 0 for c in report.conditions)
+    assert Run.open(tmp_path / "run").header["batch_rows"] == 64
+    assert attempt().document["conditions"] == report.document["conditions"]
+
+
+def test_a_change_of_width_under_a_probe_is_a_broken_contract(tmp_path: Path) -> None:
+    def narrow(batch: Batch, rows: Array) -> Array:
+        # The doctor never makes the whole batch absent.
+        return rows[:, :2] if set(batch.inputs["note"]) == {""} and (batch.inputs["table"] == 0).all() else rows
+
+    prepared = prepare(Rowwise(fault=narrow), dataset("classification", 50), suite=MISSING)
+    with pytest.raises(ContractBroken, match=r"shape \(50, 2\), expected \(50, 3\)"):
+        run_of(prepared, tmp_path / "run")
+
+
+# ---- probes that lie
+
+
+def register(monkeypatch: pytest.MonkeyPatch, apply: Any) -> None:
+    """A probe past the decorator, and so past its own checks."""
+
+    def grid(scope: Scope) -> Any:
+        yield Condition("liar", "corruption", 1, ("table",))
+
+    monkeypatch.setitem(
+        probes._items, "liar", Probe("liar", "corruption", 1, "says table", "", (), ("tabular",), grid, apply)
+    )
+
+
+def test_a_probe_that_changes_more_than_it_declares_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def changes_note(batch: Batch, condition: Condition, source: Source) -> Batch:
+        notes = batch.inputs["note"].copy()
+        notes[-1] = "changed"
+        return batch.replace({"note": notes})
+
+    register(monkeypatch, changes_note)
+    prepared = prepare(Rowwise(), dataset(), suite=["liar"])
+    with pytest.raises(ContractBroken, match=r"probe 'liar'.*changed 'note', which it does not declare") as caught:
+        run_of(prepared, tmp_path / "run")
+    assert caught.value.clause == "declared modalities"
+
+
+def test_a_probe_that_hides_more_than_it_declares_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hides_note(batch: Batch, condition: Condition, source: Source) -> Batch:
+        return batch.replace(present={"note": np.zeros(len(batch), bool)})
+
+    register(monkeypatch, hides_note)
+    with pytest.raises(ContractBroken, match="changed 'note'"):
+        run_of(prepare(Rowwise(native=True), dataset(), suite=["liar"]), tmp_path / "run")
+
+
+def test_a_probe_that_copies_what_it_leaves_alone_is_evaluated_correctly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copies(batch: Batch, condition: Condition, source: Source) -> Batch:
+        return batch.replace({m: x.copy() for m, x in batch.inputs.items()})
+
+    register(monkeypatch, copies)
+    report = audit(Rowwise("regression"), dataset("regression"), out=tmp_path / "run", suite=["liar"], resamples=20)
+    run = Run.open(tmp_path / "run")
+    liar = run.condition("liar[table]")
+    np.testing.assert_array_equal(run.read(liar).outputs, run.read(CLEAN).outputs)
+    assert any("changed no sample" in line for line in report.failed_controls())
+
+
+# ---- scales
+
+
+def test_probabilities_become_logits_with_the_same_probabilities() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet([0.3, 0.3, 0.3], 200)
+    logits = to_logits(p, "probabilities", TASKS["classification"])
+    assert logits.dtype == np.float32
+    np.testing.assert_allclose(scipy.special.softmax(logits.astype(float), axis=1), p, atol=1e-6)
+    several = rng.random((200, 3))
+    logits = to_logits(several, "probabilities", TASKS["multilabel"])
+    np.testing.assert_allclose(scipy.special.expit(logits.astype(float)), several, atol=1e-6)
+
+
+def test_certain_answers_stay_finite_and_certain() -> None:
+    exclusive = to_logits(np.array([[0.0, 1.0]]), "probabilities", Task.classification(2))
+    np.testing.assert_allclose(exclusive, [[np.log(np.finfo(np.float32).tiny), 0.0]], rtol=1e-6)
+    labels = to_logits(np.array([[0.0, 1.0, 0.5]]), "probabilities", Task.multilabel(3))
+    assert np.isfinite(labels).all()
+    np.testing.assert_allclose(labels, [[np.log(np.finfo(np.float32).tiny), 53 * np.log(2), 0.0]], rtol=1e-5)
+    np.testing.assert_allclose(scipy.special.expit(labels.astype(float))[0, 1:], [1.0, 0.5], rtol=1e-15)
+
+
+def test_logits_and_values_pass_through_as_copies() -> None:
+    for scale, task in (("logits", TASKS["classification"]), ("values", TASKS["regression"])):
+        rows = np.array([[-1e30, 0.25, 3.0]], np.float32)
+        given = to_logits(rows, scale, task)
+        np.testing.assert_array_equal(given, rows)
+        assert not np.shares_memory(given, rows)
