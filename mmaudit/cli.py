@@ -22,8 +22,25 @@ app = typer.Typer(
     Try it: `mmaudit demo`. Your own model:
     `mmaudit audit --model package.module:factory --data data.npz --out runs/mine`.""",
     epilog="Exit codes: 0 done · 1 unexpected error, or selftest failed · 2 wrong input or unknown name · "
-    "3 the model broke its contract · 4 the run folder is stale or damaged · 130 interrupted (run the same command again to go on).",
+    "3 the model broke its contract · 4 the run folder is stale or damaged · "
+    "130 interrupted (run the same command again to go on).",
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"mmaudit {version('mmaudit')}")
+        raise typer.Exit
+
+
+@app.callback(help=app.info.help, epilog=app.info.epilog)
+def _root(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print it.")] = False,
+) -> None:
+    del version
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for scripts.")]
 Config = Annotated[Path | None, typer.Option(help="TOML file with these options as keys; the command line wins.")]
@@ -158,7 +175,6 @@ def score(
     from mmaudit import console
     from mmaudit.assemble import assemble
     from mmaudit.findings.base import evidence_of
-    from mmaudit.metrics import metrics
     from mmaudit.score import evidence
     from mmaudit.score import score as score_run
     from mmaudit.store import Run
@@ -172,12 +188,14 @@ def score(
         else:
             console.show_report(report, run / "report.html")
         return
+    measured = evidence(opened).scores
     for name in metric or []:
-        metrics.get(name)
+        if name not in {s.metric for s in measured}:
+            raise UnknownName("metric of this run", name, {s.metric for s in measured})
     key = opened.condition(condition).key if condition else None
     rows = [
         s
-        for s in evidence(opened).scores
+        for s in measured
         if not s.group and key in (None, s.condition) and (not metric or s.metric in metric)
     ]
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,26 +68,37 @@ def show_report(report: Report, page: Path) -> None:
 
 
 def show_scores(scores: Sequence[Score], conditions: Sequence[Condition]) -> None:
-    """A table of scores."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
+    """A table of scores; what all rows have in common is said once, above it."""
     labels = {c.key: c.label for c in conditions}
-    table = Table(box=box.SIMPLE)
-    for heading in ("condition", "metric", "value (95 % interval)", "difference", "against", "p adjusted", "n"):
-        table.add_column(heading, overflow="fold")
-    for s in scores:
-        value = f"— {s.reason}"
-        if s.value == s.value:
-            value = formats.estimate(s.value, s.low, s.high, s.unit)
-        delta = ""
-        if s.delta == s.delta:
-            delta = formats.change(s.delta, s.delta_low, s.delta_high, s.unit)
-        p = f"{s.p_adjusted:.2g}" if s.p_adjusted == s.p_adjusted else ""
-        metric = f"{s.metric} {formats.ARROWS[s.better]}".strip()
-        table.add_row(s.label, metric, value, delta, labels.get(s.against, ""), p, str(s.n))
-    Console().print(table)
+    rows = [
+        {
+            "condition": s.label,
+            "metric": f"{s.metric} {formats.ARROWS[s.better]}".strip(),
+            "value [95 % interval]": formats.estimate(s.value, s.low, s.high, s.unit)
+            if s.value == s.value
+            else f"{formats.DASH} {s.reason}",
+            "difference": formats.change(s.delta, s.delta_low, s.delta_high, s.unit) if s.delta == s.delta else "",
+            "from": labels.get(s.against, ""),
+            "p adjusted": formats.p_value(s.p_adjusted) if s.p_adjusted == s.p_adjusted else "",
+            "n": str(s.n),
+        }
+        for s in scores
+    ]
+    show_table(rows)
+
+
+def show_table(rows: Sequence[Mapping[str, str]]) -> None:
+    """Aligned columns of plain text; columns with one value throughout become a line above."""
+    if not rows:
+        typer.echo("nothing to show")
+        return
+    for name in rows[0]:
+        if len(rows) > 1 and len({row[name] for row in rows}) == 1 and rows[0][name]:
+            typer.echo(f"{name}: {rows[0][name]}")
+    shown = [name for name in rows[0] if len(rows) == 1 or len({row[name] for row in rows}) > 1]
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in shown}
+    for row in ({name: name for name in shown}, *rows):
+        typer.echo("  ".join(f"{row[name]:<{widths[name]}}" for name in shown).rstrip())
 
 
 def show_estimate(plan: Plan, cost: Estimate, stages: str) -> None:
@@ -112,15 +123,19 @@ def show_names(rows: Sequence[dict[str, Any]]) -> None:
 
 def show_truths(rows: Sequence[dict[str, Any]]) -> None:
     """Truth beside estimate, a row for each number."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("model", "quantity", "truth", "estimate (95 % interval)", "", box=box.SIMPLE)
+    shown = []
     for row in rows:
         truth, found = row["truth"], row["estimate"]
         if row["low"] is not None:
             truth = formats.number(truth, "share")
             found = formats.estimate(found, row["low"], row["high"], "share")
-        table.add_row(row["model"], row["quantity"], truth, found, "ok" if row["ok"] else "[bold red]WRONG")
-    Console().print(table)
+        shown.append(
+            {
+                "model": row["model"],
+                "quantity": row["quantity"],
+                "truth": truth,
+                "estimate [95 % interval]": found,
+                "": "ok" if row["ok"] else "WRONG",
+            }
+        )
+    show_table([{"": row.pop(""), **row} for row in shown])

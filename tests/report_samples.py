@@ -560,8 +560,9 @@ def poisoned(value: Any, text: str, key: str = "") -> Any:
             places = [i for i, c in enumerate(value["columns"]) if c != "better"]
             rows = [[poisoned(v, text) if i in places else v for i, v in enumerate(row)] for row in value["rows"]]
             return {"columns": value["columns"], "rows": rows}
-        named = key in _NAMED_KEYS or any(isinstance(v, dict) and key == "groups" for v in value.values())
-        return {(k + text if named else k): poisoned(v, text, k) for k, v in value.items()}
+        named = key in _NAMED_KEYS
+        inner = {k: "groups" if key == "groups" else k for k in value}
+        return {(k + text if named else k): poisoned(v, text, inner[k]) for k, v in value.items()}
     return value
 
 

@@ -129,6 +129,16 @@ class Evidence:
             and (neutral(c) or not neutral_only)
         ]
 
+    def absences(self, removed: Iterable[str]) -> list[Condition]:
+        """How the model meets the absence of exactly these modalities in use: what its confidence is judged by.
+
+        The model's own way where it has one: a stand-in then is a false value that it was never meant to get. Else the
+        neutral stand-ins, but none for everything at once: nobody asks a model that needs inputs without any.
+        """
+        found = self.missing(removed, neutral_only=True)
+        native = [c for c in found if c.option("baseline") == "native"]
+        return native or [c for c in found if set(c.modalities) < set(self.modalities)]
+
     def removals(self) -> list[tuple[str, ...]]:
         """The sets of modalities that some `missing` condition removes, smallest first."""
         return sorted(dict.fromkeys(c.modalities for c in self.missing()), key=len)

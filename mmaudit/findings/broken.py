@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from mmaudit import formats
 from mmaudit.findings.base import Draft, Evidence, rule
 from mmaudit.findings.certainty import SMALLEST, widened
-from mmaudit.findings.wording import amount, listing, loss, percent, plain_name, sentence, span, words
-from mmaudit.types import CLEAN, Condition, Score
+from mmaudit.findings.wording import amount, listing, loss, measure, percent, plain_name, sentence, span, words
+from mmaudit.types import CLEAN, Condition, Level, Score
 
 # Share of the above-chance performance that goes in one step of five; an even decline to nothing loses a fifth.
 CLIFF = 0.40
@@ -46,7 +46,7 @@ def no_signal(evidence: Evidence) -> Iterator[Draft]:
     clean = evidence.clean
     if clean.value != clean.value or clean.floor != clean.floor or evidence.has_signal:
         return
-    level = f"{clean.metric.replace('_', ' ')} is {span(clean)}, and {amount(clean, clean.floor)} takes no knowledge"
+    level = f"{measure(clean)} is {span(clean)}, and {amount(clean, clean.floor)} takes no knowledge"
     fair = evidence.score(CLEAN, "balanced_accuracy")
     if fair.high < fair.floor:
         claim = f"On clean data the model is worse than chance ({level}): check the order of its classes."
@@ -92,8 +92,15 @@ def model_raised(evidence: Evidence) -> Iterator[Draft]:
             (evidence.score(worst),),
             share,
             condition=worst,
-            level="critical" if worst.key == CLEAN.key or share >= MANY_RAISED else "major",
+            level=_raised_level(evidence, worst, share),
         )
+
+
+def _raised_level(evidence: Evidence, condition: Condition, share: float) -> Level:
+    """An answer to nothing at all is not to be expected; few rows are grave, but not what to repair first."""
+    if condition.probe == "missing" and set(condition.modalities) == set(evidence.modalities):
+        return "info"
+    return "critical" if condition.key == CLEAN.key or share >= MANY_RAISED else "major"
 
 
 @rule("cliff", level="major", needs_signal=True)
@@ -164,8 +171,7 @@ def fragile_to_corruption(evidence: Evidence) -> Iterator[Draft]:
         others = sorted({plain_name(c) for c, _ in cases} - {plain_name(condition)})
         more = f" So does {listing(others)}." if others else ""
         yield Draft(
-            f"{sentence(words(condition))} costs the model {loss(score)}: {score.metric.replace('_', ' ')} is "
-            f"{span(score)}.{more}",
+            f"{sentence(words(condition))} costs the model {loss(score)}: {measure(score)} is {span(score)}.{more}",
             names,
             (score,),
             score.lost,
@@ -198,7 +204,7 @@ def below_chance(evidence: Evidence) -> Iterator[Draft]:
     for names, (condition, score) in _smallest(worst.items()):
         yield Draft(
             f"Under {words(condition)} the model is worse than one that knows nothing: "
-            f"{formats.readable(score.metric)} is {span(score)}, chance {amount(score, score.floor)}.",
+            f"{measure(score)} is {span(score)}, chance {amount(score, score.floor)}.",
             names,
             (score,),
             min(1.0, abs(score.floor - score.value) / (score.floor or 1.0)),
@@ -234,7 +240,7 @@ def group_gap(evidence: Evidence) -> Iterator[Draft]:
         column, _, value = score.group.partition("=")
         yield Draft(
             f"Where {listing([column])} is {listing([value])} ({formats.count(score.n)} samples) "
-            f"{clean.metric.replace('_', ' ')} is {span(score)}, over all samples {span(clean)}.",
+            f"{measure(clean)} is {span(score)}, over all samples {span(clean)}.",
             (),
             (score, clean),
             min(1.0, abs(clean.value - score.value) / scale),

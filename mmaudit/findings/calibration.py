@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from mmaudit.findings.base import Draft, Evidence, neutral, rule
-from mmaudit.findings.wording import all_but, amount, gap, listing, percent, sentence, span, words
+from mmaudit.findings.base import Draft, Evidence, rule
+from mmaudit.findings.wording import all_but, amount, gap, listing, percent, span, words
 from mmaudit.types import CLEAN, Condition, Level, Score
 
 # Accuracy must surely fall by this many points before its silence is worth a finding.
@@ -59,13 +59,14 @@ def _fall(evidence: Evidence, condition: Condition) -> _Fall:
 @rule("silent_failure", level="critical")
 def silent_failure(evidence: Evidence) -> Iterator[Draft]:
     """Accuracy falls and confidence does not: nobody would notice."""
-    candidates = [c for c in evidence.by_family("missing", "corruption") if neutral(c)]
+    absent = [c for removed in evidence.removals() for c in evidence.absences(removed)]
+    candidates = [*absent, *evidence.by_family("corruption")]
     silent = [f for f in (_fall(evidence, c) for c in candidates) if f.silent(UNMOVED)]
     for names, falls in _minimal({f.condition.modalities for f in silent}, silent):
         worst = max(falls, key=lambda f: (f.level == "critical", f.at_least))
         more = f" So it does under {len(falls) - 1} more conditions of the kind." if len(falls) > 1 else ""
         yield Draft(
-            f"{sentence(words(worst.condition))}: the model fails silently, {_course(evidence, worst)}.{more}",
+            f"With {words(worst.condition)} the model fails silently: {_course(evidence, worst)}.{more}",
             names,
             (worst.right, worst.confidence),
             worst.at_least,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mmaudit.findings.base import Draft, Evidence, rule
 from mmaudit.findings.certainty import at_most, unseen, widened
-from mmaudit.findings.wording import all_but, change, listing, loss, span, stand_in
+from mmaudit.findings.wording import all_but, change, listing, loss, measure, span, stand_in
 from mmaudit.types import CLEAN, Condition, Score
 
 # All in shares of the above-chance performance.
@@ -35,7 +35,7 @@ def ignored_modality(evidence: Evidence) -> Iterator[Draft]:
         answers = f"{span(flips)} of its answers and " if measured else ""
         yield Draft(
             f"The model hardly uses {listing([modality])}: giving every sample another sample's changes "
-            f"{answers}{score.metric.replace('_', ' ')} by {change(score)}.",
+            f"{answers}{measure(score)} by {change(score)}.",
             (modality,),
             (score, flips) if measured else (score,),
             1.0 - max(score.lost, 0.0),
@@ -121,7 +121,7 @@ def non_monotone_subset(evidence: Evidence) -> Iterator[Draft]:
     for added, (edge, larger, smaller) in worst.items():
         kept = listing(all_but(evidence.modalities, smaller.modalities))
         yield Draft(
-            f"Adding {listing([added])} to {kept} makes the model worse: {edge.metric.replace('_', ' ')} goes from "
+            f"Adding {listing([added])} to {kept} makes the model worse: {measure(edge)} goes from "
             f"{span(evidence.score(smaller))} to {span(evidence.score(larger))}{stand_in(smaller)}.",
             (added,),
             (edge, evidence.score(smaller)),

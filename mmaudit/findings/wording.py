@@ -12,10 +12,10 @@ LONGEST_NAME = 40
 
 _STAND_INS = {
     "native": "",
-    "zero": " (zeros or an empty text in its place)",
-    "mean": " (its mean in its place)",
-    "marginal": " (another sample's in its place)",
-    "noise": " (noise in its place)",
+    "zero": " (replaced by zeros or an empty text)",
+    "mean": " (replaced by the mean)",
+    "marginal": " (replaced by another sample's)",
+    "noise": " (replaced by noise)",
 }
 
 
@@ -79,15 +79,20 @@ def all_but(names: Sequence[str], left_out: Iterable[str]) -> list[str]:
     return [n for n in names if n not in set(left_out)]
 
 
+def measure(score: Score) -> str:
+    """A metric's name in words."""
+    return formats.readable(score.metric)
+
+
 def sentence(text: str) -> str:
-    """Text with its first letter in upper case and the rest as it is."""
+    """Text with its first letter in upper case and the rest as it is; not for text that starts with a user's name."""
     return text[:1].upper() + text[1:]
 
 
 def stand_in(condition: Condition) -> str:
     """What fills the gap under a missing condition, in brackets; nothing where the model handles absence itself."""
     baseline = condition.option("baseline") or "native"
-    return _STAND_INS.get(baseline, f" (filled with: {baseline})")
+    return _STAND_INS.get(baseline, f" (replaced: {baseline})")
 
 
 def words(condition: Condition) -> str:

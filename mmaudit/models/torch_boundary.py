@@ -44,6 +44,10 @@ class Engine(Protocol):
 class StagedTorch:
     """A torch model seen as encoders and a fusion. `predict` is the plain model's own.
 
+    Both give the same bits, with one exception: under `absence="none"`, where rows of one batch lack different
+    modalities, `predict` runs each pattern's rows alone while `fuse` runs all rows under each, and a matrix product
+    rounds its last bits by the number of rows.
+
     Attributes:
         description: how the boundary was found and what lies on each side.
         reads_present: modalities whose features depend on `present` too (under `absence="mask"`, where the masks enter
@@ -233,7 +237,7 @@ def _verify_absences(view: StagedTorch, batch: Batch, features: Mapping[str, Tre
                 try:
                     view.predict(absent)
                 except Exception as error:  # the module's own limit, which the doctor reports: kept to be raised again
-                    view.refused[there] = error
+                    view.refused[there] = error.with_traceback(None)
                     continue
                 _compare(view, features, absent, f"only {' and '.join(map(repr, there))} present")
 

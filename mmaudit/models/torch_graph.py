@@ -126,9 +126,17 @@ class _Recorder(fx.Interpreter):
         return result
 
 
-def _cut(model: TorchModel, traced: Trace, values: Mapping[str, Tree], by_row: Mapping[fx.Node, bool]) -> GraphEngine:
+@dataclass(frozen=True)
+class _Division:
+    """Which modalities each node depends on, the fusion's nodes, and the encoders' nodes that the fusion reads."""
+
+    origin: Mapping[fx.Node, frozenset[str]]
+    fused: set[fx.Node]
+    crossing: list[fx.Node]
+
+
+def _divide(model: TorchModel, traced: Trace, by_row: Mapping[fx.Node, bool]) -> _Division:
     graph = traced.graph
-    _refuse_hidden_changes(graph)
     origin, masked = _origins(traced)
     fused = {node for node in graph.nodes if len(origin[node]) > 1 or node.op == "output"}
     late_masks = {
@@ -144,18 +152,22 @@ def _cut(model: TorchModel, traced: Trace, values: Mapping[str, Tree], by_row: M
         crossing = [n for n in graph.nodes if n not in fused and origin[n] and any(user in fused for user in n.users)]
         stuck = [node for node in crossing if not by_row[node]]
         if not stuck:
-            break
+            return _Division(origin, fused, crossing)
         for node in stuck:
             if node.op == "placeholder":
                 raise NoBoundary(f"modality {traced.leaf[node].modality!r} has no entry per row when prepared")
         fused.update(stuck)
 
+
+def _cut(model: TorchModel, traced: Trace, values: Mapping[str, Tree], by_row: Mapping[fx.Node, bool]) -> GraphEngine:
+    _refuse_hidden_changes(traced.graph)
+    divided = _divide(model, traced, by_row)
     numbers: dict[Any, int] = {}
     number = _number_nodes(traced, numbers)
     encoders: dict[str, _Encoder] = {}
     costly: dict[str, int] = {}
     for name in model.modalities:
-        outputs = [node for node in crossing if origin[node] == {name} and not _mask_leaf(traced, node)]
+        outputs = [n for n in divided.crossing if divided.origin[n] == {name} and not _mask_leaf(traced, n)]
         inputs = [node for node, leaf in traced.leaf.items() if leaf.modality == name]
         within = _needed(outputs, inputs)
         costly[name] = sum(_costly(node, traced.root) for node in within)
@@ -170,7 +182,7 @@ def _cut(model: TorchModel, traced: Trace, values: Mapping[str, Tree], by_row: M
     reads_present = frozenset(
         name for name, encoder in encoders.items() if any(leaf.index == MASK for leaf in encoder.inputs)
     )
-    return GraphEngine(model, values, encoders, reads_present, numbers, _describe(traced, encoders, fused))
+    return GraphEngine(model, values, encoders, reads_present, numbers, _describe(traced, encoders, divided.fused))
 
 
 def _origins(traced: Trace) -> tuple[dict[fx.Node, frozenset[str]], set[fx.Node]]:

@@ -109,11 +109,11 @@ class Expectations:
             found.add(("overconfident_subset", frozenset()))
         already = extra if margin and extra > calibration.OVERCONFIDENT else 0.0
         for names in self.sets:
-            neutral = self._removing(*names)
+            absent = self._absent(*names)
             corrupted = [c for c in self.conditions if c.family == "corruption" and c.modalities == names]
-            if any(self._silent(c, calibration.UNMOVED, margin) for c in [*neutral, *corrupted]):
+            if any(self._silent(c, calibration.UNMOVED, margin) for c in [*absent, *corrupted]):
                 found.add(("silent_failure", frozenset(names)))
-            truths = [self.truths[c.key] for c in neutral]
+            truths = [self.truths[c.key] for c in absent]
             if any(t.confidence - t.accuracy > at_least + already for t in truths):
                 found.add(("overconfident_subset", frozenset(names)))
         return found
@@ -189,6 +189,12 @@ class Expectations:
             and not (neutral and c.option("baseline") in DECEPTIVE)
             and c.key in self.truths
         ]
+
+    def _absent(self, *names: str) -> list[Condition]:
+        """The model's own way with absence, or stand-ins for some but not all of its inputs."""
+        found = self._removing(*names)
+        native = [c for c in found if c.option("baseline") == "native"]
+        return native or [c for c in found if set(names) < set(self.world.names)]
 
     def _single_point(self, m: str, share: float) -> bool:
         losses = [self.lost(c) for c in self._removing(m, neutral=False)]
