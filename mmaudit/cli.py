@@ -103,6 +103,9 @@ def audit(
     data: DataPath = None,
     out: Annotated[Path | None, typer.Option(help="Run folder: new, empty, or an earlier run to go on with.")] = None,
     suite: Annotated[str | None, typer.Option(help="quick, standard (default) or full.")] = None,
+    subsets: Annotated[
+        str | None, typer.Option(help="Subsets of modalities to keep: all (at most 64), leave-one-out, one-at-a-time.")
+    ] = None,
     config: Config = None,
     target: Target = None,
     task: TaskName = None,
@@ -135,7 +138,7 @@ def audit(
 
     chosen = options.merged(config, given, ("model", "data") if dry_run else ("model", "data", "out"))
     loaded, rows, training = options.load(chosen)
-    planned: dict[str, Any] = {"suite": chosen.get("suite", "standard"), "train": training}
+    planned: dict[str, Any] = {"suite": options.suite(chosen), "train": training}
     if dry_run:
         prepared = auditing.prepare(loaded, rows, **planned)
         cost = auditing.estimate(prepared)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 KEYS = (
     *("model", "outputs", "weights", "trust"),
     *("data", "train", "target", "task", "modality", "columns", "ids", "group", "cluster", "split"),
-    *("out", "suite", "resamples", "seed", "batch_rows", "title"),
+    *("out", "suite", "subsets", "resamples", "seed", "batch_rows", "title"),
 )
 
 
@@ -62,6 +62,15 @@ def load(options: Mapping[str, Any]) -> tuple[Model, Dataset, Dataset | None]:
         trust=bool(options.get("trust", False)),
     )
     return model, data, train
+
+
+def suite(options: Mapping[str, Any]) -> str | dict[str, Any]:
+    """The suite that the options name, with their choice of subsets."""
+    chosen: str | dict[str, Any] = options.get("suite", "standard")
+    if "subsets" not in options:
+        return chosen
+    base = {"base": chosen, "name": chosen} if isinstance(chosen, str) else chosen
+    return {**base, "subsets": options["subsets"]}
 
 
 def read(path: Path, options: Mapping[str, Any]) -> Dataset:

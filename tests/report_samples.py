@@ -299,9 +299,7 @@ def scores_of(condition: Condition, keep: float, metrics: dict[str, Any], n: int
             if name in ("accuracy", "balanced_accuracy", "auroc", "rmse", "mae", "average_precision")
             else math.nan
         )
-        nothing = {
-            "delta": math.nan, "delta_low": math.nan, "delta_high": math.nan, "p": math.nan, "p_adjusted": math.nan, "mde": math.nan
-        }
+        nothing = dict.fromkeys(("delta", "delta_low", "delta_high", "p", "p_adjusted", "mde"), math.nan)
         paired = {
             "delta": delta,
             "delta_low": delta - half_delta,
@@ -312,8 +310,8 @@ def scores_of(condition: Condition, keep: float, metrics: dict[str, Any], n: int
         }
         out.append(
             Score(
-                condition.key, condition.label, name, group, "" if clean else CLEAN.key, n, value, value - half, value + half,
-                floor=floor,
+                condition.key, condition.label, name, group, "" if clean else CLEAN.key, n, value,
+                value - half, value + half, floor=floor,
                 drop=math.nan if clean else (best - value) / best if best else math.nan,
                 lost=math.nan if clean or math.isnan(floor) else (best - value) / (best - floor),
                 lost_low=math.nan if clean or math.isnan(floor) else (best - value - half_delta) / (best - floor),

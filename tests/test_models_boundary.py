@@ -254,6 +254,7 @@ def test_modalities_the_model_does_not_read_have_no_features() -> None:
     assert np.array_equal(view.fuse(features, batch), model.predict(batch))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated")
 def test_reasons_for_running_whole() -> None:
     batch = random_batch(6)
     off = TorchModel(module_of("product"), ["image", "text"], outputs="logits", boundary="off", device="cpu")
