@@ -327,10 +327,13 @@ def _command() -> str:
     return shlex.join(["mmaudit", *sys.argv[1:]])
 
 
+_INTERRUPTED = "interrupted; run the same command again to go on."
+
+
 def main() -> None:
     """Run the command; every error that mmaudit raises on purpose becomes one line and an exit code."""
     try:
-        app()
+        app(prog_name="mmaudit")
     except (StaleRun, DamagedRun) as error:
         code, text = 4, str(error)
     except ContractBroken as error:
@@ -338,7 +341,12 @@ def main() -> None:
     except MMAuditError as error:
         code, text = 2, str(error)
     except KeyboardInterrupt:
-        code, text = 130, "interrupted; run the same command again to go on."
+        code, text = 130, _INTERRUPTED
+    except SystemExit as stopped:
+        # Typer has turned an interrupt into this, and says nothing.
+        if stopped.code != 130:
+            raise
+        code, text = 130, _INTERRUPTED
     else:
         return
     typer.echo(f"mmaudit: {text}", err=True)

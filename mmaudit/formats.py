@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 
 NBSP = "\u00a0"
 MINUS = "\u2212"
 DASH = "\u2014"
+MOST_DECIMALS = 6
 ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}
 
 
@@ -35,19 +37,26 @@ def digits(unit: str, value: float, low: float = math.nan, high: float = math.na
     if math.isfinite(half) and half > 0:
         if unit == "share":
             return 1 if half >= 0.05 else 2 if half >= 0.005 else 3
-        return min(max(-math.floor(math.log10(half / 2.5)), 0), 6)
+        return max(-math.floor(math.log10(half / 2.5)), 0)
     if unit == "share":
         return 1
     if not math.isfinite(size) or size == 0:
         return 2
-    return min(max(2 - math.floor(math.log10(size)), 0), 6)
+    return max(2 - math.floor(math.log10(size)), 0)
 
 
 def plain(value: float, decimals: int, signed: bool = False) -> str:
-    """A number with a true minus sign, thousands separated by a thin space; a dash for NaN."""
+    """A number with a true minus sign, thousands separated by a thin space; a dash for NaN.
+
+    Where more than six decimals would be needed the number is written with an exponent.
+    """
     if not math.isfinite(value):
         return DASH
-    text = f"{abs(value):,.{decimals}f}".replace(",", "\u202f")
+    if decimals > MOST_DECIMALS and value:
+        kept = max(decimals + math.floor(math.log10(abs(value))), 0)
+        text = f"{abs(value):.{kept}e}".replace("e-", f"e{MINUS}")
+    else:
+        text = f"{abs(value):,.{min(decimals, MOST_DECIMALS)}f}".replace(",", "\u202f")
     zero = not any(c in "123456789" for c in text)
     if value < 0 and not zero:
         return MINUS + text
@@ -138,20 +147,14 @@ def shorten(text: str, limit: int) -> str:
     return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
 
 
+# Control characters, surrogates, bidirectional overrides (they reorder what a reader sees), non-characters.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+    + "]"
+)
+
+
 def printable(text: str) -> str:
-    """Text that HTML and SVG can hold: control characters and lone surrogates become U+FFFD."""
-    return "".join(c if _holds(ord(c)) else "\ufffd" for c in text)
-
-
-def _holds(code: int) -> bool:
-    if code < 0x20:
-        return code in (0x09, 0x0A)
-    # Deletion and C1 controls, surrogates, bidirectional overrides (they reorder what a reader sees), non-characters.
-    return not (
-        0x7F <= code <= 0x9F
-        or 0xD800 <= code <= 0xDFFF
-        or 0x202A <= code <= 0x202E
-        or 0x2066 <= code <= 0x2069
-        or 0xFDD0 <= code <= 0xFDEF
-        or code & 0xFFFE == 0xFFFE
-    )
+    """Text that HTML and SVG can hold: every character they cannot becomes U+FFFD."""
+    return _UNPRINTABLE.sub("\ufffd", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -25,6 +26,7 @@ class Measured:
     """A condition and what was seen while it ran.
 
     Attributes:
+        key: what scores, findings and examples call it; as written, even where this version would derive another.
         condition: what was done to every sample.
         n: samples measured.
         changed: share of samples that the probe changed, in [0, 1]; NaN where it was not recorded.
@@ -33,6 +35,7 @@ class Measured:
         error: first line of that error, or empty.
     """
 
+    key: str
     condition: Condition
     n: int
     changed: float
@@ -153,7 +156,13 @@ class Report:
         """Every condition that was measured, the clean one included, in the order of the plan."""
         return tuple(
             Measured(
-                Condition.from_json(c), int(c["n"]), _real(c["changed"]), _real(c["moved"]), c["raised"], c["error"]
+                c["key"],
+                Condition.from_json(c),
+                int(c["n"]),
+                _real(c["changed"]),
+                _real(c["moved"]),
+                c["raised"],
+                c["error"],
             )
             for c in self.document["conditions"]
         )
@@ -271,15 +280,13 @@ def _refuse_constant(name: str) -> None:
 
 def _write(path: Path, text: str) -> Path:
     """Write beside and rename into place, so that a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_bytes(text.encode("utf-8"))
         beside.replace(path)
     except OSError as error:
-        raise BadInput(
-            f"cannot write {path}: {error.strerror or error}; choose a folder that can be written."
-        ) from None
-    finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        raise BadInput(f"cannot write {path}: {error.strerror or error}; choose a folder you can write to.") from None
     return path

@@ -40,7 +40,7 @@ def confidence(report: Report) -> tuple[Figure, ...]:
         return ()
     entries: list[Entry] = []
     for measured in report.conditions:
-        value, sure = (report.score(measured.condition.key, name) for name in (m.name, CONFIDENCE))
+        value, sure = (report.score(measured.key, name) for name in (m.name, CONFIDENCE))
         if value is not None and sure is not None:
             entries.append((measured, value, sure))
     if not entries:

@@ -149,7 +149,12 @@ def reference_line(axis: str, at: float, position: Spec, dash: list[int], colour
 
 def scaled(value: float, unit: str) -> float | None:
     """A value in shown units for a specification; None (a gap) where it is undefined."""
-    return round(value * factor(unit), 6) if math.isfinite(value) else None
+    return significant(value * factor(unit)) if math.isfinite(value) else None
+
+
+def significant(value: float) -> float:
+    """Nine significant digits: short to write, whatever the size of the unit."""
+    return float(f"{value:.9g}")
 
 
 def domain(values: Iterable[float | None], unit: str = "", room: float = 0.05) -> list[float]:
@@ -162,4 +167,4 @@ def domain(values: Iterable[float | None], unit: str = "", room: float = 0.05) -
     start, end = low - room * span, high + room * span
     if unit == "share" and low >= 0:
         start, end = max(start, 0.0), min(end, max(100.0, high))
-    return [round(start, 6), round(end, 6)]
+    return [significant(start), significant(end)]

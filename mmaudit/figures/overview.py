@@ -46,7 +46,7 @@ def ranked(report: Report) -> list[Entry]:
     """All conditions but the clean one with their primary score, largest loss first, undefined ones last."""
     found: list[Entry] = []
     for m in report.conditions:
-        score = report.score(m.condition.key, report.primary.name)
+        score = report.score(m.key, report.primary.name)
         if m.condition.family != "clean" and score is not None:
             found.append((m, score))
     return sorted(

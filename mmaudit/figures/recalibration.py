@@ -19,7 +19,7 @@ def recalibration(report: Report) -> tuple[Figure, ...]:
     entries: list[Mapping[str, Any]] = report.document["recalibration"]
     if not entries:
         return ()
-    by_key = {m.condition.key: m.condition for m in report.conditions}
+    by_key = {m.key: m.condition for m in report.conditions}
     fitted = list(dict.fromkeys(e["fitted_on"] for e in entries))
     methods = {e["method"]: shorten(e["method"], 24) for e in entries}
     keys = list(dict.fromkeys(e["condition"] for e in entries))

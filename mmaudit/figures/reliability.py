@@ -21,7 +21,7 @@ def reliability(report: Report) -> tuple[Figure, ...]:
     entries: list[Mapping[str, Any]] = report.document["reliability"]
     if not entries:
         return ()
-    by_key = {m.condition.key: m.condition for m in report.conditions}
+    by_key = {m.key: m.condition for m in report.conditions}
     panels, body = [], []
     for i, entry in enumerate(entries):
         condition = by_key.get(entry["condition"])

@@ -120,7 +120,7 @@ def _points_of(report: Report, missing: bool) -> Curve:
     found = []
     for m in report.conditions:
         c = m.condition
-        score = report.score(c.key, report.primary.name)
+        score = report.score(m.key, report.primary.name)
         if c.severity is not None and score is not None and c.family not in ("clean", "control"):
             found.append((c, score))
     return [(c, s) for c, s in found if (c.family == "missing") == missing]

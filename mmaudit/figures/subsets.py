@@ -26,7 +26,7 @@ def subsets(report: Report) -> dict[str, Nodes]:
     found: dict[str, Nodes] = {}
     for m in report.conditions:
         c = m.condition
-        score = report.score(c.key, report.primary.name)
+        score = report.score(m.key, report.primary.name)
         if c.family != "missing" or c.severity is not None or c.repeat or score is None:
             continue
         found.setdefault(c.option("baseline") or "as defined", {})[everything - set(c.modalities)] = score

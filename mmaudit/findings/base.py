@@ -106,7 +106,7 @@ class Evidence:
     @cached_property
     def has_signal(self) -> bool:
         """Whether clean data is surely above chance; if not, no loss is a share of anything."""
-        clean = self.clean
+        clean = self.loss(CLEAN)
         return clean.low > clean.floor if clean.better == "higher" else clean.high < clean.floor
 
     def group_scores(self, metric: str, condition: Condition = CLEAN) -> list[Score]:

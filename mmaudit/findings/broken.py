@@ -43,7 +43,7 @@ def too_few_samples(evidence: Evidence) -> Iterator[Draft]:
 @rule("no_signal", level="critical")
 def no_signal(evidence: Evidence) -> Iterator[Draft]:
     """On clean data the model is not surely better than chance: losses then mean nothing."""
-    clean = evidence.clean
+    clean = evidence.loss(CLEAN)
     if clean.value != clean.value or clean.floor != clean.floor or evidence.has_signal:
         return
     level = f"{measure(clean)} is {span(clean)}, and {amount(clean, clean.floor)} takes no knowledge"
@@ -178,7 +178,7 @@ def fragile_to_corruption(evidence: Evidence) -> Iterator[Draft]:
         )
 
 
-@rule("below_chance", level="major", needs_signal=True)
+@rule("below_chance", level="major")
 def below_chance(evidence: Evidence) -> Iterator[Draft]:
     """With a modality missing or corrupted the model is worse than one that knows nothing.
 
@@ -187,6 +187,9 @@ def below_chance(evidence: Evidence) -> Iterator[Draft]:
     mislead, and random stand-ins add variance to a regression, so neither counts.
     """
     metric = {"multilabel": "auroc", "regression": "r2"}.get(evidence.task.kind, "balanced_accuracy")
+    clean = evidence.score(CLEAN, metric)
+    if clean.high < clean.floor:
+        return  # no_signal says so, and no modality is to blame
     candidates = [
         c
         for c in evidence.by_family("missing", "corruption")

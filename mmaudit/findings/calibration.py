@@ -138,9 +138,7 @@ def overconfident_subset(evidence: Evidence) -> Iterator[Draft]:
         told[()] = everything
         yield _overconfident(evidence, (), [everything], [everything], CLEAN)
     for removed in evidence.removals():
-        conditions = {
-            s.condition: c for c in evidence.missing(removed, neutral_only=True) for s in [_over(evidence, c)]
-        }
+        conditions = {c.key: c for c in evidence.absences(removed)}
         scores = [_over(evidence, c) for c in conditions.values()]
         # Where the model is overconfident anyway, a subset is news only if it is surely worse.
         over = [s for s in scores if s.low > OVERCONFIDENT and (not told.get(()) or s.delta_low > OVERCONFIDENT)]

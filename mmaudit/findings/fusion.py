@@ -16,7 +16,7 @@ HARMLESS = 0.05
 SEVERE = 0.30
 # With this much gone, what is left is closer to guessing than to the model.
 NEARLY_ALL = 0.75
-# An added modality that costs less than this is noise in the model, not something to act on.
+# An added modality that costs less than this of what the model had without it is not something to act on.
 HURTS = 0.01
 # A swap that changes fewer samples than this (a constant modality, most rows without it) says little about the model.
 ENOUGH_CHANGED = 0.5
@@ -65,15 +65,25 @@ def _unmoved(evidence: Evidence, swap: Condition) -> bool:
         return -limit <= score.lost_low and score.lost_high <= limit
     # No flip at all settles the loss too, however little there is above chance for it to be a share of.
     settled = score.lost_high <= limit or flips.value == 0
-    return at_most(flips) <= limit and settled and not evidence.score(swap, "brier").lost_low > HARMLESS
+    return at_most(flips) <= limit and settled and not _changes_confidence(evidence, swap)
+
+
+def _changes_confidence(evidence: Evidence, swap: Condition) -> bool:
+    """Whether probabilities may depend on a modality that decides no answer: it can say how far to trust another."""
+    sure, brier = evidence.score(swap, "mean_confidence"), evidence.score(swap, "brier")
+    return brier.lost_low > HARMLESS or sure.delta_low < -HARMLESS or sure.delta_high > HARMLESS
 
 
 def _needed_somewhere(evidence: Evidence, modality: str) -> bool:
-    """Whether the model surely reacts to a neutral stand-in, or uses the modality once another one is missing."""
+    """Whether the model may react to a neutral stand-in, or use the modality once another one is missing."""
     alone = [evidence.loss(c) for c in evidence.missing((modality,), neutral_only=True)]
-    if any(s.lost_low > HARMLESS or s.lost_high < -HARMLESS for s in alone):
-        return True
-    return any(edge.lost_high < -HARMLESS for edge, *_, added in _edges(evidence) if added == modality)
+    added = [edge for edge, _, _, name in _edges(evidence) if name == modality]
+    return any(s.lost_high > HARMLESS or s.lost_low < -HARMLESS for s in (*alone, *added) if not _still(s))
+
+
+def _still(score: Score) -> bool:
+    """Whether no resample differs, so no sample does: the interval holds no more than what was not seen."""
+    return score.delta == 0 and score.delta_high - score.delta_low <= 2 * unseen(score.n)
 
 
 @rule("single_point_of_failure", level="major", needs_signal=True)
@@ -106,26 +116,31 @@ def single_point_of_failure(evidence: Evidence) -> Iterator[Draft]:
         )
 
 
-@rule("non_monotone_subset", level="major", needs_signal=True)
+@rule("non_monotone_subset", level="major")
 def non_monotone_subset(evidence: Evidence) -> Iterator[Draft]:
     """Giving the model one modality more makes it worse."""
     # Not from the empty subset: below_chance says the same, whatever the most frequent class happens to be.
     edges = [e for e in _edges(evidence) if set(e[2].modalities) < set(evidence.modalities)]
-    worst: dict[str, tuple[Score, Condition, Condition]] = {}
+    worst: dict[str, tuple[float, Score, Score, Score]] = {}
     for edge, larger, smaller, added in edges:
-        # `lost` of an edge: what the larger subset gives away. No effect at all is common, so it must be sure for all.
-        if widened(edge.lost, edge.lost_low, edge.lost_high, len(edges))[0] > HURTS and (
-            added not in worst or edge.lost > worst[added][0].lost
-        ):
-            worst[added] = (edge, larger, smaller)
-    for added, (edge, larger, smaller) in worst.items():
+        before, after = evidence.score(smaller), evidence.score(larger)
+        sign = 1.0 if edge.better == "higher" else -1.0
+        # No effect at all is common, so the worst of all edges must be sure.
+        low, high = widened(edge.delta, edge.delta_low, edge.delta_high, len(edges))
+        harm = -high if sign > 0 else low
+        surely_above = before.low > before.floor if sign > 0 else before.high < before.floor
+        share = abs(edge.delta) / abs(before.value - before.floor) if surely_above else 0.0
+        if surely_above and harm > HURTS * abs(before.value - before.floor) and share > worst.get(added, (0.0,))[0]:
+            worst[added] = (share, edge, before, after)
+    for added, (share, edge, before, after) in worst.items():
+        smaller = next(c for c in evidence.conditions if c.key == before.condition)
         kept = listing(all_but(evidence.modalities, smaller.modalities))
         yield Draft(
-            f"Adding {listing([added])} to {kept} makes the model worse: {measure(edge)} goes from "
-            f"{span(evidence.score(smaller))} to {span(evidence.score(larger))}{stand_in(smaller)}.",
+            f"Adding {listing([added])} to {kept} makes the model worse: {measure(edge)} goes from {span(before)} to "
+            f"{span(after)}{stand_in(smaller)}.",
             (added,),
-            (edge, evidence.score(smaller)),
-            edge.lost,
+            (edge, before),
+            share,
         )
 
 

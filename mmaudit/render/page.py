@@ -117,7 +117,7 @@ def _figure(f: Figure) -> FigureView:
 
 
 def _finding(report: Report, f: Finding) -> FindingView:
-    by_key = {m.condition.key: m.condition for m in report.conditions}
+    by_key = {m.key: m.condition for m in report.conditions}
     evidence = []
     for e in f.evidence:
         condition, group = by_key.get(e["condition"]), e.get("group", "")
@@ -152,7 +152,7 @@ def _evidence(what: str, e: Mapping[str, Any], score: Score | None) -> EvidenceV
 
 def _samples(report: Report) -> Sequence[Mapping[str, Any]]:
     budget = Budget()
-    by_key = {m.condition.key: m.condition for m in report.conditions}
+    by_key = {m.key: m.condition for m in report.conditions}
     found = []
     for e in report.document["examples"]:
         condition = by_key.get(e["condition"])

@@ -77,9 +77,7 @@ def tiles(report: Report) -> list[Tile]:
 def _calibration(report: Report) -> list[Tile]:
     if "ece" not in report.metrics:
         return []
-    scores = [
-        (m, s) for m in report.conditions if (s := report.score(m.condition.key, "ece")) and math.isfinite(s.value)
-    ]
+    scores = [(m, s) for m in report.conditions if (s := report.score(m.key, "ece")) and math.isfinite(s.value)]
     clean = next((s for m, s in scores if m.condition.family == "clean"), None)
     if clean is None:
         return []
@@ -99,9 +97,7 @@ def _calibration(report: Report) -> list[Tile]:
 
 
 def _worst(report: Report, metric: str, belongs: Callable[[Measured], bool]) -> tuple[Measured, Score] | None:
-    found = [
-        (m, s) for m in report.conditions if belongs(m) and (s := report.score(m.condition.key, metric)) is not None
-    ]
+    found = [(m, s) for m in report.conditions if belongs(m) and (s := report.score(m.key, metric)) is not None]
     return max((e for e in found if math.isfinite(loss(e[1]))), key=lambda e: loss(e[1]), default=None)
 
 

@@ -63,8 +63,17 @@ def draw(spec: Mapping[str, Any], alt: str, name: str) -> str:
     """Return the specification as an SVG element; `alt` says it in words, `name` keeps ids apart within a page."""
     import vl_convert
 
-    text = vl_convert.vegalite_to_svg(dict(spec), vl_version=VEGA_LITE, allowed_base_urls=[])
+    text = vl_convert.vegalite_to_svg(_printable(spec), vl_version=VEGA_LITE, allowed_base_urls=[])
     return clean(text, alt, name)
+
+
+def _printable(value: Any) -> Any:
+    """The same specification with every text such that SVG can hold it."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {k: _printable(v) for k, v in value.items()}
+    return [_printable(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def clean(text: str, alt: str, name: str) -> str:

@@ -77,7 +77,7 @@ def everything(report: Report, metric: str) -> Table:
     )
     body = []
     for measured in report.conditions:
-        score = report.score(measured.condition.key, metric)
+        score = report.score(measured.key, metric)
         if score is not None:
             *cells, lost = comparison_cells(score)
             body.append((text_cell(words(measured.condition)), count_cell(score.n), *cells, _drop_cell(score), lost))
@@ -96,7 +96,7 @@ def _drop_cell(score: Score) -> Cell:
 
 def summaries(report: Report) -> Table:
     """Scores that sum up a curve or a family: one row each, one column per summary."""
-    known = {m.condition.key for m in report.conditions}
+    known = {m.key for m in report.conditions}
     found: dict[str, dict[str, Score]] = {}
     for s in report.rows:
         if s.condition not in known and not s.group:
@@ -177,7 +177,7 @@ def _group_row(report: Report, group: str) -> tuple[Cell, ...]:
         # With nothing left every group is at chance, which says nothing about the group.
         if m.condition.probe == "missing" and set(m.condition.modalities) == everything:
             continue
-        score = report.score(m.condition.key, metric.name, group)
+        score = report.score(m.key, metric.name, group)
         if m.condition.family not in ("clean", "control") and score is not None and math.isfinite(score.delta):
             candidates.append((m, score))
     worst = max(candidates, key=lambda e: loss(e[1]), default=None)

@@ -46,8 +46,7 @@ def test_a_larger_suite_adds_to_a_run(tmp_path: Path, monkeypatch: pytest.Monkey
     assert {str(d) for d in b.header["declined"]} <= {str(d) for d in a.header["declined"]}
 
     def scored(report: Report) -> Any:
-        table = report.scores.sort_values(["condition", "metric", "group", "against"]).reset_index(drop=True)
-        return table
+        return report.scores.sort_values(["condition", "metric", "group", "against"]).reset_index(drop=True)
 
     # Summaries that average over conditions add them up in another order.
     one, other = scored(grown), scored(expected)

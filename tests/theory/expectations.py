@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from known_truth import Labels, Regression, Truth, World
 
@@ -43,9 +44,9 @@ class Expectations:
     def margin(self) -> float:
         """In points of accuracy: what a difference must exceed a threshold by to be seen with 95 % power.
 
-        (1.96 + 1.645) × the largest standard error of a share, or of R² (whose spread is about the same).
+        (1.96 + 1.645) × the largest standard error: 0.5 / √n of a share, about 1 / √n of R².
         """
-        return 3.6 * 0.5 / self.n**0.5
+        return 3.6 * (1.0 if isinstance(self.world, Regression) else 0.5) / self.n**0.5
 
     @cached_property
     def truths(self) -> dict[str, Truth]:
@@ -58,11 +59,11 @@ class Expectations:
 
     @property
     def room(self) -> float:
-        return self.clean.accuracy - self.world.floor if self.clean else float("nan")
+        return self.clean.judged - self.world.floor if self.clean else float("nan")
 
     def lost(self, condition: Condition) -> float:
         truth = self.truths.get(condition.key)
-        return (self.clean.accuracy - truth.accuracy) / self.room if truth and self.clean else float("nan")
+        return (self.clean.judged - truth.judged) / self.room if truth and self.clean else float("nan")
 
     # ---- what must be found, and what may
 
@@ -94,7 +95,7 @@ class Expectations:
         """All claims that are true by more than a margin; those about losses only where there is something to lose."""
         if self.clean is None:
             return set()
-        found = self._of_confidence(margin)
+        found = self._of_confidence(margin) | self._of_worse(margin)
         if self.room < self.margin and (self.room <= 0 or not margin):
             found.add(("no_signal", frozenset()))
         return found | self._of_losses(margin) if self.room > 0 else found
@@ -118,6 +119,17 @@ class Expectations:
                 found.add(("overconfident_subset", frozenset(names)))
         return found
 
+    def _of_worse(self, margin: float) -> set[Claim]:
+        """Claims that need no more than an order: worse than a subset, worse than chance."""
+        found = {("non_monotone_subset", frozenset({m})) for m in self.world.names if self._hurts(m, margin)}
+        if margin and self._below(CLEAN, 0.0):
+            return found
+        for names in self.sets:
+            there = [c for c in self.conditions if c.family in ("missing", "corruption") and c.modalities == names]
+            if any(self._below(c, margin) for c in there):
+                found.add(("below_chance", frozenset(names)))
+        return found
+
     @property
     def sets(self) -> set[tuple[str, ...]]:
         return {c.modalities for c in self.conditions if c.family in ("missing", "corruption")}
@@ -133,25 +145,18 @@ class Expectations:
                 found.add(("single_point_of_failure", one))
             if self._unnoticed(m, margin, share):
                 found.add(("mismatch_not_noticed", one))
-            found |= {("non_monotone_subset", one)} if self._hurts(m, share) else set()
         for names in self.sets:
             found |= {(rule, frozenset(names)) for rule in self._of_set(names, margin, share)}
         return found
 
     def _of_set(self, names: tuple[str, ...], margin: float, share: float) -> Iterable[str]:
-        missing = [c for c in self.conditions if c.probe == "missing" and c.modalities == names]
-        neutral = [c for c in missing if c.option("baseline") not in DECEPTIVE]
+        neutral = self._removing(*names)
         corrupted = [c for c in self.conditions if c.family == "corruption" and c.modalities == names]
         losses = [self.lost(c) for c in neutral]
         if any(x < fusion.HARMLESS - share for x in losses) and any(x > fusion.SEVERE + share for x in losses):
             yield "baseline_dependent"
-        if any(self._below(c, margin) for c in [*missing, *corrupted]):
-            yield "below_chance"
         steps = [CLEAN, *sorted(corrupted, key=lambda c: c.position or 0)]
-        falls = [
-            (self.lost(after) - self.lost(before), self.lost(before), after)
-            for before, after in zip(steps, steps[1:], strict=False)
-        ]
+        falls = [(self.lost(after) - self.lost(before), self.lost(before), after) for before, after in pairwise(steps)]
         cliffs = [f for f in falls if f[0] >= broken.CLIFF + share and f[1] <= broken.INTACT - share]
         if cliffs:
             yield "cliff"
@@ -164,21 +169,26 @@ class Expectations:
         if self.world.ignores(m):
             return True
         swaps = [c for c in self.conditions if c.modalities == (m,) and c.option("pool") == "random"]
-        if margin or isinstance(self.world, Regression) or not swaps:
+        if margin or not swaps:
             return False
         # Used, but so little that saying "hardly" is true.
-        return self.world.flips(swaps[0]) <= fusion.HARMLESS and abs(self.lost(swaps[0])) <= fusion.HARMLESS and not (
-            any(abs(self.lost(c)) > fusion.HARMLESS for c in self._removing(m)) or self._kept_from(m)
-        )
+        if not isinstance(self.world, Regression) and self.world.flips(swaps[0]) > fusion.HARMLESS:
+            return False
+        losses = [self.lost(c) for c in (swaps[0], *self._removing(m))]
+        return all(abs(x) <= fusion.HARMLESS for x in losses) and not self._kept_from(m)
 
     def _kept_from(self, m: str) -> bool:
         """Whether the modality decides anything once another one is missing, or how sure an answer is."""
-        others = [n for n in self.world.names if n != m]
-        alone = [self.lost(c) for n in others for c in self._removing(n)]
-        nothing = [self.lost(c) for n in others for c in self._removing(n, m)]
-        apart = any(y - x > fusion.HARMLESS for x in alone for y in nothing)
-        sure = [self.truths[c.key].confidence for c in self.conditions if c.modalities == (m,) and c.key in self.truths]
-        return apart or any(abs(s - self.truths[CLEAN.key].confidence) > fusion.HARMLESS for s in sure)
+        without = [c for c in self.conditions if c.probe == "missing" and c.key in self.truths]
+        for larger in without:
+            for smaller in without:
+                pair = larger.options == smaller.options and {m, *larger.modalities} == set(smaller.modalities)
+                if pair and m not in larger.modalities and self.lost(smaller) - self.lost(larger) > fusion.HARMLESS:
+                    return True
+        swaps = [c for c in self.conditions if c.modalities == (m,) and c.option("pool") == "random"]
+        return any(
+            abs(self.truths[c.key].confidence - self.truths[CLEAN.key].confidence) > fusion.HARMLESS for c in swaps
+        )
 
     def _removing(self, *names: str, neutral: bool = True) -> list[Condition]:
         return [
@@ -201,15 +211,18 @@ class Expectations:
         # Each of up to five stand-ins must show it: 99 % power for each gives 95 % for all.
         return bool(losses) and all(x >= fusion.NEARLY_ALL + 1.2 * share for x in losses)
 
-    def _hurts(self, m: str, share: float) -> bool:
-        at_least = fusion.HURTS + 2 * share if share else 0.0
-        for larger in [CLEAN, *(c for c in self.conditions if c.probe == "missing")]:
-            for smaller in (c for c in self.conditions if c.probe == "missing"):
-                added = set(smaller.modalities) - set(larger.modalities)
-                same = larger is CLEAN or larger.options == smaller.options
-                proper = set(smaller.modalities) < set(self.world.names)
-                nested = set(larger.modalities) < set(smaller.modalities)
-                if added == {m} and same and proper and nested and self.lost(larger) - self.lost(smaller) > at_least:
+    def _hurts(self, m: str, margin: float) -> bool:
+        missing = [c for c in self.conditions if c.probe == "missing" and c.key in self.truths]
+        for larger in [CLEAN, *missing]:
+            for smaller in missing:
+                pair = larger is CLEAN or larger.options == smaller.options
+                one_more = {m, *larger.modalities} == set(smaller.modalities) and m not in larger.modalities
+                if not (pair and one_more and set(smaller.modalities) < set(self.world.names)):
+                    continue
+                lead = self.truths[smaller.key].judged - self.world.floor
+                harm = self.truths[smaller.key].judged - self.truths[larger.key].judged
+                # The worst of some twenty pairs must be sure, which takes 1.5 times what one takes.
+                if lead > margin and harm > (fusion.HURTS * lead + 1.5 * margin if margin else 0.0):
                     return True
         return False
 
@@ -234,8 +247,8 @@ class Expectations:
             return False
         fall = self.clean.accuracy - self.truths[swap.key].accuracy
         quiet = self.clean.confidence - self.truths[swap.key].confidence
-        # Confidence moves far less between samples than answers do: a tenth of their spread.
-        return fall >= calibration.FALL + margin and quiet <= calibration.UNNOTICED * (fall - margin) - margin / 10
+        # Confidence moves far less between samples than answers do: a fifth of their spread at most.
+        return fall >= calibration.FALL + margin and quiet <= calibration.UNNOTICED * (fall - margin) - margin / 5
 
     def _below(self, condition: Condition, margin: float) -> bool:
         truth = self.truths.get(condition.key)
@@ -243,7 +256,9 @@ class Expectations:
             return False
         if isinstance(self.world, Regression):
             random = condition.option("baseline") in DECEPTIVE
-            return not random and truth.balanced < -(broken.BELOW_R2 + 2 * margin if margin else 0.0)
+            # The spread of R² grows with the error that it speaks of.
+            at_least = broken.BELOW_R2 + 1.5 * margin * (1 - truth.balanced) if margin else 0.0
+            return not random and truth.balanced < -at_least
         chance = 1 / self.world.task.width if not isinstance(self.world, Labels) else 0.5
         return truth.balanced < chance * (1 - broken.BELOW) - 2 * margin if margin else truth.balanced < chance
 

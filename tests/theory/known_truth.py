@@ -32,12 +32,19 @@ class Truth:
     Attributes:
         accuracy: expected share of right answers (regression: R²).
         confidence: expected mean confidence; NaN where it is not known.
-        balanced: expected balanced accuracy (regression: R²).
+        balanced: expected balanced accuracy (labels: AUROC; regression: R²).
+        precision: expected average precision, for labels.
     """
 
     accuracy: float
     confidence: float = float("nan")
     balanced: float = float("nan")
+    precision: float | None = None
+
+    @property
+    def judged(self) -> float:
+        """What losses are taken of."""
+        return self.accuracy if self.precision is None else self.precision
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class Gaussian:
         models: per set of present modalities what the model computes. The full set alone: no native absence.
         leak: log odds that the model adds for what it reads off the sample ids.
         groups: per group column its shares of samples; membership is random.
-        stand_in: what the missing baseline `mean` puts in a modality's place: the mean of the very samples, see `given`.
+        stand_in: what the missing baseline `mean` puts in a modality's place: the mean of these samples, see `given`.
         dull: share of samples, in group `site=dull`, whose first modality says nothing about the class.
     """
 
@@ -107,7 +114,9 @@ class Gaussian:
 
     def data(self, n: int, rng: np.random.Generator) -> ArrayData:
         y = (rng.random(n) < self.prior).astype(int)
-        groups = {name: rng.choice(len(p), n, p=np.asarray(p) / np.sum(p)).astype(str) for name, p in self.groups.items()}
+        groups = {
+            name: rng.choice(len(p), n, p=np.asarray(p) / np.sum(p)).astype(str) for name, p in self.groups.items()
+        }
         means = np.where(y[:, None] == 1, self.mean, -self.mean)
         if self.dull:
             site = rng.random(n) < self.dull
@@ -239,7 +248,9 @@ def subsets(names: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [s for size in range(len(names) + 1) for s in combinations(names, size)]
 
 
-def bayes(names: tuple[str, ...], mean: Array, cov: Array, offset: Array, prior: float) -> dict[tuple[str, ...], Linear]:
+def bayes(
+    names: tuple[str, ...], mean: Array, cov: Array, offset: Array, prior: float
+) -> dict[tuple[str, ...], Linear]:
     """The log posterior odds on every subset: 2 μᵀ Σ⁻¹ (x − centre) + log odds of the prior."""
     found = {}
     for present in subsets(names):
@@ -322,7 +333,9 @@ class Xor:
             return Truth(0.5, sure, 0.5) if condition.probe != "identity" else None
         if condition.option("baseline") in ("native", "zero"):
             return Truth(0.5, 0.5, 0.5)
-        return Truth(0.5, self._with_mean(condition.modalities) if condition.option("baseline") == "mean" else np.nan, 0.5)
+        return Truth(
+            0.5, self._with_mean(condition.modalities) if condition.option("baseline") == "mean" else np.nan, 0.5
+        )
 
     def _with_mean(self, removed: tuple[str, ...]) -> float:
         """Confidence with the mean in place of one or both: that of the other's odds against a fixed value."""
@@ -421,17 +434,23 @@ class Quality:
 
 @dataclass(frozen=True, eq=False)
 class Receiver(Gaussian):
-    """a carries a signal and 200 known ±1 marks. Once noise blurs the marks beyond a limit, a is thrown away.
+    """a carries a signal and 600 known ±1 marks. Once noise blurs the marks beyond a limit, a is thrown away.
 
-    The mean square deviation of |mark| from 1 is α² under additive noise of severity α (marks have unit spread),
-    give or take 10 %: with the limit between two severities the lock is kept at one and lost at the next.
+    Under additive noise of severity α (marks have unit spread) the mean square deviation of |mark| from 1 is `blur(α)`,
+    give or take 6 %: with the limit between those of two severities, the lock is kept at one and lost at the next.
     """
 
-    limit: float = 0.36
+    limit: float = 0.0
+
+    @staticmethod
+    def blur(alpha: float) -> float:
+        """E (|1 + αn| − 1)² = 2 + α² − 2 E|1 + αn|, with the mean of a folded normal."""
+        folded = alpha * np.sqrt(2 / np.pi) * np.exp(-1 / (2 * alpha**2)) + 1 - 2 * scipy.stats.norm.cdf(-1 / alpha)
+        return float(2 + alpha**2 - 2 * folded)
 
     def data(self, n: int, rng: np.random.Generator) -> ArrayData:
         plain = super().data(n, rng)
-        marks = rng.choice([-1.0, 1.0], (n, 200)).astype(np.float32)
+        marks = rng.choice([-1.0, 1.0], (n, 600)).astype(np.float32)
         rows = plain.rows(np.arange(n))
         a = np.hstack([rows.inputs["a"], marks])
         columns = {"a": a, **{m: rows.inputs[m] for m in self.names[1:]}}
@@ -448,7 +467,7 @@ class Receiver(Gaussian):
         if removed and condition.option("baseline") == "noise":
             return None  # marks of random size
         lost = removed and condition.option("baseline") in ("zero", "mean")
-        if lost or (noisy and (condition.severity or 0) ** 2 > self.limit):
+        if lost or (noisy and self.blur(condition.severity or 0.01) > self.limit):
             gone = replace(condition, probe="missing", family="missing", options=(("baseline", "native"),))
             if len(condition.modalities) > 1:
                 return None
@@ -590,7 +609,7 @@ class Regression:
         if condition.family not in ("clean", "missing", "mismatch", "corruption"):
             return None
         variance = sum(s**2 for s in self.slope.values()) + self.noise**2
-        error = self.noise**2
+        error, bias = self.noise**2, 0.0
         for m, s in self.slope.items():
             w = self.weight(m)
             own = (s - w) ** 2  # of the modality's own deviation that the model gets wrong
@@ -604,8 +623,9 @@ class Regression:
                 elif condition.severity is not None:
                     own += (w * condition.severity) ** 2
                     shift += w * condition.severity * self.offset.get(m, 0.0)
-            error += own + shift**2
-        r2 = 1 - error / variance
+            error += own
+            bias += shift
+        r2 = 1 - (error + bias**2) / variance
         return Truth(r2, float("nan"), r2)
 
 
@@ -654,10 +674,34 @@ class Labels:
         return [self.names["abcdefgh".index(x)] for x in letters]
 
     def truth(self, condition: Condition) -> Truth | None:
-        return self.single().truth(condition)
+        label = self.single()
+        one = label.truth(condition)
+        if one is None:
+            return None
+        model = label.models[label.present(condition)]
+        parts = {
+            y: [
+                (p.share, model.weights @ p.mean + model.bias, float(model.weights @ p.cov @ model.weights) ** 0.5)
+                for p in seen
+            ]
+            for y, seen in ((y, label.seen(condition, y)) for y in (0, 1))
+        }
+        return replace(one, balanced=float("nan"), precision=_average_precision(parts[1], parts[0]))
 
     def flips(self, condition: Condition) -> float:
         return self.single().flips(condition)
+
+
+def _average_precision(positive: list[tuple[float, float, float]], negative: list[tuple[float, float, float]]) -> float:
+    """∫ precision d(recall); scores are mixtures of normals (share, mean, spread), both classes equally often."""
+    everything = positive + negative
+    if max(s for _, _, s in everything) == 0:
+        return 0.5  # one score for all
+    low, high = min(m - 9 * s for _, m, s in everything), max(m + 9 * s for _, m, s in everything)
+    t = np.linspace(low, high, 20_001)
+    true, false = (sum(p * scipy.stats.norm.sf((t - m) / s) for p, m, s in parts) for parts in (positive, negative))
+    precision = true / np.maximum(true + false, 1e-300)
+    return float(np.sum((precision[1:] + precision[:-1]) / 2 * -np.diff(true)))
 
 
 World = Gaussian | Xor | Quality | Classes | Regression | Labels

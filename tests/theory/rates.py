@@ -135,12 +135,14 @@ class Rates:
 
     def table(self) -> str:
         """Both rates per rule with Wilson intervals, as text."""
-        lines = [f"{'rule':24} {'must':>5} {'found':>6} {'detection':>24} {'audits':>7} {'false':>6} {'accusation':>24}"]
-        for rule in rules:
-            name = rule.name
+        lines = [
+            f"{'rule':24} {'must':>5} {'found':>6} {'detection':>24} {'audits':>7} {'false':>6} {'accusation':>24}"
+        ]
+        for name in rules.names():
+            wanted, found, audits, false = (c[name] for c in (self.wanted, self.found, self.open, self.false))
             lines.append(
-                f"{name:24} {self.wanted[name]:5} {self.found[name]:6} {shown(self.found[name], self.wanted[name]):>24} "
-                f"{self.open[name]:7} {self.false[name]:6} {shown(self.false[name], self.open[name]):>24}"
+                f"{name:24} {wanted:5} {found:6} {shown(found, wanted):>24} "
+                f"{audits:7} {false:6} {shown(false, audits):>24}"
             )
         wanted, found = self.wanted.total(), self.found.total()
         lines.append(

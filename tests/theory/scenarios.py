@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from expectations import Claim
@@ -26,6 +25,7 @@ from known_truth import (
 
 from mmaudit import FunctionModel, Suite
 from mmaudit.findings import rules
+from mmaudit.probes.corruption.numeric import ALPHA
 from mmaudit.types import Array, Batch
 
 Rng = np.random.Generator
@@ -157,7 +157,9 @@ def quality(rng: Rng) -> Case:
 
 @scenario("healthy")
 def classes(rng: Rng) -> Case:
-    return Case(Classes({"a": rng.uniform(1.5, 2.5), "b": rng.uniform(1.5, 2.5)}, int(rng.integers(3, 8))), native_only())
+    return Case(
+        Classes({"a": rng.uniform(1.5, 2.5), "b": rng.uniform(1.5, 2.5)}, int(rng.integers(3, 8))), native_only()
+    )
 
 
 @scenario("healthy")
@@ -222,7 +224,8 @@ def overconfident(rng: Rng) -> Case:
 def loses_lock(rng: Rng) -> Case:
     """A cliff between two severities of noise on a."""
     world = gaussian([4.0, 0.5])
-    limit = float(rng.choice([0.04, 0.16, 0.36, 0.66]))
+    after = int(rng.integers(1, 5))
+    limit = (Receiver.blur(ALPHA[after - 1]) + Receiver.blur(ALPHA[after])) / 2
     receiver = Receiver(world.names, world.mean, world.cov, world.models, world.offset, limit=limit)
     return Case(receiver, NOISE)
 
@@ -289,7 +292,10 @@ def leaks(rng: Rng) -> Case:
 def adapts(rng: Rng) -> Case:
     """Keeps adapting its threshold to what it sees, so the same input gives another answer later."""
     return Case(
-        gaussian([1.0, 1.0], native=False), model=adapting, faults=claim("control_failed"), tolerated=any_but("group_gap")
+        gaussian([1.0, 1.0], native=False),
+        model=adapting,
+        faults=claim("control_failed"),
+        tolerated=any_but("group_gap"),
     )
 
 
@@ -299,7 +305,7 @@ def adapting(world: World) -> FunctionModel:
     def drifting(batch: Batch) -> Array:
         # Slow enough for the doctor, which sees 64 samples at a time.
         seen[0] += len(batch)
-        return world.logits(batch) + [0.0, 2e-6 * seen[0]]  # type: ignore[union-attr]
+        return np.asarray(world.logits(batch) + np.array([0.0, 2e-6 * seen[0]]))  # type: ignore[union-attr]
 
     return wrapped(drifting, world.names, native=False)
 
@@ -321,7 +327,9 @@ def dividing(world: World) -> FunctionModel:
 @scenario("fault")
 def nan_on_far_inputs(rng: Rng) -> Case:
     """Overflows on inputs far out, which noise on b makes of some samples."""
-    return Case(gaussian([1.2, 1.2], native=False), NOISE, overflowing, claim("model_raised", "b"), any_but("group_gap"))
+    return Case(
+        gaussian([1.2, 1.2], native=False), NOISE, overflowing, claim("model_raised", "b"), any_but("group_gap")
+    )
 
 
 def overflowing(world: World) -> FunctionModel:
@@ -358,4 +366,40 @@ def regression_offset(rng: Rng) -> Case:
     return Case(Regression(slopes, offset={"b": rng.uniform(15, 30)}, native=False))
 
 
-__all__ = ["SCENARIOS", "Case", "Mapping", "Any", "field"]
+# ---- anything: models that are a little wrong in every way, so that truths lie on both sides of every threshold
+
+
+@scenario("random")
+def any_two(rng: Rng) -> Case:
+    return Case(_anything(rng, 2), NOISE)
+
+
+@scenario("random")
+def any_three(rng: Rng) -> Case:
+    return Case(_anything(rng, 3), native_only())
+
+
+@scenario("random")
+def any_regression(rng: Rng) -> Case:
+    slopes = {m: float(rng.uniform(-1, 1)) for m in "abc"}
+    used = {m: s + rng.normal(0, 0.3) * rng.integers(2) for m, s in slopes.items()}
+    offset = {m: rng.normal(0, 1) for m in "abc"}
+    return Case(Regression(slopes, rng.uniform(0.2, 1.0), offset, used, native=bool(rng.integers(2))), SUBSETS)
+
+
+def _anything(rng: Rng, count: int) -> Gaussian:
+    """Modalities of any strength and dependence; weights, bias and temperature of every subset off by something."""
+    mean = rng.uniform(0, 2, count) * rng.integers(0, 2, count) + rng.uniform(0, 0.3, count)
+    root = rng.normal(0, 0.4, (count, count)) + np.eye(count)
+    offset = rng.normal(0, 0.5, count) * rng.integers(2)
+    native = bool(rng.integers(2))
+    world = gaussian(
+        mean.tolist(), cov=root @ root.T, offset=offset.tolist(), prior=rng.uniform(0.3, 0.7), native=native
+    )
+    models = {
+        s: Linear(m.weights * rng.uniform(0.6, 1.4, count), m.bias + rng.normal(0, 0.3)).scaled(
+            np.exp(rng.normal(0, 0.5))
+        )
+        for s, m in world.models.items()
+    }
+    return replace(world, models=models)

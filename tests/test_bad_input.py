@@ -1,0 +1,438 @@
+"""What cannot be audited is refused by one sentence that names the culprit, before the model is asked anything."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helpers.run_cases import WORDS, Rowwise, contents, dataset
+from mmaudit import ArrayData, FunctionModel, Modality, Report, Task, audit, read_npz
+from mmaudit.auditing import prepare
+from mmaudit.errors import BadInput, ContractBroken, MMAuditError, StaleRun, UnknownName
+from mmaudit.models import load_model
+from mmaudit.types import Array, Batch
+
+N = 60
+THREE = Task.classification(WORDS)
+
+
+def table(n: int = N) -> Array:
+    return np.random.default_rng(0).normal(size=(n, 3)).astype(np.float32)
+
+
+def notes(n: int = N) -> list[str]:
+    return [WORDS[i % 3] for i in range(n)]
+
+
+def with_value(value: float) -> Array:
+    x = table()
+    x[7, 1] = value
+    return x
+
+
+def labels(**changes: int) -> Array:
+    y = np.arange(N) % 3
+    for row, label in changes.items():
+        y[int(row[1:])] = label
+    return y
+
+
+def arrays(inputs: dict[str, Any] | None = None, target: Any = None, task: Any = THREE, **more: Any) -> ArrayData:
+    given = {"table": table(), "note": notes()} if inputs is None else inputs
+    return ArrayData(given, labels() if target is None else target, task, **more)
+
+
+def pickled(folder: Path) -> Any:
+    np.savez(folder / "data.npz", table=table(), note=np.array(notes(), dtype=object), label=labels())
+    return read_npz(folder / "data.npz", "classification")
+
+
+def truncated(folder: Path) -> Any:
+    np.savez(folder / "data.npz", table=table(), label=labels())
+    whole = (folder / "data.npz").read_bytes()
+    (folder / "data.npz").write_bytes(whole[: len(whole) // 2])
+    return read_npz(folder / "data.npz", "classification")
+
+
+DATA: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "different lengths": (lambda _: arrays({"table": table(50), "note": notes()}), r"'table' 50, input 'note' 60"),
+    "target of another length": (lambda _: arrays(target=labels()[:-1]), "target 59"),
+    "duplicate ids": (lambda _: arrays(ids=[*range(N - 1), 3]), r"duplicate sample ids: 3 is at rows 3 and 59"),
+    "a label outside the classes": (lambda _: arrays(target=labels(r5=3)), r"label 3 is outside the 3 classes"),
+    "a negative label": (lambda _: arrays(target=labels(r5=-1)), r"label -1 is outside the 3 classes"),
+    "an unknown class name": (lambda _: arrays(target=["red", "green", "bleu"] * 20), "label 'bleu' is not one of"),
+    "one class only": (lambda _: arrays(target=np.ones(N, int)), "all 60 samples are of one class, 'green'"),
+    "NaN in an input": (lambda _: arrays({"table": with_value(np.nan), "note": notes()}), r"'table' is NaN in part"),
+    "infinity in an input": (lambda _: arrays({"table": with_value(np.inf), "note": notes()}), "'table' is infinite"),
+    "NaN in the target": (
+        lambda _: arrays(target=np.where(np.arange(N) == 4, np.nan, 1.0 * np.arange(N)), task="regression"),
+        "target is NaN or infinite for sample id 4",
+    ),
+    "no samples": (lambda _: arrays({"table": table(0)}, target=labels()[:0]), "0 samples"),
+    "no modalities": (lambda _: arrays({}), "at least one modality"),
+    "a pickled npz": (pickled, "note"),
+    "half an npz": (truncated, r"data\.npz"),
+    "no file": (lambda folder: read_npz(folder / "none.npz", "classification"), r"none\.npz"),
+    "a task for later": (lambda _: arrays(task="retrieval"), "retrieval"),
+    "a misspelt task": (lambda _: arrays(task="clasification"), "did you mean 'classification'"),
+    "not a data set": (lambda _: {"table": table()}, "dict is not a data set: it has no modalities"),
+}
+
+
+@pytest.mark.parametrize("case", list(DATA))
+def test_data_that_cannot_be_audited(tmp_path: Path, case: str) -> None:
+    make, says = DATA[case]
+    model = Rowwise()
+    with pytest.raises(MMAuditError, match=says) as caught:
+        audit(model, make(tmp_path), out=tmp_path / "run")
+    require_one_sentence(caught.value)
+    assert not model.calls
+    assert not (tmp_path / "run").exists()
+
+
+def require_one_sentence(error: Exception) -> None:
+    text = str(error)
+    assert "\n" not in text
+    assert 20 < len(text) < 600
+    assert "Traceback" not in text
+
+
+class Own:
+    """A data set of the user's own making, changed in one place."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.base = dataset("classification", N)
+        for name in ("modalities", "task", "ids", "target", "groups", "cluster", "fingerprint"):
+            setattr(self, name, changes.get(name, getattr(self.base, name)))
+        self.rows = changes.get("rows", self.base.rows)
+        self.presence = changes.get("presence", self.base.presence)
+
+    def __len__(self) -> int:
+        return N
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"ids": np.zeros(N, np.int64)}, "duplicate sample ids"),
+        ({"target": np.zeros(N, np.int64)}, "one class"),
+        ({"target": np.arange(N) % 3 * 1.0}, "target is float64"),
+        ({"modalities": ()}, "no modalities"),
+        ({"modalities": dataset().modalities[:1] * 2}, "not unique"),
+        ({"presence": lambda name: np.zeros(N, bool)}, "absent from all 60 samples"),
+        ({"cluster": np.zeros(3)}, "cluster 3"),
+    ],
+)
+def test_a_data_set_of_ones_own_is_checked_too(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    model = Rowwise()
+    with pytest.raises(BadInput, match=says):
+        audit(model, Own(**changes), out=tmp_path / "run")  # type: ignore[arg-type]
+    assert not model.calls
+
+
+def test_a_data_set_of_ones_own_works(tmp_path: Path) -> None:
+    report = audit(Rowwise(), Own(), out=tmp_path / "run", suite=["control"], resamples=20)  # type: ignore[arg-type]
+    assert report.conditions[0].n == N
+
+
+# ---- models
+
+
+class Fault:
+    """Outputs as given, and a count of the rows that the model was asked for."""
+
+    def __init__(self, change: Callable[[Array], Array]) -> None:
+        self.change = change
+        self.rows = 0
+
+    def __call__(self, batch: Batch, rows: Array) -> Array:
+        self.rows += len(rows)
+        return self.change(rows)
+
+
+def nan_somewhere(rows: Array) -> Array:
+    return np.where(np.arange(len(rows))[:, None] == 2, np.nan, rows).astype(np.float32)
+
+
+CALLS = itertools.count()
+
+
+def restless(rows: Array) -> Array:
+    return rows + np.float32(next(CALLS))
+
+
+@pytest.mark.parametrize(
+    ("change", "clause", "says"),
+    [
+        (nan_somewhere, "finite", r"not finite \(nan for sample"),
+        (lambda rows: rows * np.float32(np.inf), "finite", "not finite"),
+        (lambda rows: rows[:, :2], "shape", r"expected \[32, 3\]; the task has 3 classes: red, green, blue"),
+        (lambda rows: rows[:-1], "shape", "expected"),
+        (lambda rows: rows[0], "shape", "expected"),
+        (lambda rows: rows.astype(np.float64), "shape", "float32"),
+        (lambda rows: rows.tolist(), "shape", "list"),
+        (restless, "determinism", "same batch twice"),
+        (lambda rows: rows - rows.mean(axis=0), "independence of the batch", "with the rest of its batch"),
+    ],
+)
+def test_a_model_that_breaks_its_contract_is_stopped_by_the_doctor(
+    tmp_path: Path, change: Any, clause: str, says: str
+) -> None:
+    fault = Fault(change)
+    with pytest.raises(ContractBroken, match=says) as caught:
+        audit(Rowwise(fault=fault), dataset(n=2000), out=tmp_path / "run")
+    assert caught.value.clause == clause
+    assert fault.rows < 1000  # some passes over the doctor's 32 rows, none over the data set
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_raises_on_clean_data_is_stopped_by_the_doctor(tmp_path: Path) -> None:
+    def raises(batch: Batch, rows: Array) -> Array:
+        raise RuntimeError("weights not loaded")
+
+    with pytest.raises(ContractBroken, match="RuntimeError: weights not loaded"):
+        audit(Rowwise(fault=raises), dataset(), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (object(), "object of type 'object' is not a model: it has no name, modalities"),
+        (Rowwise, "Rowwise.*is not a model"),
+        (lambda image, text: image, "mmaudit does not guess; wrap it"),
+        (None, "is not a model"),
+    ],
+)
+def test_what_is_no_model_is_refused(tmp_path: Path, model: Any, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        audit(model, dataset(), out=tmp_path / "run")
+
+
+def test_names_that_do_not_match_are_refused(tmp_path: Path) -> None:
+    model = Rowwise(modalities=("table", "caption"))
+    with pytest.raises(ContractBroken, match="'caption' missing") as caught:
+        audit(model, dataset(), out=tmp_path / "run")
+    assert caught.value.clause == "modalities"
+    assert not model.calls
+
+
+def test_a_scale_that_does_not_fit_the_task_is_refused(tmp_path: Path) -> None:
+    model = Rowwise(outputs="values")
+    with pytest.raises(ContractBroken, match="outputs='values' declared, but classification needs"):
+        audit(model, dataset(), out=tmp_path / "run")
+    assert not model.calls
+
+
+def test_a_model_in_training_mode_is_refused() -> None:
+    torch = pytest.importorskip("torch")
+    from mmaudit import TorchModel
+
+    net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Dropout(0.5))
+    with pytest.raises(ContractBroken, match=r"training mode.*model\.eval\(\)"):
+        TorchModel(net.train(), ["table"], outputs="logits")
+    wrapped = TorchModel(net.eval(), ["table"], outputs="logits")
+    net.train()
+    with pytest.raises(ContractBroken, match="training mode") as caught:
+        prepare(wrapped, dataset(modalities=("table",)), suite="quick")
+    assert caught.value.clause == "evaluation mode"
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("nopackage.nomodule:factory", "there is no module 'nopackage'"),
+        ("mmaudit.types:nothing_there", "has no attribute 'nothing_there'"),
+        ("mmaudit.types", "package.module:factory"),
+        ("this_raises:factory", "importing this_raises raised ZeroDivisionError"),
+        ("this_raises.py:factory", "this_raises"),
+        ("weights.safetensors", "weights only"),
+        ("model.pt", "trust"),
+    ],
+)
+def test_a_factory_that_cannot_be_had_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, says: str
+) -> None:
+    (tmp_path / "this_raises.py").write_text("1 / 0")
+    (tmp_path / "model.pt").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(MMAuditError, match=says) as caught:
+        load_model(spec, modalities=["table"], outputs="logits")
+    require_one_sentence(caught.value)
+
+
+# ---- arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"suite": "standrad"}, "did you mean 'standard'"),
+        ({"suite": ["image.gausian_blur"]}, "did you mean 'image.gaussian_blur'"),
+        ({"suite": ["gaussian-noise"]}, "did you mean .*gaussian_noise"),
+        ({"suite": {"basis": "quick"}}, "did you mean 'base'|suite field 'basis'"),
+        ({"resamples": 0}, "resamples=0 is not usable; give a whole number of at least 1"),
+        ({"resamples": 10.5}, "resamples=10.5"),
+        ({"seed": -1}, "seed=-1"),
+        ({"batch_rows": 0}, "batch_rows=0"),
+        ({"batch_rows": "many"}, "batch_rows='many'"),
+    ],
+)
+def test_arguments_out_of_range_are_named(tmp_path: Path, arguments: dict[str, Any], says: str) -> None:
+    model = Rowwise()
+    with pytest.raises((BadInput, UnknownName), match=says):
+        audit(model, dataset(), out=tmp_path / "run", **arguments)
+    assert not model.calls
+    assert not (tmp_path / "run").exists()
+
+
+def floats(**more: Any) -> ArrayData:
+    images = np.random.default_rng(0).random((N, 4, 4, 3)).astype(np.float32)
+    described = Modality("photo", "image", layout="HWC", range=more.pop("range", (0.0, 1.0)))
+    return ArrayData({"photo": images[:, : more.pop("height", 4)]}, labels(), THREE, modalities=[described])
+
+
+@pytest.mark.parametrize(
+    ("train", "says"),
+    [
+        (lambda: dataset(modalities=("table",)), "train has no modality 'photo'; it has 'table'"),
+        (lambda: floats(range=(-1.0, 1.0)), r"'photo': range is \(0\.0, 1\.0\) in data, but \(-1\.0, 1\.0\) in train"),
+        (lambda: floats(height=3), r"'photo': samples have shape \(4, 4, 3\) in data, but \(3, 4, 3\) in train"),
+        (lambda: [1, 2, 3], "list is not a data set"),
+    ],
+)
+def test_training_data_must_be_like_the_audited_data(tmp_path: Path, train: Any, says: str) -> None:
+    asked = []
+
+    def model(photo: Array) -> Array:
+        asked.append(len(photo))
+        return np.zeros((len(photo), 3), np.float32)
+
+    with pytest.raises(BadInput, match=says):
+        audit(FunctionModel(model, ["photo"], outputs="logits"), floats(), out=tmp_path / "run", train=train())
+    assert not asked
+
+
+# ---- the run folder
+
+
+def test_a_folder_that_cannot_be_used_is_refused_first(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("mine")
+    for out in ("file", "file/run", "thesis"):
+        model = Rowwise()
+        with pytest.raises(BadInput, match=r"file|chapter1\.tex"):
+            audit(model, dataset(), out=tmp_path / out)
+        assert not model.calls
+    assert contents(tmp_path) == {"file": b"mine", "thesis/chapter1.tex": b"mine"}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused_first(tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    model = Rowwise()
+    with pytest.raises(BadInput, match="no permission"):
+        audit(model, dataset(), out=tmp_path / "locked" / "run")
+    assert not model.calls
+
+
+def test_a_half_written_folder_is_taken_over(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    (folder / "predictions").mkdir(parents=True)
+    (folder / "samples.parquet").write_bytes(b"PAR1")
+    (folder / "run.json.99.partial").write_text("{")
+    report = audit(Rowwise("regression"), dataset("regression"), out=folder, suite=["control"], resamples=20)
+    assert report.conditions[0].n == 300
+    assert not list(folder.rglob("*.partial"))
+
+
+def test_an_unreadable_header_is_refused_first_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"schema": ')
+    model = Rowwise()
+    with pytest.raises(MMAuditError, match=r"run\.json is not readable"):
+        audit(model, dataset(), out=tmp_path)
+    assert not model.calls
+    assert contents(tmp_path) == {"run.json": b'{"schema": '}
+
+
+def test_a_run_of_another_model_is_refused_first(tmp_path: Path) -> None:
+    audit(Rowwise("regression"), dataset("regression"), out=tmp_path / "run", suite=["control"], resamples=20)
+    other = Rowwise("regression", native=True)
+    with pytest.raises(StaleRun, match=r"another model: its fingerprint is .*delete the folder"):
+        audit(other, dataset("regression"), out=tmp_path / "run")
+    assert not other.calls
+
+
+# ---- markup
+
+
+EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">'
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.addresses: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.addresses |= {value or "" for name, value in attrs if name in ("src", "href")}
+
+
+def test_markup_in_names_and_texts_stays_text(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(N * 4) % 2
+    names = [f"yes {EVIL}", "no</td></table>"]
+    texts = [f"{'good' if label else 'bad'} {EVIL} & more" for label in y]
+    photo = (rng.random((len(y), 6, 6, 3)) * 60 + 120 * y[:, None, None, None]).astype(np.uint8)
+    note, image = f"note {EVIL}", "photo</style>"
+    data = ArrayData(
+        {note: texts, image: photo},
+        y,
+        Task.classification(names),
+        ids=[f"{EVIL} {i}" for i in range(len(y))],
+        groups={f"site {EVIL}": [f"{EVIL} {label}" for label in y]},
+    )
+
+    def answer(text: Array, image: Array) -> Array:
+        if image.mean() == 0:
+            raise ValueError(f"dark {EVIL}")
+        score = np.array([2.0 * t.startswith("good") - 1 for t in text]) + (image.mean(axis=(1, 2, 3)) - 90) / 300
+        return np.stack([-score, score], axis=1)
+
+    model = FunctionModel(answer, [note, image], outputs="logits", name=f"model {EVIL}")
+    report = audit(
+        model,
+        data,
+        out=tmp_path / "run",
+        suite={"probes": ["missing", "mismatch", "keyboard"], "positions": [5], "baselines": ["zero", "marginal"]},
+        title=f"title {EVIL}",
+        command=f"mmaudit audit --title '{EVIL}'",
+        resamples=50,
+    )
+    assert report.document["examples"]
+    assert any(f.rule == "model_raised" for f in report.findings)
+    page = (tmp_path / "run" / "report.html").read_text()
+    seen = Tags()
+    seen.feed(page)
+    assert "alert(1)" in page  # it is shown, as text
+    assert "&lt;script&gt;alert(1)" in page
+    inline = Tags()
+    inline.feed(report._repr_html_())
+    for tags in (seen, inline):
+        assert "script" not in tags.tags
+        assert not {name for name in tags.attributes if name.startswith("on")}
+        assert all(a.startswith(("#", "data:image/")) for a in tags.addresses)
+    assert Report.read(tmp_path / "run") == report
