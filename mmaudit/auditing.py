@@ -136,9 +136,11 @@ class Prepared:
         run.restore(_samples(self.data))
         known = run.header["declined"]
         declined = known + [d for d in self.plan.declined_json if d not in known]
-        run.extend(self.plan.conditions, suite=self.plan.suite.to_json(), declined=declined)
-        if batch_rows not in (None, run.header["batch_rows"]):
-            run.update(batch_rows=batch_rows)
+        suite = self.plan.suite.to_json()
+        run.extend(self.plan.conditions, suite=suite, declined=declined, command=command or run.header["command"])
+        said = {"batch_rows": batch_rows, "title": title}
+        if new := {name: value for name, value in said.items() if value not in (None, run.header[name])}:
+            run.update(**new)
         return run
 
     def fingerprints(self) -> dict[str, str]:

@@ -180,12 +180,13 @@ def score(
     from mmaudit.findings.base import evidence_of
     from mmaudit.score import evidence
     from mmaudit.score import score as score_run
-    from mmaudit.store import Run
+    from mmaudit.store import Run, writing
 
     opened = Run.open(run)
     if not (metric or condition):
-        score_run(opened, resamples=resamples, seed=seed)
-        report = assemble(opened)
+        with writing(run):
+            score_run(opened, resamples=resamples, seed=seed)
+            report = assemble(opened)
         if as_json:
             console.print_json([evidence_of(s) for s in evidence(opened).scores])
         else:

@@ -9,6 +9,7 @@ NBSP = "\u00a0"
 MINUS = "\u2212"
 DASH = "\u2014"
 MOST_DECIMALS = 6
+LONGEST_UNIT = 20
 ARROWS = {"higher": "↑", "lower": "↓", "neither": ""}
 
 
@@ -19,12 +20,12 @@ def factor(unit: str) -> float:
 
 def shown_unit(unit: str) -> str:
     """The unit a reader sees: `%` for a share."""
-    return "%" if unit == "share" else unit
+    return "%" if unit == "share" else shorten(unit, LONGEST_UNIT)
 
 
 def change_unit(unit: str) -> str:
     """The unit of a difference of two values: `pp` (percentage points) for shares."""
-    return "pp" if unit == "share" else unit
+    return "pp" if unit == "share" else shorten(unit, LONGEST_UNIT)
 
 
 def digits(unit: str, value: float, low: float = math.nan, high: float = math.nan) -> int:
@@ -110,8 +111,10 @@ def count(n: int) -> str:
 def measure(metric: str, unit: str, better: str, change: bool = False) -> str:
     """A metric's name with unit and direction, as an axis or column is titled: `accuracy (%, ↑ better)`."""
     name = change_unit(unit) if change else shown_unit(unit)
-    inside = ", ".join(x for x in (name, f"{ARROWS[better]} better" if ARROWS.get(better) else "") if x)
-    return f"{readable(metric)} ({inside})" if inside else readable(metric)
+    direction = f"{ARROWS[better]} better" if ARROWS.get(better) else ""
+    inside = ", ".join(x for x in (name, direction) if x)
+    said = shorten(readable(metric), 40)
+    return f"{said} ({inside})" if inside else said
 
 
 KNOWN_NAMES = {

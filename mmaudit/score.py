@@ -24,15 +24,19 @@ from mmaudit.kernels.inference import benjamini_hochberg, interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
 from mmaudit.metrics.recalibration import recalibrate
 from mmaudit.metrics.reliability import reliability
-from mmaudit.store import ConditionOutputs, Run
+from mmaudit.store import ConditionOutputs, Float32Array, Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, Group, Summary, groups, neighbours, summarise
-from mmaudit.types import CLEAN, Better, BoolArray, Condition, FloatArray, Score, Task, digest
+from mmaudit.types import CLEAN, Array, Better, BoolArray, Condition, FloatArray, Score, Task, digest
 
 PRIMARY = {"classification": "accuracy", "multilabel": "average_precision", "regression": "rmse"}
 GROUP_METRICS = ("overconfidence",)
 SMALLEST_GROUP = 30
 MOST_GROUPS = 20
 THREADS = 2
+# What scoring a condition takes at its peak (benchmarks/memory.py), and what all that are scored at a time may take.
+BYTES_PER_ROW = 100
+BYTES_PER_OUTPUT = 60
+SCORING_BYTES = 256 * 2**20
 
 
 def score(run: Run, *, only: Sequence[str] | None = None, resamples: int = 1000, seed: int = 0) -> list[Score]:
@@ -78,10 +82,11 @@ class ScoreTable:
         self.clean_usable = answers.answered
         if not self.clean_usable.any():
             raise BadInput(f"the model answered no sample on clean data; {run.folder / 'errors'} has its traceback.")
-        self.clean = Predictions(self.task, answers.outputs[self.clean_usable], self.target[self.clean_usable])
+        outputs, target = _usable(answers.outputs, self.clean_usable), _usable(self.target, self.clean_usable)
+        self.clean = Predictions(self.task, outputs, target)
         self.measured: dict[tuple[str, str], Measured] = {}
         self.applied: dict[str, dict[str, Any]] = {}
-        self.worst: dict[str, FloatArray] = {}
+        self.worst: dict[str, Float32Array] = {}
         self.unanswered: set[str] = set()
         self.side: list[tuple[str, dict[str, Any]]] = []
         self.lock = Lock()
@@ -89,7 +94,7 @@ class ScoreTable:
     def rows(self) -> list[Score]:
         """All scores, p values not yet adjusted."""
         first = self._condition(CLEAN)
-        with ThreadPoolExecutor(THREADS) as pool:
+        with ThreadPoolExecutor(_threads(self.run.n, self.task.width)) as pool:
             rest = list(pool.map(self._condition, self.conditions[1:]))
         rows = [row for part in (first, *rest) for row in part]
         rows += self._edges()
@@ -104,9 +109,12 @@ class ScoreTable:
         self.applied[condition.key] = _applied(condition, answers, usable, self.run.error(condition))
         everything = bool((usable == self.clean_usable).all())
         clean = self.clean if everything else self.clean.take(usable[self.clean_usable])
-        w = self.w.take(usable)
+        # All answered is the usual case: then nothing is copied, and what is kept of conditions shares its resamples.
+        w = self.w if usable.all() else self.w.take(usable)
         is_clean = condition.key == CLEAN.key
-        predictions = Predictions(self.task, answers.outputs[usable], self.target[usable], None if is_clean else clean)
+        outputs, target = _usable(answers.outputs, usable), _usable(self.target, usable)
+        predictions = Predictions(self.task, outputs, target, None if is_clean else clean)
+        del answers
         rows = []
         for metric in self.metrics:
             if is_clean and metric.needs_clean:
@@ -129,9 +137,10 @@ class ScoreTable:
     def _keep_worst(self, condition: Condition, predictions: Predictions) -> None:
         """Fold a condition into each sample's worst result over every group that it belongs to."""
         if self.task.kind == "regression":
-            result = -np.abs(predictions.outputs - predictions.target).mean(axis=1)
+            exact: Array = -np.abs(predictions.outputs - predictions.target).mean(axis=1)
         else:
-            result = predictions.correct
+            exact = predictions.correct
+        result = exact.astype(np.float32)  # one column per group is kept until the end
         for group in groups([condition]):
             with self.lock:
                 known = self.worst.get(group.name)
@@ -145,11 +154,10 @@ class ScoreTable:
             return
         chosen = [m for m in self.metrics if m.name == self.primary or m.name in GROUP_METRICS]
         for column, values in self.run.samples.groups.items():
-            here = values[usable]
-            names, sizes = np.unique(here.astype(str), return_counts=True)
-            for name in names[np.argsort(-sizes, kind="stable")][:MOST_GROUPS]:
-                rows = np.flatnonzero(here.astype(str) == name)
-                group = f"{column}={name}"
+            names, place, sizes = np.unique(values[usable].astype(str), return_inverse=True, return_counts=True)
+            for number in np.argsort(-sizes, kind="stable")[:MOST_GROUPS]:
+                rows = np.flatnonzero(place == number)
+                group = f"{column}={names[number]}"
                 part = Predictions(self.task, predictions.outputs[rows], predictions.target[rows])
                 for metric in chosen:
                     if len(rows) < SMALLEST_GROUP:
@@ -188,9 +196,9 @@ class ScoreTable:
                 yield self._summary(group, summary, result, metric, clean, unknown)
             if not group.curve:
                 unknown = next((c for c in group.conditions if c.key in self.unanswered), None)
-                result = self.worst.get(group.name, np.zeros(clean.n))
-                found = self.w.take(self.clean_usable).mean(result)
-                estimate = Resamples.ones(len(result)).mean(result)
+                worst = self.worst.get(group.name, np.zeros(clean.n, np.float32))
+                found = self.w.take(self.clean_usable).mean(worst)
+                estimate = Resamples.ones(len(worst)).mean(worst)
                 result = np.concatenate([estimate, found])
                 yield self._summary(group, INSTANCE_WORST_CASE, result, metric, clean, unknown)
 
@@ -246,6 +254,16 @@ class ScoreTable:
     def condition_rows(self) -> Iterator[dict[str, Any]]:
         """One row per condition: how many samples it changed, how far, and how often the model raised."""
         return iter([self.applied[c.key] for c in self.conditions])
+
+
+def _threads(n: int, width: int) -> int:
+    """How many conditions to score at a time: as many as fit the memory set aside for them, at least one."""
+    return max(1, min(THREADS, SCORING_BYTES // (n * (BYTES_PER_ROW + BYTES_PER_OUTPUT * width))))
+
+
+def _usable(rows: Array, usable: BoolArray) -> Array:
+    """The usable rows; the array itself where all are."""
+    return rows if usable.all() else rows[usable]
 
 
 def adjust(rows: list[Score]) -> list[Score]:

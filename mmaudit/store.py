@@ -199,8 +199,9 @@ class Run:
         groups = len(self.header["increments"][increment])
         names = [m.name for m in self.modalities]
         try:
-            whole: bool = pq.read_metadata(path).num_row_groups == groups
-            return whole and all(_read_group(path, g, names).outputs.shape == expected for g in range(groups))
+            file = _opened(path)
+            whole: bool = file.num_row_groups == groups
+            return whole and all(_read_group(file, g, names).outputs.shape == expected for g in range(groups))
         except _UNREADABLE:
             return False
 
@@ -243,7 +244,7 @@ class Run:
             if not path.exists():
                 raise DamagedRun(f"{path} is missing: the audit has not finished. Audit again to the same folder.")
             try:
-                parts.append(_read_group(path, group, [m.name for m in self.modalities]))
+                parts.append(_read_group(_opened(path), group, [m.name for m in self.modalities]))
             except _UNREADABLE as error:
                 raise DamagedRun(f"{path} cannot be read ({error}). Audit again to the same folder.") from error
         return ConditionOutputs(
@@ -366,8 +367,8 @@ def modality_from_json(value: Mapping[str, Any]) -> Modality:
 
 
 def _samples_table(samples: Samples, task: Task) -> pa.Table:
-    ids = samples.ids.tolist()
-    columns: dict[str, Any] = {"id": pa.array(ids if samples.ids.dtype.kind in "iu" else _texts(ids))}
+    ids = samples.ids
+    columns: dict[str, Any] = {"id": pa.array(ids if ids.dtype.kind in "iu" else _texts(ids.tolist()))}
     if samples.target.ndim == 1:
         columns["target"] = pa.array(samples.target)
     else:
@@ -429,8 +430,12 @@ def write_predictions(path: Path, results: Sequence[ConditionOutputs], modalitie
     partial.replace(path)
 
 
-def _read_group(path: Path, group: int, modalities: Sequence[str]) -> ConditionOutputs:
-    table = pq.ParquetFile(path, page_checksum_verification=True).read_row_group(group, use_threads=False)
+def _opened(path: Path) -> pq.ParquetFile:
+    return pq.ParquetFile(path, page_checksum_verification=True)
+
+
+def _read_group(file: pq.ParquetFile, group: int, modalities: Sequence[str]) -> ConditionOutputs:
+    table = file.read_row_group(group, use_threads=False)
     # The list comes back as variable-size (the Arrow schema is not stored); its rows all have the same length.
     flat = table.column("output").combine_chunks().flatten().to_numpy(zero_copy_only=False)
     return ConditionOutputs(
@@ -443,7 +448,10 @@ def _read_group(path: Path, group: int, modalities: Sequence[str]) -> ConditionO
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a table beside its place and rename it."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    pq.write_table(table, partial, compression="zstd", write_page_checksum=True, store_schema=False)
+    # Row groups bound what the writer holds of a long table.
+    pq.write_table(
+        table, partial, compression="zstd", row_group_size=2**16, write_page_checksum=True, store_schema=False
+    )
     partial.replace(path)
 
 

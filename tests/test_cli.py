@@ -19,6 +19,7 @@ import pytest
 from helpers.run_cases import contents, dataset
 from mmaudit import Run
 from mmaudit.cli import app, main
+from mmaudit.store import writing
 
 MODEL = '''
 import numpy as np
@@ -301,6 +302,17 @@ def test_score_shows_and_renews(place: Path, mmaudit: Command) -> None:
     for slip, hint in (("--metric", "did you mean 'rmse'"), ("--condition", "is not registered")):
         done = mmaudit("score", "run", slip, "rmsee")
         assert (done.code, hint in done.err) == (2, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no advisory locks")
+def test_scores_are_not_written_while_an_audit_is(place: Path, mmaudit: Command) -> None:
+    assert mmaudit(*AUDIT, "--out", "run").code == 0
+    before = contents(place / "run", leave_out=())
+    with writing(place / "run"):
+        done = mmaudit("score", "run")
+        assert (done.code, "another audit is writing to run" in done.err) == (2, True)
+        assert mmaudit("score", "run", "--metric", "rmse").code == 0
+    assert contents(place / "run", leave_out=()) == before
 
 
 def test_an_audit_killed_before_its_scores_says_what_to_do(place: Path, mmaudit: Command) -> None:

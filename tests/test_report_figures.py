@@ -110,10 +110,9 @@ def test_axes_name_unit_and_direction(name: str) -> None:
 
 
 def axis_titles(spec: dict[str, Any]) -> set[str]:
-    axes = [
-        e["axis"] for layer in spec["layer"] for e in layer["encoding"].values() if isinstance(e, dict) and "axis" in e
-    ]
-    return {a["title"] for a in axes if a}
+    channels = [e for layer in spec["layer"] for e in layer["encoding"].values() if isinstance(e, dict)]
+    titles = [c["axis"]["title"] for c in channels if c.get("axis")]
+    return {t if isinstance(t, str) else " ".join(t) for t in titles}
 
 
 def test_severity_panels_show_band_clean_line_and_chance() -> None:

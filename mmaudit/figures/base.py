@@ -171,6 +171,13 @@ def primary_title(report: Report) -> str:
     return measure(report.primary.name, report.primary.unit, report.primary.better)
 
 
+def axis_title(report: Report) -> str | list[str]:
+    """`primary_title`, in two lines where one would be longer than a small panel is high."""
+    title = primary_title(report)
+    name, bracket, rest = title.partition(" (")
+    return [name, f"({rest}"] if bracket and len(title) > 24 else title
+
+
 def comparison_columns(report: Report) -> tuple[Column, ...]:
     """Columns of the primary metric: value, change, adjusted p, detectable change, share lost above chance."""
     return (

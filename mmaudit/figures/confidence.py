@@ -139,7 +139,7 @@ def _datum(e: Entry, name: str) -> dict[str, Any]:
         "y": scaled(value.value, "share"),
         "low": scaled(value.low, "share"),
         "high": scaled(value.high, "share"),
-        "family": c.family,
+        "family": shorten(c.family, 20),
         "colour": family_style(c.family)[0],
         "stream": c.stream,
         "order": c.severity or 0.0,

@@ -29,7 +29,7 @@ from mmaudit.report import Report
 from mmaudit.types import Score
 
 # Width of a box and of the gap between two columns, by number of modalities; pixels.
-SIZES = {1: (132.0, 90.0), 2: (132.0, 50.0), 3: (138.0, 92.0), 4: (132.0, 54.0), 5: (116.0, 44.0)}
+SIZES = {1: (142.0, 80.0), 2: (142.0, 44.0), 3: (142.0, 88.0), 4: (142.0, 46.0), 5: (116.0, 44.0)}
 SMALLEST = (100.0, 34.0)
 PHONE = (88.0, 36.0)
 TALL = 46.0
@@ -166,7 +166,7 @@ def _box(report: Report, nodes: Nodes, s: Subset, at: tuple[float, float], wide:
     text = estimate(score.value, score.low, score.high, unit)
     return {
         "x": x, "x2": x + wide, "y": y - TALL / 2, "y2": y + TALL / 2, "left": x + 9, "right": x + wide - 9,
-        "name": name, "name_y": y - 13, "text": text if wide > 120 else number(score.value, unit),
+        "name": name, "name_y": y - 13, "text": text if 6.1 * len(text) < wide - 9 else number(score.value, unit),
         "text_y": y + 2, "bar_y": y + 15, "tick": y + 10, "tick2": y + 20,
         "bar": along(score.value), "low": along(score.low), "high": along(score.high), "floor": along(score.floor),
         "tip": f"{name}: {text}",

@@ -37,6 +37,8 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
 }
 SOLID, DOTTED, DASHED = [1, 0], [2, 3], [4, 3]
 
+# No limits on labels: Vega would cut them between the two halves of a character like 🙂, which vl-convert cannot draw.
+# Texts are shortened before they come here.
 CONFIG: Spec = {
     "background": "transparent",
     "font": "sans-serif",
@@ -46,12 +48,12 @@ CONFIG: Spec = {
         "labelColor": MUTED,
         "labelFlush": False,
         "labelPadding": 4,
-        "labelLimit": 260,
+        "labelLimit": 0,
         "titleFontSize": 11.5,
         "titleFontWeight": "normal",
         "titleColor": INK,
         "titlePadding": 7,
-        "titleLimit": 420,
+        "titleLimit": 0,
         "gridColor": GRID,
         "domain": False,
         "tickColor": GRID,
@@ -63,7 +65,7 @@ CONFIG: Spec = {
         "direction": "horizontal",
         "labelFontSize": 11.5,
         "labelColor": INK,
-        "labelLimit": 240,
+        "labelLimit": 0,
         "symbolSize": 70,
         "symbolStrokeWidth": 0,
         "symbolOpacity": 1,

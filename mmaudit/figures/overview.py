@@ -122,7 +122,8 @@ def _forest(report: Report, entries: Sequence[Entry], stacked: bool) -> Spec:
         place = {"x": {"value": where}, "y": {**y, "field": "label_row"}, "text": {"field": field}}
         layers.append(layer(data, "text", place, align=align, fontSize=11.5, color=tone, limit=0))
     # Fonts differ between machines; the room is for one that is a seventh wider than the one this was laid out with.
-    room = {"left": 2 if stacked else 32, "right": 2 if stacked else 26, "top": 2, "bottom": 4}
+    extra = {k: 0.0 if stacked else 4 + 0.9 * max(len(d[k]) for d in data) for k in ("label", "numbers")}
+    room = {"left": 2 + extra["label"], "right": 2 + extra["numbers"], "top": 2, "bottom": 4}
     return spec(layers, plot, pitch * len(data), room)
 
 
@@ -139,7 +140,7 @@ def _row(i: int, entry: Entry, unit: str, stacked: bool) -> dict[str, Any]:
         "mde": scaled(mde, unit),
         "mde_low": scaled(-mde, unit),
         "zero": 0,
-        "family": c.family,
+        "family": shorten(c.family, 20),
         "colour": family_style(c.family)[0],
         "label": shorten(words(c), 28 if stacked else 42),
         "numbers": text.replace(f"\u00a0{change_unit(unit)}", "", 1) if stacked else text,
@@ -159,10 +160,11 @@ def _limits(report: Report, data: Sequence[dict[str, Any]]) -> tuple[list[float]
 
 def _axis(report: Report, stacked: bool) -> Spec:
     m = report.primary
-    sides = {"higher": " (← worse · better →)", "lower": " (← better · worse →)"}.get(m.better, "")
+    sides = {"higher": "(← worse · better →)", "lower": "(← better · worse →)"}.get(m.better, "")
     unit = change_unit(m.unit)
+    title = f"change of {shorten(readable(m.name), 30)}{', ' + unit if unit else ''}"
     return {
-        "title": f"change of {readable(m.name)}{', ' + unit if unit else ''}{sides}",
+        "title": f"{title} {sides}" if len(title) < 34 else [title, sides],
         "orient": "top",
         "tickCount": 5 if stacked else 7,
         "labelExpr": "datum.value === 0 ? '0' : datum.value > 0 ? '+' + datum.label : datum.label",

@@ -12,6 +12,7 @@ from mmaudit.figures.base import (
     Figure,
     Panel,
     Table,
+    axis_title,
     comparison_cells,
     comparison_columns,
     count_cell,
@@ -154,7 +155,7 @@ def _panel(
     y: Spec = {
         "field": "value",
         "type": "quantitative",
-        "axis": {"title": primary_title(report), "tickCount": 5},
+        "axis": {"title": axis_title(report), "tickCount": 5},
         "scale": {"domain": limits, "nice": True},
     }
     layers = _references(clean, unit, limits, x, y)

@@ -46,17 +46,18 @@ def no_signal(evidence: Evidence) -> Iterator[Draft]:
     clean = evidence.loss(CLEAN)
     if clean.value != clean.value or clean.floor != clean.floor or evidence.has_signal:
         return
-    level = f"{measure(clean)} is {span(clean)}, and {amount(clean, clean.floor)} takes no knowledge"
+    nothing = "always the mean" if evidence.task.kind == "regression" else "knowing nothing"
+    level = f"{measure(clean)} is {span(clean)}, {nothing} reaches {amount(clean, clean.floor)}"
     fair = evidence.score(CLEAN, "balanced_accuracy")
     if fair.high < fair.floor:
-        claim = f"On clean data the model is worse than chance ({level}): check the order of its classes."
+        claim = f"On clean data the model is worse than chance; check the order of its classes: {level}."
     elif fair.low > fair.floor:
         claim = (
-            f"On clean data the model tells classes apart (balanced accuracy {span(fair)}), but its {level}. Losses "
-            "cannot be stated as shares of what is above chance."
+            f"On clean data the model tells classes apart (balanced accuracy {span(fair)}), but not surely better than "
+            f"the most frequent answer: {level}. What a condition costs cannot be stated as a share of that."
         )
     else:
-        claim = f"On clean data the model cannot be told from one that knows nothing: {level}. Losses mean nothing."
+        claim = f"On clean data the model cannot be told from one that knows nothing: {level}."
     yield Draft(
         claim,
         (),
@@ -85,7 +86,8 @@ def model_raised(evidence: Evidence) -> Iterator[Draft]:
         share = rows / max(evidence.n, 1)
         more = f"; so under {len(conditions)} conditions that change {listing(names)}" if len(conditions) > 1 else ""
         yield Draft(
-            f"Under {words(worst)} the model gives no usable answer to {formats.count(rows)} of "
+            f"{'On' if worst.key == CLEAN.key else 'With'} {words(worst)} the model gives no usable answer to "
+            f"{formats.count(rows)} of "
             f"{formats.count(evidence.n)} samples ({percent(share)}): it raises an error or returns numbers that are "
             f"not finite{more if names else ''}. Scores there cover the other samples only.",
             names,
@@ -206,7 +208,7 @@ def below_chance(evidence: Evidence) -> Iterator[Draft]:
             worst[names] = (condition, score)
     for names, (condition, score) in _smallest(worst.items()):
         yield Draft(
-            f"Under {words(condition)} the model is worse than one that knows nothing: "
+            f"With {words(condition)} the model is worse than one that knows nothing: "
             f"{measure(score)} is {span(score)}, chance {amount(score, score.floor)}.",
             names,
             (score,),

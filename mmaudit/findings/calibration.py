@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from mmaudit import formats
 from mmaudit.findings.base import Draft, Evidence, rule
 from mmaudit.findings.wording import all_but, amount, gap, listing, percent, span, words
 from mmaudit.types import CLEAN, Condition, Level, Score
@@ -64,7 +65,7 @@ def silent_failure(evidence: Evidence) -> Iterator[Draft]:
     silent = [f for f in (_fall(evidence, c) for c in candidates) if f.silent(UNMOVED)]
     for names, falls in _minimal({f.condition.modalities for f in silent}, silent):
         worst = max(falls, key=lambda f: (f.level == "critical", f.at_least))
-        more = f" So it does under {len(falls) - 1} more conditions of the kind." if len(falls) > 1 else ""
+        more = f" So it does under {len(falls) - 1} more conditions that touch {listing(names)}." if falls[1:] else ""
         yield Draft(
             f"With {words(worst.condition)} the model fails silently: {_course(evidence, worst)}.{more}",
             names,
@@ -86,12 +87,11 @@ def _minimal(sets: Iterable[tuple[str, ...]], falls: list[_Fall]) -> Iterator[tu
 def _course(evidence: Evidence, fall: _Fall) -> str:
     """From what to what right answers and confidence go."""
     before = evidence.score(CLEAN, fall.right.metric), evidence.score(CLEAN, "mean_confidence")
-    sure = f"mean confidence from {amount(before[1])} to {amount(fall.confidence)}"
+    sure = f"while mean confidence goes from {amount(before[1])} to {amount(fall.confidence)}"
     if fall.right.metric == "overconfidence":
         right = [percent(c.value - o.value) for c, o in ((before[1], before[0]), (fall.confidence, fall.right))]
-        return f"the share of right labels goes from {right[0]} to {right[1]} (a fall of at least " + (
-            f"{percent(fall.at_least)}, 95 % sure), {sure}"
-        )
+        at_least = formats.number(fall.at_least, "share", change=True)
+        return f"the share of right labels goes from {right[0]} to {right[1]} (surely by {at_least} or more), {sure}"
     return f"accuracy goes from {amount(before[0])} to {span(fall.right)}, {sure}"
 
 
@@ -114,7 +114,7 @@ def mismatch_not_noticed(evidence: Evidence) -> Iterator[Draft]:
             continue
         others = listing(all_but(evidence.modalities, (modality,)))
         yield Draft(
-            f"The model does not notice that {listing([modality])} contradicts {others}: with {words(swap)} "
+            f"The model does not notice that {listing([modality])} contradicts {others}: with {words(swap)}, "
             f"{_course(evidence, fall)}.",
             (modality,),
             (fall.right, fall.confidence),

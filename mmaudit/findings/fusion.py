@@ -22,7 +22,7 @@ HURTS = 0.01
 ENOUGH_CHANGED = 0.5
 
 
-@rule("ignored_modality", level="major", needs_signal=True)
+@rule("ignored_modality", level="major", needs_signal=True, implied_by=("non_monotone_subset",))
 def ignored_modality(evidence: Evidence) -> Iterator[Draft]:
     """Exchanging a modality between samples changes next to nothing: the model does not use it."""
     for modality in evidence.modalities:
@@ -119,8 +119,13 @@ def single_point_of_failure(evidence: Evidence) -> Iterator[Draft]:
 @rule("non_monotone_subset", level="major")
 def non_monotone_subset(evidence: Evidence) -> Iterator[Draft]:
     """Giving the model one modality more makes it worse."""
+    absences = {CLEAN.key} | {c.key for removed in evidence.removals() for c in evidence.absences(removed)}
     # Not from the empty subset: below_chance says the same, whatever the most frequent class happens to be.
-    edges = [e for e in _edges(evidence) if set(e[2].modalities) < set(evidence.modalities)]
+    edges = [
+        (edge, larger, smaller, added)
+        for edge, larger, smaller, added in _edges(evidence)
+        if {larger.key, smaller.key} <= absences and set(smaller.modalities) < set(evidence.modalities)
+    ]
     worst: dict[str, tuple[float, Score, Score, Score]] = {}
     for edge, larger, smaller, added in edges:
         before, after = evidence.score(smaller), evidence.score(larger)
@@ -135,9 +140,10 @@ def non_monotone_subset(evidence: Evidence) -> Iterator[Draft]:
     for added, (share, edge, before, after) in worst.items():
         smaller = next(c for c in evidence.conditions if c.key == before.condition)
         kept = listing(all_but(evidence.modalities, smaller.modalities))
+        filled = f"; what is missing is {stand_in(smaller)}" if stand_in(smaller) else ""
         yield Draft(
             f"Adding {listing([added])} to {kept} makes the model worse: {measure(edge)} goes from {span(before)} to "
-            f"{span(after)}{stand_in(smaller)}.",
+            f"{span(after)}{filled}.",
             (added,),
             (edge, before),
             share,

@@ -12,10 +12,10 @@ LONGEST_NAME = 40
 
 _STAND_INS = {
     "native": "",
-    "zero": " (replaced by zeros or an empty text)",
-    "mean": " (replaced by the mean)",
-    "marginal": " (replaced by another sample's)",
-    "noise": " (replaced by noise)",
+    "zero": "replaced by zeros or an empty text",
+    "mean": "replaced by the mean",
+    "marginal": "replaced by another sample's",
+    "noise": "replaced by noise",
 }
 
 
@@ -90,9 +90,13 @@ def sentence(text: str) -> str:
 
 
 def stand_in(condition: Condition) -> str:
-    """What fills the gap under a missing condition, in brackets; nothing where the model handles absence itself."""
+    """What fills the gap under a missing condition; nothing where the model handles absence itself."""
     baseline = condition.option("baseline") or "native"
-    return _STAND_INS.get(baseline, f" (replaced: {baseline})")
+    return _STAND_INS.get(baseline, f"replaced: {baseline}")
+
+
+def _bracketed(text: str) -> str:
+    return f" ({text})" if text else ""
 
 
 def words(condition: Condition) -> str:
@@ -101,9 +105,11 @@ def words(condition: Condition) -> str:
     if condition.family == "clean":
         return "clean data"
     if condition.probe == "missing":
-        return f"{names} missing{stand_in(condition)}"
+        return f"{names} missing{_bracketed(stand_in(condition))}"
     if condition.probe == "missing_rate":
-        return f"{names} missing in {percent(condition.severity or 0.0)} of the samples{stand_in(condition)}"
+        return (
+            f"{names} missing in {percent(condition.severity or 0.0)} of the samples{_bracketed(stand_in(condition))}"
+        )
     if condition.family == "mismatch":
         return f"{names} taken from {_donor(condition)}"
     return f"{plain_name(condition)} of {names}{_severity(condition)}"

@@ -91,7 +91,8 @@ def page(report: Report) -> str:
         verdict=sentence,
         tiles=tiles(report),
         findings=[_finding(report, f) for f in report.findings],
-        open_findings=OPEN_FINDINGS,
+        # Only minor ones are ever put behind a click.
+        open_findings=max(OPEN_FINDINGS, sum(f.level in LEVELS[:2] for f in report.findings)),
         counts=[(name, MARKS[name], sum(f.level == name for f in report.findings)) for name in LEVELS],
         figures={name: [_figure(f) for f in function(report)] for name, function in FIGURES.items()},
         absent=ABSENT,

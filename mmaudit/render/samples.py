@@ -142,7 +142,7 @@ def compare(before: str, after: str) -> tuple[tuple[Piece, ...], tuple[Piece, ..
     return tuple(left), tuple(right)
 
 
-def _opcodes(before: str, after: str) -> tuple[Sequence[str], Sequence[str], list[tuple[str, int, int, int, int]]]:
+def _opcodes(before: str, after: str) -> tuple[Sequence[str], Sequence[str], Sequence[tuple[str, int, int, int, int]]]:
     """Letter by letter where the texts are alike (typos), else word by word (another sample's text)."""
     if max(len(before), len(after)) <= LETTERS_LIMIT:
         letters = difflib.SequenceMatcher(None, before, after, autojunk=False)

@@ -62,6 +62,18 @@ def test_a_larger_suite_adds_to_a_run(tmp_path: Path, monkeypatch: pytest.Monkey
     assert contents(tmp_path / "grown") == whole
 
 
+def test_the_report_is_headed_by_what_was_said_last_and_the_command_that_asked_for_most(tmp_path: Path) -> None:
+    def report(suite: Any, **said: str) -> tuple[str, str]:
+        data = dataset("regression", 60)
+        document = audit(Rowwise("regression"), data, out=tmp_path / "run", suite=suite, resamples=9, **said).document
+        return document["title"], document["command"]
+
+    assert report(["missing"], title="First", command="audit missing") == ("First", "audit missing")
+    assert report(["missing"], command="audit again") == ("First", "audit missing")
+    assert report("quick", title="Second", command="audit quick") == ("Second", "audit quick")
+    assert report(["missing"]) == ("Second", "audit quick")
+
+
 def test_what_was_declined_stays_on_record(tmp_path: Path) -> None:
     run(tmp_path / "run", ["missing"])
     _, report = run(tmp_path / "run", ["mismatch"])

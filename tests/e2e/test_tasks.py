@@ -78,9 +78,11 @@ def test_clothing_reviews_classification(tmp_path: Path) -> None:
     assert clean.low > clean.floor + 0.02
     # The text carries nearly everything: without the table the model does as well, without the text it guesses.
     assert abs(delta(report, "missing[tab_num, baseline=marginal]", "accuracy")) < 0.02
-    without = value(report, "missing[text, baseline=marginal]", "accuracy")
-    assert without < clean.low
-    assert any(f.rule == "ignored_modality" and f.modalities == ("tab_num",) for f in report.findings)
+    assert value(report, "missing[text, baseline=marginal]", "accuracy") < clean.low
+    cost = report.score(condition(report, "missing[text, baseline=marginal]"), "accuracy")
+    assert cost is not None
+    assert cost.delta_high < 0
+    assert cost.p_adjusted < 0.05
     assert not any(f.rule == "ignored_modality" and f.modalities == ("text",) for f in report.findings)
     assert report.document["data"]["clusters"] == len(np.unique(data.cluster)) < 700
 
@@ -177,9 +179,12 @@ def test_retrieval_is_refused_in_plain_words(tmp_path: Path) -> None:
 # ---- what holds for every report
 
 
+def condition(report: Report, label: str) -> str:
+    return next(c.condition.key for c in report.conditions if c.condition.label == label)
+
+
 def value(report: Report, label: str, metric: str) -> float:
-    key = next(c.condition.key for c in report.conditions if c.condition.label == label)
-    score = report.score(key, metric)
+    score = report.score(condition(report, label), metric)
     assert score is not None
     return score.value
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from known_truth import Labels, Regression, Truth, World
-
 from mmaudit.findings import broken, calibration, fusion
 from mmaudit.types import CLEAN, Condition, Finding
+from theory.known_truth import Labels, Regression, Truth, World
 
 Claim = tuple[str, frozenset[str]]
 DECEPTIVE = ("marginal", "noise")
@@ -98,7 +97,8 @@ class Expectations:
         found = self._of_confidence(margin) | self._of_worse(margin)
         if self.room < self.margin and (self.room <= 0 or not margin):
             found.add(("no_signal", frozenset()))
-        return found | self._of_losses(margin) if self.room > 0 else found
+        # A loss is a share of what is above chance: nothing has to be said where that is not sure.
+        return found | self._of_losses(margin) if self.room > (self.margin if margin else 0.0) else found
 
     def _of_confidence(self, margin: float) -> set[Claim]:
         found: set[Claim] = set()

@@ -631,13 +631,14 @@ class Regression:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Three independent labels, each with one number in modality a (and in b, for `in_b`): x = ±strength + noise."""
+    """Three independent labels, each with one number of its own in every modality: x = ±strength + noise."""
 
     strength: Mapping[str, float]
     sharpen: float = 1.0
+    stand_in: Array | None = None  # [labels, modalities]
 
     task = Task.multilabel(3)
-    floor = 0.5  # share of right single labels without knowledge
+    floor = 0.5  # of average precision: how often a label applies
     native = True
 
     @property
@@ -648,7 +649,8 @@ class Labels:
         return self.strength[modality] == 0
 
     def given(self, data: ArrayData) -> Labels:
-        return self
+        inputs = data.rows(np.arange(len(data))).inputs
+        return replace(self, stand_in=np.stack([inputs[m].astype(np.float64).mean(axis=0) for m in self.names], axis=1))
 
     def data(self, n: int, rng: np.random.Generator) -> ArrayData:
         y = rng.integers(0, 2, (n, 3))
@@ -664,36 +666,40 @@ class Labels:
     def model(self) -> FunctionModel:
         return wrapped(self.logits, self.names, native=True)
 
-    def single(self) -> Gaussian:
+    def label(self, number: int) -> Gaussian:
         """One label alone: two classes."""
         world = gaussian(list(self.strength.values()))
-        models = {s: m.scaled(self.sharpen) for s, m in world.models.items()}
-        return replace(world, names=self.names, models={tuple(self._own(s)): m for s, m in models.items()})
-
-    def _own(self, letters: tuple[str, ...]) -> list[str]:
-        return [self.names["abcdefgh".index(x)] for x in letters]
+        letters = dict(zip(world.names, self.names, strict=True))
+        models = {tuple(letters[x] for x in s): m.scaled(self.sharpen) for s, m in world.models.items()}
+        stand_in = None if self.stand_in is None else self.stand_in[number]
+        return replace(world, names=self.names, models=models, stand_in=stand_in)
 
     def truth(self, condition: Condition) -> Truth | None:
-        label = self.single()
-        one = label.truth(condition)
-        if one is None:
+        worlds = [self.label(i) for i in range(self.task.width)]
+        each = [w.truth(condition) for w in worlds]
+        known = [t for t in each if t is not None]
+        if len(known) < len(each):
             return None
-        model = label.models[label.present(condition)]
-        parts = {
-            y: [
-                (p.share, model.weights @ p.mean + model.bias, float(model.weights @ p.cov @ model.weights) ** 0.5)
-                for p in seen
-            ]
-            for y, seen in ((y, label.seen(condition, y)) for y in (0, 1))
-        }
-        return replace(one, balanced=float("nan"), precision=_average_precision(parts[1], parts[0]))
+        return Truth(
+            float(np.mean([t.accuracy for t in known])),
+            float(np.mean([t.confidence for t in known])),
+            precision=float(np.mean([_average_precision(w, condition) for w in worlds])),
+        )
 
     def flips(self, condition: Condition) -> float:
-        return self.single().flips(condition)
+        return self.label(0).flips(condition)
 
 
-def _average_precision(positive: list[tuple[float, float, float]], negative: list[tuple[float, float, float]]) -> float:
-    """∫ precision d(recall); scores are mixtures of normals (share, mean, spread), both classes equally often."""
+def _average_precision(world: Gaussian, condition: Condition) -> float:
+    """∫ precision d(recall); scores of either class are mixtures of normals, both classes equally often."""
+    model = world.models[world.present(condition)]
+    positive, negative = (
+        [
+            (p.share, model.weights @ p.mean + model.bias, float(model.weights @ p.cov @ model.weights) ** 0.5)
+            for p in seen
+        ]
+        for seen in (world.seen(condition, 1), world.seen(condition, 0))
+    )
     everything = positive + negative
     if max(s for _, _, s in everything) == 0:
         return 0.5  # one score for all

@@ -10,8 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from expectations import Expectations
-from scenarios import SCENARIOS, Case
 
 from mmaudit import ArrayData
 from mmaudit.auditing import prepare
@@ -21,6 +19,8 @@ from mmaudit.metrics import Predictions, Resamples
 from mmaudit.predict import predict
 from mmaudit.score import PRIMARY, ScoreTable, adjust
 from mmaudit.types import Condition, Finding
+from theory.expectations import Expectations
+from theory.scenarios import SCENARIOS, Case
 
 # What the rules read; the others cost time and decide nothing.
 METRICS = (

@@ -6,8 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from expectations import Claim
-from known_truth import (
+
+from mmaudit import FunctionModel, Suite
+from mmaudit.findings import rules
+from mmaudit.probes.corruption.numeric import ALPHA
+from mmaudit.types import Array, Batch
+from theory.expectations import Claim
+from theory.known_truth import (
     Classes,
     Gaussian,
     Labels,
@@ -22,11 +27,6 @@ from known_truth import (
     with_model,
     wrapped,
 )
-
-from mmaudit import FunctionModel, Suite
-from mmaudit.findings import rules
-from mmaudit.probes.corruption.numeric import ALPHA
-from mmaudit.types import Array, Batch
 
 Rng = np.random.Generator
 
