@@ -12,6 +12,7 @@ from mmaudit.findings import Evidence, broken, calibration, find, fusion
 from mmaudit.types import CLEAN, Condition, Finding, Score, Task
 
 ROOM = 0.4  # clean accuracy 0.9, chance 0.5
+IDENTITY = Condition("identity", "control", 1, ("a", "b"))  # every run has it, and so every modality's name
 
 
 @dataclass
@@ -20,7 +21,7 @@ class Table:
 
     task: Task = field(default_factory=lambda: Task.classification(2))
     primary: str = "accuracy"
-    conditions: list[Condition] = field(default_factory=lambda: [CLEAN])
+    conditions: list[Condition] = field(default_factory=lambda: [CLEAN, IDENTITY])
     scores: list[Score] = field(default_factory=list)
     controls: list[Control] = field(default_factory=list)
     raised: dict[str, int] = field(default_factory=dict)
@@ -220,7 +221,8 @@ def test_modalities_that_are_all_needed_are_told_once() -> None:
 
 
 def test_a_model_of_one_modality_has_no_single_point() -> None:
-    assert Table().clean().lost(missing("a"), 1.0).find("single_point_of_failure") == []
+    table = Table(conditions=[CLEAN]).clean().lost(missing("a"), 1.0)
+    assert table.find("single_point_of_failure") == []
 
 
 def test_regression_is_judged_by_what_is_left_of_the_variance() -> None:
