@@ -197,11 +197,7 @@ def score(
         if name not in {s.metric for s in measured}:
             raise UnknownName("metric of this run", name, {s.metric for s in measured})
     key = opened.condition(condition).key if condition else None
-    rows = [
-        s
-        for s in measured
-        if not s.group and key in (None, s.condition) and (not metric or s.metric in metric)
-    ]
+    rows = [s for s in measured if not s.group and key in (None, s.condition) and (not metric or s.metric in metric)]
     if as_json:
         console.print_json([evidence_of(s) for s in rows])
     else:

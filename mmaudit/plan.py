@@ -59,7 +59,7 @@ class Suite:
 SUITES: dict[str, Suite] = {
     "quick": Suite(
         "quick",
-        ("control", "missing", "mismatch", "gaussian_noise", "gaussian_blur", "keyboard"),
+        ("control", "missing", "mismatch", "gaussian_noise", "gaussian_noise_additive", "gaussian_blur", "keyboard"),
         positions=(3, 5),
         baselines=("native", "zero", "marginal"),
         pools=("random",),

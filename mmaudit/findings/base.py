@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from mmaudit.controls import Control
 from mmaudit.errors import ContractBroken
@@ -143,6 +144,20 @@ class Evidence:
         """The sets of modalities that some `missing` condition removes, smallest first."""
         return sorted(dict.fromkeys(c.modalities for c in self.missing()), key=len)
 
+    @cached_property
+    def edges(self) -> list[Edge]:
+        """Measured pairs of subsets that differ by one modality, with the primary metric's difference between them."""
+        subsets = {c.key: c for c in (CLEAN, *self.missing())}
+        found = []
+        for (key, metric, group, against), edge in self._scores.items():
+            if metric != self.primary or group or key not in subsets or against not in subsets or against == CLEAN.key:
+                continue
+            larger, smaller = subsets[key], subsets[against]
+            added = set(smaller.modalities) - set(larger.modalities)
+            if len(added) == 1 and edge.n >= SMALLEST and edge.delta == edge.delta:
+                found.append(Edge(edge, larger, smaller, added.pop()))
+        return found
+
     def steps(self) -> Iterator[list[tuple[Condition, Condition]]]:
         """Severity curves of corruptions as steps (before, after) between neighbouring places in their table."""
         curves: dict[str, list[Condition]] = {}
@@ -157,6 +172,15 @@ class Evidence:
         """The command that shows scores of a condition again, without the model."""
         named = [word for metric in dict.fromkeys(metrics) for word in ("--metric", metric)]
         return shlex.join(["mmaudit", "score", self.folder, "--condition", condition.label, *named])
+
+
+class Edge(NamedTuple):
+    """What one modality more does: the larger subset's score against the smaller one's."""
+
+    score: Score
+    larger: Condition
+    smaller: Condition
+    added: str
 
 
 def neutral(condition: Condition) -> bool:

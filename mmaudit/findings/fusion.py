@@ -77,7 +77,7 @@ def _changes_confidence(evidence: Evidence, swap: Condition) -> bool:
 def _needed_somewhere(evidence: Evidence, modality: str) -> bool:
     """Whether the model may react to a neutral stand-in, or use the modality once another one is missing."""
     alone = [evidence.loss(c) for c in evidence.missing((modality,), neutral_only=True)]
-    added = [edge for edge, _, _, name in _edges(evidence) if name == modality]
+    added = [edge.score for edge in evidence.edges if edge.added == modality]
     return any(s.lost_high > HARMLESS or s.lost_low < -HARMLESS for s in (*alone, *added) if not _still(s))
 
 
@@ -122,9 +122,9 @@ def non_monotone_subset(evidence: Evidence) -> Iterator[Draft]:
     absences = {CLEAN.key} | {c.key for removed in evidence.removals() for c in evidence.absences(removed)}
     # Not from the empty subset: below_chance says the same, whatever the most frequent class happens to be.
     edges = [
-        (edge, larger, smaller, added)
-        for edge, larger, smaller, added in _edges(evidence)
-        if {larger.key, smaller.key} <= absences and set(smaller.modalities) < set(evidence.modalities)
+        e
+        for e in evidence.edges
+        if {e.larger.key, e.smaller.key} <= absences and set(e.smaller.modalities) < set(evidence.modalities)
     ]
     worst: dict[str, tuple[float, Score, Score, Score]] = {}
     for edge, larger, smaller, added in edges:
@@ -148,19 +148,6 @@ def non_monotone_subset(evidence: Evidence) -> Iterator[Draft]:
             (edge, before),
             share,
         )
-
-
-def _edges(evidence: Evidence) -> list[tuple[Score, Condition, Condition, str]]:
-    """Measured pairs of subsets that differ by one modality: (score of the larger against the smaller, …, added)."""
-    found = []
-    subsets = evidence.missing()
-    for larger in [CLEAN, *subsets]:
-        for smaller in subsets:
-            added = set(smaller.modalities) - set(larger.modalities)
-            edge = evidence.score(larger, against=smaller)
-            if len(added) == 1 and edge.value == edge.value:
-                found.append((edge, larger, smaller, added.pop()))
-    return found
 
 
 @rule("baseline_dependent", level="minor", needs_signal=True)

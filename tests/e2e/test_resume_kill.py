@@ -81,6 +81,7 @@ def require_nothing_half_written(out: Path, whole: dict[str, bytes]) -> None:
             assert content == whole[name], name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "kills", "by_the_clock"), [("regression", 20, 0.2), ("classification", 3, 1.0)])
 def test_an_audit_killed_at_random_moments_ends_with_the_same_bytes(
     tmp_path: Path, kind: str, kills: int, by_the_clock: float
