@@ -192,12 +192,12 @@ def test_a_dry_run_says_what_would_run_and_touches_nothing(place: Path, mmaudit:
     assert done.code == 0
     assert "missing[table+note, baseline=zero]" in done.out
     assert "declined: missing on table, note" in done.out
-    assert "13 conditions" in done.out
-    assert "2,600 through the model" in done.out
+    assert "15 conditions" in done.out
+    assert "3,000 through the model" in done.out
     assert " s on this machine" in done.out
     found = mmaudit(*AUDIT, "--dry-run", "--json")
-    assert len(found.json["conditions"]) == 13
-    assert found.json["passes"] == {"model": 2600}
+    assert len(found.json["conditions"]) == 15
+    assert found.json["passes"] == {"model": 3000}
     assert found.json["seconds"] >= 0
     assert {d["probe"] for d in found.json["declined"]} == {"missing"}
     assert not (place / "run").exists()

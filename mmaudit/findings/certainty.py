@@ -9,8 +9,8 @@ import scipy.special
 from mmaudit.types import Score
 
 SMALLEST = 30
-"""Below this many samples percentile intervals are too short (n = 10, share 0.8: 89 % instead of 95 % coverage), so
-no rule judges a score."""
+"""Below this many samples percentile intervals of a share are too short, and no rule judges a score. Their coverage,
+instead of 95 %, is 84 % at n = 10, 90 % at 20, 92 % at 30 and 95 % at 50 (exact, mean over shares 0.5 to 0.95)."""
 
 FAMILY = 0.02
 """Rules whose null case is common (no effect at all, exactly chance) and that look at many conditions or groups keep

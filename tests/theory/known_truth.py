@@ -370,6 +370,7 @@ class Quality:
 
     low: float = 0.3
     high: float = 3.0
+    stand_in: Array | None = None
 
     names = ("a", "b")
     task = Task.classification(2)
@@ -380,7 +381,7 @@ class Quality:
         return False
 
     def given(self, data: ArrayData) -> Quality:
-        return self
+        return replace(self, stand_in=sample_means(data, self.names))
 
     def data(self, n: int, rng: np.random.Generator) -> ArrayData:
         y, q = rng.integers(0, 2, n), rng.choice([self.low, self.high], n)
@@ -400,7 +401,7 @@ class Quality:
             return None
         if "a" in condition.modalities:
             if condition.family == "missing":  # nothing that is left tells the class
-                return Truth(0.5, 0.5 if condition.option("baseline") == "zero" else float("nan"), 0.5)
+                return Truth(0.5, self._without_a(condition), 0.5)
             return Truth(*self._swapped_a(condition))
         cases = list(product((self.low, self.high), repeat=2))
         baseline, pool = condition.option("baseline"), condition.option("pool")
@@ -418,6 +419,14 @@ class Quality:
             right += share * float(scipy.stats.norm.cdf(true))
             sure += share * float(WEIGHTS @ scipy.special.expit(np.abs(2 * stated * (true + NODES))))
         return Truth(right, sure, right)
+
+    def _without_a(self, condition: Condition) -> float:
+        if condition.option("baseline") == "zero":
+            return 0.5
+        if condition.option("baseline") != "mean" or self.stand_in is None or len(condition.modalities) > 1:
+            return float("nan")
+        odds = [2 * abs(self.stand_in[0]) * q for q in (self.low, self.high)]
+        return float(scipy.special.expit(odds).mean())
 
     def _swapped_a(self, condition: Condition) -> tuple[float, float, float]:
         flip = {"random": 0.5, "across_class": 1.0, "within_class": 0.0}[condition.option("pool") or ""]
