@@ -167,13 +167,14 @@ def score(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     metric: Annotated[list[str] | None, typer.Option(help="Show this metric; may be repeated.")] = None,
     condition: Annotated[str | None, typer.Option(help="Show this condition, by its label.")] = None,
+    group: Annotated[str | None, typer.Option(help="Show a group too, as column=value, or all of a column.")] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap replicates.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Score an old run with every metric known now, and renew its findings and report; no forward pass, no model.
 
-    With `--condition` or `--metric` nothing is written, and the scores asked for are shown.
+    With `--condition`, `--metric` or `--group` nothing is written, and the scores asked for are shown.
     """
     from mmaudit import console
     from mmaudit.assemble import assemble
@@ -183,7 +184,7 @@ def score(
     from mmaudit.store import Run, writing
 
     opened = Run.open(run)
-    if not (metric or condition):
+    if not (metric or condition or group):
         with writing(run):
             score_run(opened, resamples=resamples, seed=seed)
             report = assemble(opened)
@@ -196,8 +197,17 @@ def score(
     for name in metric or []:
         if name not in {s.metric for s in measured}:
             raise UnknownName("metric of this run", name, {s.metric for s in measured})
+    groups = {g for s in measured if s.group for g in (s.group, s.group.split("=", 1)[0])}
+    if group and group not in groups:
+        raise UnknownName("group of this run", group, groups)
     key = opened.condition(condition).key if condition else None
-    rows = [s for s in measured if not s.group and key in (None, s.condition) and (not metric or s.metric in metric)]
+    rows = [
+        s
+        for s in measured
+        if key in (None, s.condition)
+        and (not metric or s.metric in metric)
+        and (not s.group or group in (s.group, s.group.split("=", 1)[0]))
+    ]
     if as_json:
         console.print_json([evidence_of(s) for s in rows])
     else:

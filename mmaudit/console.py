@@ -73,6 +73,7 @@ def show_scores(scores: Sequence[Score], conditions: Sequence[Condition]) -> Non
     rows = [
         {
             "condition": s.label,
+            "group": s.group or "all samples",
             "metric": f"{s.metric} {formats.ARROWS[s.better]}".strip(),
             "value [95 % interval]": formats.estimate(s.value, s.low, s.high, s.unit)
             if s.value == s.value

@@ -36,6 +36,7 @@ class Control:
 
 # A copied input may take other code paths through the model, so the last bits may differ: this share of the spread.
 IDENTITY_TOLERANCE = 1e-4
+STANDARD_ERRORS = 4.0
 
 
 def controls(run: Run, rows: Iterable[Score], applied: Sequence[Mapping[str, Any]], primary: str) -> list[Control]:
@@ -73,8 +74,10 @@ def _destroy(condition: Condition, score: Score) -> Control:
     """With every modality taken from other samples nothing but chance may be left."""
     if score.value != score.value:
         return Control("destroy", condition, False, f"{score.metric} could not be measured: {score.reason}.")
-    slack = 0.01 if score.unit == "share" else 0.02 * score.floor
-    above = score.low > score.floor + slack if score.better == "higher" else score.high < score.floor - slack
+    # A failed control takes back the whole audit, so chance must not do it: four standard errors, not two.
+    error = (score.high - score.low) / (2 * 1.96)
+    slack = (0.01 if score.unit == "share" else 0.02 * score.floor) + STANDARD_ERRORS * error
+    above = score.value > score.floor + slack if score.better == "higher" else score.value < score.floor - slack
     said = "better than chance, so something other than the inputs gives answers away" if above else "chance is reached"
     value, low, high, floor = (number(x, score.unit) for x in (score.value, score.low, score.high, score.floor))
     return Control(

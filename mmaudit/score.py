@@ -289,6 +289,7 @@ def evidence(run: Run) -> Evidence:
         rows,
         controls=controls(run, rows, applied, PRIMARY[run.task.kind]),
         raised={row["condition"]: row["raised"] for row in applied},
+        changed={row["condition"]: row["changed"] for row in applied},
         n=run.n,
         folder=str(run.folder),
     )

@@ -287,7 +287,7 @@ def test_score_shows_and_renews(place: Path, mmaudit: Command) -> None:
     assert "missing[note, baseline=zero]" in shown.out
     found = mmaudit("score", "run", "--metric", "mae", "--json").json
     assert {s["metric"] for s in found} == {"mae"}
-    assert len(found) == 13
+    assert len(found) == 15
     assert contents(place / "run", leave_out=()) == before
     renewed = mmaudit("score", "run", "--resamples", "40")
     assert renewed.code == 0
@@ -365,7 +365,7 @@ def test_the_conditions_of_a_run_are_listed(mmaudit: Command) -> None:
     assert mmaudit(*AUDIT, "--out", "run").code == 0
     names = [row["name"] for row in mmaudit("list", "run", "--json").json]
     assert names[0] == "clean"
-    assert len(names) == 13
+    assert len(names) == 15
 
 
 # ---- help, and what a fresh process loads

@@ -127,7 +127,8 @@ def _finding(found_by: Rule, draft: Draft, evidence: Evidence) -> Finding:
     command = ""
     if condition is not None:
         shown = [s.metric for s in draft.scores if s.condition == condition.key]
-        command = evidence.reproduce(condition, shown or [evidence.primary])
+        group = next((s.group for s in draft.scores if s.group), "")
+        command = evidence.reproduce(condition, shown or [evidence.primary], group)
     return Finding(
         rule=found_by.name,
         level=draft.level or found_by.level,

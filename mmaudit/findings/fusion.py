@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from mmaudit.findings.base import Draft, Evidence, rule
 from mmaudit.findings.certainty import at_most, unseen, widened
+from mmaudit.findings.evidence import neutral
 from mmaudit.findings.wording import all_but, change, listing, loss, measure, span, stand_in
 from mmaudit.types import CLEAN, Condition, Score
 
@@ -76,9 +77,17 @@ def _changes_confidence(evidence: Evidence, swap: Condition) -> bool:
 
 def _needed_somewhere(evidence: Evidence, modality: str) -> bool:
     """Whether the model may react to a neutral stand-in, or use the modality once another one is missing."""
-    alone = [evidence.loss(c) for c in evidence.missing((modality,), neutral_only=True)]
-    added = [edge.score for edge in evidence.edges if edge.added == modality]
-    return any(s.lost_high > HARMLESS or s.lost_low < -HARMLESS for s in (*alone, *added) if not _still(s))
+    alone = [c for c in evidence.missing((modality,), neutral_only=True) if not _answers_stay(evidence, c)]
+    # What the modality adds to everything else was asked above; here, what it adds while another one is missing.
+    edges = [edge for edge in evidence.edges if edge.added == modality and edge.larger.key != CLEAN.key]
+    added = [edge.score for edge in edges if neutral(edge.smaller)]
+    doubtful = (*(evidence.loss(c) for c in alone), *added)
+    return any(s.lost_high > HARMLESS or s.lost_low < -HARMLESS for s in doubtful if not _still(s))
+
+
+def _answers_stay(evidence: Evidence, condition: Condition) -> bool:
+    """Whether next to no answer changes: then no loss can be large, though its interval may be wide near chance."""
+    return at_most(evidence.score(condition, "flip_rate")) <= HARMLESS
 
 
 def _still(score: Score) -> bool:

@@ -128,8 +128,9 @@ def test_commands_name_a_condition_and_metrics_of_the_run(findings: list[tuple[E
         assert [o for o, _ in pairs].count("--condition") == 1
         labels = {c.label for c in evidence.conditions}
         metrics = {s.metric for s in evidence.scores}
+        groups = {s.group for s in evidence.scores}
         for option, value in pairs:
-            assert value in {"--condition": labels, "--metric": metrics}[option]
+            assert value in {"--condition": labels, "--metric": metrics, "--group": groups}[option]
 
 
 def odd_world() -> Gaussian:
