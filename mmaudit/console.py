@@ -56,7 +56,14 @@ def show_report(report: Report, page: Path) -> None:
     from rich.text import Text
 
     console = Console()
-    console.print(Text(repr(report).splitlines()[0], style="bold"))
+    document, failed = report.document, report.failed_controls()
+    console.print(Text(document["title"], style="bold"))
+    samples, conditions = formats.count(document["data"]["n"]), len(report.conditions)
+    console.print(Text(f"{samples} samples, {conditions} conditions; on clean data {report.headline()}"))
+    if failed:
+        console.print(Text(f"Controls failed, do not rely on this report: {'; '.join(failed)}", style="bold red"))
+    elif document["controls"]:
+        console.print(Text(f"all {len(document['controls'])} controls passed"))
     for finding in report.findings:
         console.print()
         console.print(Text.assemble((finding.level, _STYLE[finding.level]), "  ", finding.claim))

@@ -66,7 +66,8 @@ def silent_failure(evidence: Evidence) -> Iterator[Draft]:
     silent = [f for f in (_fall(evidence, c) for c in candidates) if f.silent(UNMOVED)]
     for names, falls in _minimal({f.condition.modalities for f in silent}, silent):
         worst = max(falls, key=lambda f: (f.level == "critical", f.at_least))
-        more = f" So it does under {len(falls) - 1} more conditions that touch {listing(names)}." if falls[1:] else ""
+        others = f"{len(falls) - 1} more {'condition that touches' if len(falls) == 2 else 'conditions that touch'}"
+        more = f" So it does under {others} {listing(names)}." if falls[1:] else ""
         yield Draft(
             f"With {words(worst.condition)} the model fails silently: {_course(evidence, worst)}.{more}",
             names,

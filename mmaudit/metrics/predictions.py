@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,8 @@ import scipy.special
 
 from mmaudit.errors import BadInput
 from mmaudit.types import Array, BoolArray, FloatArray, IntArray, Task
+
+_BLOCK = 2**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,21 +113,17 @@ class Predictions:
     def log_probability(self) -> FloatArray:
         """`float64[n, k]`: log softmax (classification) or log sigmoid (multilabel), accurate near 0, 1; not kept."""
         self._needs_probability()
-        z = self.outputs.astype(np.float64)
-        logs: FloatArray = (
-            scipy.special.log_softmax(z, axis=1) if self.task.kind == "classification" else scipy.special.log_expit(z)
-        )
-        return logs
+        if self.task.kind == "classification":
+            return _in_blocks(lambda z: scipy.special.log_softmax(z, axis=1), self.outputs)
+        return _in_blocks(scipy.special.log_expit, self.outputs)
 
     @cached_property
     def probability(self) -> FloatArray:
         """`float64[n, k]`: of each class (rows sum to 1) or each label (independent)."""
         self._needs_probability()
-        z = self.outputs.astype(np.float64)
-        chances: FloatArray = (
-            scipy.special.softmax(z, axis=1) if self.task.kind == "classification" else scipy.special.expit(z)
-        )
-        return chances
+        if self.task.kind == "classification":
+            return _in_blocks(lambda z: scipy.special.softmax(z, axis=1), self.outputs)
+        return _in_blocks(scipy.special.expit, self.outputs)
 
     @cached_property
     def predicted(self) -> Array:
@@ -186,6 +185,15 @@ class Predictions:
     def _needs_probability(self) -> None:
         if self.task.kind not in ("classification", "multilabel"):
             raise BadInput(f"task {self.task.kind!r} has no probabilities or right answers; use a metric for it.")
+
+
+def _in_blocks(function: Callable[[FloatArray], FloatArray], outputs: Array) -> FloatArray:
+    """Apply a function of each row to blocks of rows: SciPy holds several copies of what it is given."""
+    out = np.empty(outputs.shape)
+    for first in range(0, len(outputs), _BLOCK):
+        rows = slice(first, first + _BLOCK)
+        out[rows] = function(outputs[rows].astype(np.float64))
+    return out
 
 
 def _labels(task: Task) -> int:
