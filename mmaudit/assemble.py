@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from mmaudit.findings.base import Evidence, find
+from mmaudit.folder import write_atomically
 from mmaudit.metrics import metrics
 from mmaudit.report import Report
 from mmaudit.report_schema import SCHEMA
 from mmaudit.score import PRIMARY, evidence, read_table
-from mmaudit.store import Run, write_atomically
+from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, SUMMARIES
 from mmaudit.timing import Timing
 from mmaudit.types import Finding, Score

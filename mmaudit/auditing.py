@@ -23,6 +23,7 @@ from mmaudit.assemble import assemble
 from mmaudit.data import Dataset, all_statistics, check
 from mmaudit.errors import BadInput, StaleRun
 from mmaudit.findings.base import find
+from mmaudit.folder import require_free, require_usable, writing
 from mmaudit.illustrate import illustrate
 from mmaudit.models import Model, TwoStage, as_model
 from mmaudit.models.check import Check, check_model, require
@@ -31,7 +32,7 @@ from mmaudit.predict import BATCH_ROWS, FeatureMemo, Progress, predict, shard_ro
 from mmaudit.probes import Source, probes
 from mmaudit.report import Report
 from mmaudit.score import evidence, score
-from mmaudit.store import Run, Samples, modality_to_json, require_free, require_usable, writing
+from mmaudit.store import Run, Samples, modality_to_json
 from mmaudit.timing import Timing
 from mmaudit.types import Batch, IntArray, Modality
 

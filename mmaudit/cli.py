@@ -179,9 +179,10 @@ def score(
     from mmaudit import console
     from mmaudit.assemble import assemble
     from mmaudit.findings.base import evidence_of
+    from mmaudit.folder import writing
     from mmaudit.score import evidence
     from mmaudit.score import score as score_run
-    from mmaudit.store import Run, writing
+    from mmaudit.store import Run
 
     opened = Run.open(run)
     if not (metric or condition or group):

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from mmaudit.data import Dataset
+from mmaudit.folder import write_atomically
 from mmaudit.metrics import Predictions
 from mmaudit.probes import Source, probes
-from mmaudit.store import Run, write_atomically
+from mmaudit.store import Run
 from mmaudit.types import CLEAN, Array, Batch, BoolArray, Condition, IntArray, Modality
 
 CONDITIONS = 6

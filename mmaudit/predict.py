@@ -13,9 +13,10 @@ import numpy as np
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, ContractBroken, MMAuditError
 from mmaudit.models import Model, TwoStage
+from mmaudit.outputs import ConditionOutputs, Float32Array
 from mmaudit.probes import Source, probes
 from mmaudit.probes.proof import moved
-from mmaudit.store import ConditionOutputs, Float32Array, Run
+from mmaudit.store import Run
 from mmaudit.timing import Timing
 from mmaudit.types import Array, Batch, BoolArray, Condition, Task
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmaudit import store
 from mmaudit.comparison import Measured, measure, nothing, score_row
 from mmaudit.controls import controls
 from mmaudit.errors import BadInput, DamagedRun
@@ -24,7 +23,8 @@ from mmaudit.kernels.inference import benjamini_hochberg, interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
 from mmaudit.metrics.recalibration import recalibrate
 from mmaudit.metrics.reliability import reliability
-from mmaudit.store import ConditionOutputs, Float32Array, Run
+from mmaudit.outputs import ConditionOutputs, Float32Array, read_parquet, write_parquet
+from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, Group, Summary, groups, neighbours, summarise
 from mmaudit.types import CLEAN, Array, Better, BoolArray, Condition, FloatArray, Score, Task, digest
 
@@ -324,7 +324,7 @@ def vars_of(row: Score) -> dict[str, Any]:
 
 
 def _write_table(run: Run, name: str, rows: list[dict[str, Any]]) -> None:
-    store.write_table(run.folder / name, pa.Table.from_pylist(rows))
+    write_parquet(run.folder / name, pa.Table.from_pylist(rows))
 
 
 def read_table(run: Run, name: str) -> list[dict[str, Any]]:
@@ -332,7 +332,7 @@ def read_table(run: Run, name: str) -> list[dict[str, Any]]:
     path = run.folder / name
     if not path.exists():
         return []
-    rows: list[dict[str, Any]] = store.read_table(path).to_pylist()
+    rows: list[dict[str, Any]] = read_parquet(path).to_pylist()
     return rows
 
 

@@ -11,49 +11,31 @@ A file is written beside its place and renamed into it: existence means done. No
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from mmaudit.errors import BadInput, DamagedRun, StaleRun
+from mmaudit.errors import BadInput, DamagedRun, StaleRun, UnknownName
+from mmaudit.folder import require_usable, write_atomically
+from mmaudit.outputs import (
+    UNREADABLE,
+    ConditionOutputs,
+    column,
+    opened,
+    read_group,
+    read_parquet,
+    write_parquet,
+    write_predictions,
+)
 from mmaudit.types import Array, BoolArray, Condition, IntArray, Modality, Task, digest
 
 SCHEMA = "mmaudit.run/1"
-
-Float32Array = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class ConditionOutputs:
-    """The model's answers to some samples under one condition.
-
-    Attributes:
-        outputs: `float32[n, k]`, logits (classification, multilabel) or values (regression); a row of NaN where the
-            model raised or returned something that is not finite.
-        changed: per modality `bool[n]`, whether the condition changed the sample's value or withheld it.
-        moved: per modality `float32[n]`, how far: RMS difference in the modality's σ, or share of characters edited
-            (text); NaN where the modality was withheld, so that no distance applies.
-    """
-
-    outputs: Float32Array
-    changed: Mapping[str, BoolArray]
-    moved: Mapping[str, Float32Array]
-
-    @property
-    def answered(self) -> BoolArray:
-        """`bool[n]`: whether the model gave a usable answer."""
-        return np.asarray(np.isfinite(self.outputs).all(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +73,7 @@ class Run:
         try:
             (path / "predictions").mkdir(parents=True, exist_ok=True)
             run = cls(path, {"schema": SCHEMA, **header})
-            write_table(path / "samples.parquet", _samples_table(samples, run.task))
+            write_parquet(path / "samples.parquet", _samples_table(samples, run.task))
             run._save_header()
         except OSError as error:
             raise BadInput(f"run folder {path} cannot be written: {error}; choose another with out=…") from error
@@ -149,8 +131,6 @@ class Run:
 
     def condition(self, label: str) -> Condition:
         """Return the condition with this label or key; raises `BadInput` listing close ones."""
-        from mmaudit.errors import UnknownName
-
         known = {c.label: c for c in self.conditions} | {c.key: c for c in self.conditions}
         if label not in known:
             raise UnknownName("condition", label, [c.label for c in self.conditions])
@@ -199,10 +179,10 @@ class Run:
         groups = len(self.header["increments"][increment])
         names = [m.name for m in self.modalities]
         try:
-            file = _opened(path)
+            file = opened(path)
             whole: bool = file.num_row_groups == groups
-            return whole and all(_read_group(file, g, names).outputs.shape == expected for g in range(groups))
-        except _UNREADABLE:
+            return whole and all(read_group(file, g, names).outputs.shape == expected for g in range(groups))
+        except UNREADABLE:
             return False
 
     def write_shard(self, shard: int, increment: int, results: Sequence[ConditionOutputs]) -> None:
@@ -216,19 +196,19 @@ class Run:
         try:
             _ = self.samples
         except DamagedRun:
-            write_table(self.folder / "samples.parquet", _samples_table(samples, self.task))
+            write_parquet(self.folder / "samples.parquet", _samples_table(samples, self.task))
 
     @cached_property
     def samples(self) -> Samples:
         """Ids, targets, groups, clusters and presence of every sample."""
-        table = read_table(self.folder / "samples.parquet")
+        table = read_parquet(self.folder / "samples.parquet")
         names = table.column_names
         return Samples(
-            ids=_column(table, "id"),
+            ids=column(table, "id"),
             target=_target(table, self.task),
-            groups={c[6:]: _column(table, c) for c in names if c.startswith("group.")},
-            cluster=_column(table, "cluster") if "cluster" in names else None,
-            present={m.name: _column(table, f"present.{m.name}").astype(bool) for m in self.modalities},
+            groups={c[6:]: column(table, c) for c in names if c.startswith("group.")},
+            cluster=column(table, "cluster") if "cluster" in names else None,
+            present={m.name: column(table, f"present.{m.name}").astype(bool) for m in self.modalities},
         )
 
     def read(self, condition: Condition) -> ConditionOutputs:
@@ -244,8 +224,8 @@ class Run:
             if not path.exists():
                 raise DamagedRun(f"{path} is missing: the audit has not finished. Audit again to the same folder.")
             try:
-                parts.append(_read_group(_opened(path), group, [m.name for m in self.modalities]))
-            except _UNREADABLE as error:
+                parts.append(read_group(opened(path), group, [m.name for m in self.modalities]))
+            except UNREADABLE as error:
                 raise DamagedRun(f"{path} cannot be read ({error}). Audit again to the same folder.") from error
         return ConditionOutputs(
             np.concatenate([p.outputs for p in parts]),
@@ -273,66 +253,7 @@ class Run:
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
-def require_usable(folder: Path) -> None:
-    """Raise `BadInput` unless a run can be written to `folder`: absent, empty, or already a run."""
-    if folder.is_file():
-        raise BadInput(f"out={str(folder)!r} is a file; give a folder.")
-    if folder.is_dir():
-        foreign = sorted(p.name for p in folder.iterdir() if p.name not in _OWN and not p.name.endswith(".partial"))
-        if foreign and not (folder / "run.json").exists():
-            raise BadInput(
-                f"out={str(folder)!r} holds other files ({', '.join(foreign[:3])}) and no run; "
-                "give a new or empty folder."
-            )
-    parent = folder
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir():
-        raise BadInput(f"out={str(folder)!r} cannot be made: {parent} is a file; choose another folder.")
-    if not os.access(parent, os.W_OK):
-        raise BadInput(f"out={str(folder)!r} cannot be written: no permission in {parent}; choose another folder.")
-
-
-def require_free(folder: Path) -> None:
-    """Raise `BadInput` if another process is writing to the folder."""
-    if folder.is_dir():
-        with _locked(folder):
-            pass
-
-
-@contextlib.contextmanager
-def writing(folder: str | Path) -> Iterator[None]:
-    """Hold a run folder against a second writer, making it if need be, and sweep what a killed writer left.
-
-    Raises:
-        BadInput: another process is writing to the folder, or it cannot be made.
-    """
-    path = Path(folder)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"run folder {path} cannot be made: {error}; choose another with out=…") from error
-    with _locked(path):
-        for pattern in ("*.partial", ".*.tmp"):
-            for leftover in path.rglob(pattern):
-                leftover.unlink(missing_ok=True)
-        yield
-
-
-# What a file that is cut short, overwritten or foreign raises when it is read.
-_UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError)
 _KEYS = ("fingerprints", "model", "data", "task", "modalities", "suite", "increments", "declined", "shard_rows")
-_OWN = {"run.json", "samples.parquet", "predictions", "errors", "statistics.npz"}
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its place and rename it: readers see the old file or the whole new one."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
 
 
 def modality_to_json(modality: Modality) -> dict[str, Any]:
@@ -387,80 +308,8 @@ def _texts(values: Sequence[Any]) -> list[str]:
 
 def _target(table: pa.Table, task: Task) -> Array:
     if "target" in table.column_names:
-        return _column(table, "target")
-    return np.stack([_column(table, f"target.{j}") for j in range(task.width)], axis=1)
-
-
-def _column(table: pa.Table, name: str) -> Array:
-    values: Array = table.column(name).to_numpy()
-    return values
-
-
-def write_predictions(path: Path, results: Sequence[ConditionOutputs], modalities: Sequence[str]) -> None:
-    """Write one row group per condition.
-
-    float32 logits do not repeat, so dictionaries only cost; splitting the bytes lets zstd find the exponents.
-    """
-    width = results[0].outputs.shape[1]
-    schema = pa.schema(
-        [pa.field("output", pa.list_(pa.field("element", pa.float32(), nullable=False), width), nullable=False)]
-        + [pa.field(f"changed.{m}", pa.bool_(), nullable=False) for m in modalities]
-        + [pa.field(f"moved.{m}", pa.float32(), nullable=False) for m in modalities]
-    )
-    split = ["output.list.element", *(f"moved.{m}" for m in modalities)]
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with pq.ParquetWriter(
-        partial,
-        schema,
-        compression="zstd",
-        use_dictionary=False,
-        use_byte_stream_split=split,
-        write_statistics=False,
-        write_page_checksum=True,
-        store_schema=False,
-    ) as writer:
-        for result in results:
-            flat = pa.array(np.ascontiguousarray(result.outputs, np.float32).reshape(-1))
-            output = pa.FixedSizeListArray.from_arrays(flat, type=schema.field("output").type)
-            columns = [output]
-            columns += [pa.array(result.changed[m]) for m in modalities]
-            columns += [pa.array(result.moved[m].astype(np.float32, copy=False)) for m in modalities]
-            table = pa.Table.from_arrays(columns, schema=schema)
-            writer.write_table(table, row_group_size=len(table))
-    partial.replace(path)
-
-
-def _opened(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path, page_checksum_verification=True)
-
-
-def _read_group(file: pq.ParquetFile, group: int, modalities: Sequence[str]) -> ConditionOutputs:
-    table = file.read_row_group(group, use_threads=False)
-    # The list comes back as variable-size (the Arrow schema is not stored); its rows all have the same length.
-    flat = table.column("output").combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return ConditionOutputs(
-        flat.reshape(len(table), -1),
-        {m: _column(table, f"changed.{m}").astype(bool) for m in modalities},
-        {m: _column(table, f"moved.{m}") for m in modalities},
-    )
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a table beside its place and rename it."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    # Row groups bound what the writer holds of a long table.
-    pq.write_table(
-        table, partial, compression="zstd", row_group_size=2**16, write_page_checksum=True, store_schema=False
-    )
-    partial.replace(path)
-
-
-def read_table(path: Path) -> pa.Table:
-    """Read a table; raises `DamagedRun` where there is none or it cannot be read."""
-    try:
-        return pq.read_table(path, page_checksum_verification=True, use_threads=False)
-    except _UNREADABLE as error:
-        raise DamagedRun(f"{path} cannot be read ({error}); audit again to the same folder.") from error
+        return column(table, "target")
+    return np.stack([column(table, f"target.{j}") for j in range(task.width)], axis=1)
 
 
 def _json_bytes(value: Any) -> bytes:
@@ -470,22 +319,3 @@ def _json_bytes(value: Any) -> bytes:
 def _encoded(text: str) -> bytes:
     """UTF-8, a lone surrogate as its escape: in JSON that is the same text."""
     return text.encode("utf-8", "backslashreplace")
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold an advisory lock on the folder itself: no lock file to leave behind, released if the process dies."""
-    if sys.platform == "win32":
-        yield
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BadInput(f"another audit is writing to {folder}; wait for it, or give another out=…") from error
-        yield
-    finally:
-        os.close(handle)

@@ -19,7 +19,7 @@ import pytest
 from helpers.run_cases import contents, dataset
 from mmaudit import Run
 from mmaudit.cli import app, main
-from mmaudit.store import writing
+from mmaudit.folder import writing
 
 MODEL = '''
 import numpy as np

@@ -14,9 +14,9 @@ from helpers.run_cases import TASKS, Rowwise, Whole, dataset
 from mmaudit import ArrayData, Run, audit
 from mmaudit.auditing import Prepared, prepare
 from mmaudit.errors import BadInput, ContractBroken
+from mmaudit.outputs import ConditionOutputs
 from mmaudit.predict import Timing, predict, shard_rows, to_logits
 from mmaudit.probes import Probe, Scope, Source, probes
-from mmaudit.store import ConditionOutputs
 from mmaudit.types import CLEAN, Array, Batch, Condition, Task
 
 THREE = ("table", "note", "signal")

@@ -23,8 +23,9 @@ from mmaudit import ArrayData, Report, Run, audit, metric
 from mmaudit.auditing import CHECK_ROWS, spread
 from mmaudit.errors import BadInput, DamagedRun, UnknownName
 from mmaudit.metrics import Predictions, Resamples, metrics
+from mmaudit.outputs import ConditionOutputs
 from mmaudit.score import adjust, evidence, score
-from mmaudit.store import ConditionOutputs, Samples, modality_to_json
+from mmaudit.store import Samples, modality_to_json
 from mmaudit.types import CLEAN, Array, Batch, Condition, Modality, Score
 
 SUITE = {

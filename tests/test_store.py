@@ -16,15 +16,9 @@ import pytest
 from helpers.run_cases import Rowwise, contents, dataset, stamps
 from mmaudit import Run, audit
 from mmaudit.errors import BadInput, DamagedRun, MMAuditError, StaleRun, UnknownName
-from mmaudit.store import (
-    SCHEMA,
-    ConditionOutputs,
-    Samples,
-    modality_from_json,
-    modality_to_json,
-    require_usable,
-    writing,
-)
+from mmaudit.folder import require_usable, writing
+from mmaudit.outputs import ConditionOutputs
+from mmaudit.store import SCHEMA, Samples, modality_from_json, modality_to_json
 from mmaudit.types import CLEAN, Condition, Modality, Task
 
 SUITE = {"probes": ["missing"], "baselines": ["zero", "marginal"]}
@@ -310,7 +304,7 @@ def test_what_a_killed_writer_left_is_swept_and_the_rest_is_used(tmp_path: Path)
 
 HOLD = """
 import sys
-from mmaudit.store import writing
+from mmaudit.folder import writing
 with writing(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.readline()

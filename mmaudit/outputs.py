@@ -1,0 +1,118 @@
+"""Parquet files: what a model answered under each condition, and plain tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mmaudit.errors import DamagedRun
+from mmaudit.types import Array, BoolArray
+
+Float32Array = npt.NDArray[np.float32]
+
+# What a file that is cut short, overwritten or foreign raises when it is read.
+UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError)
+
+
+@dataclass(frozen=True, eq=False)
+class ConditionOutputs:
+    """The model's answers to some samples under one condition.
+
+    Attributes:
+        outputs: `float32[n, k]`, logits (classification, multilabel) or values (regression); a row of NaN where the
+            model raised or returned something that is not finite.
+        changed: per modality `bool[n]`, whether the condition changed the sample's value or withheld it.
+        moved: per modality `float32[n]`, how far: RMS difference in the modality's σ, or share of characters edited
+            (text); NaN where the modality was withheld, so that no distance applies.
+    """
+
+    outputs: Float32Array
+    changed: Mapping[str, BoolArray]
+    moved: Mapping[str, Float32Array]
+
+    @property
+    def answered(self) -> BoolArray:
+        """`bool[n]`: whether the model gave a usable answer."""
+        return np.asarray(np.isfinite(self.outputs).all(axis=1))
+
+
+def write_predictions(path: Path, results: Sequence[ConditionOutputs], modalities: Sequence[str]) -> None:
+    """Write one row group per condition.
+
+    float32 logits do not repeat, so dictionaries only cost; splitting the bytes lets zstd find the exponents.
+    """
+    width = results[0].outputs.shape[1]
+    schema = pa.schema(
+        [pa.field("output", pa.list_(pa.field("element", pa.float32(), nullable=False), width), nullable=False)]
+        + [pa.field(f"changed.{m}", pa.bool_(), nullable=False) for m in modalities]
+        + [pa.field(f"moved.{m}", pa.float32(), nullable=False) for m in modalities]
+    )
+    split = ["output.list.element", *(f"moved.{m}" for m in modalities)]
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with pq.ParquetWriter(
+        partial,
+        schema,
+        compression="zstd",
+        use_dictionary=False,
+        use_byte_stream_split=split,
+        write_statistics=False,
+        write_page_checksum=True,
+        store_schema=False,
+    ) as writer:
+        for result in results:
+            flat = pa.array(np.ascontiguousarray(result.outputs, np.float32).reshape(-1))
+            output = pa.FixedSizeListArray.from_arrays(flat, type=schema.field("output").type)
+            columns = [output]
+            columns += [pa.array(result.changed[m]) for m in modalities]
+            columns += [pa.array(result.moved[m].astype(np.float32, copy=False)) for m in modalities]
+            table = pa.Table.from_arrays(columns, schema=schema)
+            writer.write_table(table, row_group_size=len(table))
+    partial.replace(path)
+
+
+def opened(path: Path) -> pq.ParquetFile:
+    """Open a file so that damaged pages are noticed when they are read."""
+    return pq.ParquetFile(path, page_checksum_verification=True)
+
+
+def read_group(file: pq.ParquetFile, group: int, modalities: Sequence[str]) -> ConditionOutputs:
+    """Read the answers under one condition; raises one of `UNREADABLE` where the file is damaged."""
+    table = file.read_row_group(group, use_threads=False)
+    # The list comes back as variable-size (the Arrow schema is not stored); its rows all have the same length.
+    flat = table.column("output").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return ConditionOutputs(
+        flat.reshape(len(table), -1),
+        {m: column(table, f"changed.{m}").astype(bool) for m in modalities},
+        {m: column(table, f"moved.{m}") for m in modalities},
+    )
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    """Write a table beside its place and rename it."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    # Row groups bound what the writer holds of a long table.
+    pq.write_table(
+        table, partial, compression="zstd", row_group_size=2**16, write_page_checksum=True, store_schema=False
+    )
+    partial.replace(path)
+
+
+def read_parquet(path: Path) -> pa.Table:
+    """Read a table; raises `DamagedRun` where there is none or it cannot be read."""
+    try:
+        return pq.read_table(path, page_checksum_verification=True, use_threads=False)
+    except UNREADABLE as error:
+        raise DamagedRun(f"{path} cannot be read ({error}); audit again to the same folder.") from error
+
+
+def column(table: pa.Table, name: str) -> Array:
+    """A column as a NumPy array."""
+    values: Array = table.column(name).to_numpy()
+    return values
