@@ -1,7 +1,8 @@
 """Bootstrap of accuracy and ECE against `scipy.stats.bootstrap`: python benchmarks/bootstrap.py
 
-Both give the replicates of accuracy and ECE under 1,000 paired resamples of 10,000 samples, in this process, on one
-thread, alternating; SciPy with vectorised statistics (its fast path) and the best of several batch sizes.
+Both give the replicates of accuracy and ECE under 1,000 paired resamples of 10,000 samples, from the same hits and
+confidences, in this process, on one thread, alternating; SciPy with vectorised statistics (its fast path) and the best
+of several batch sizes.
 
 An audit draws its resamples once and uses them for every condition and metric, which is what makes differences paired;
 SciPy draws them anew in every call. So three ratios are printed, SciPy's time ÷ ours:
@@ -45,17 +46,16 @@ def data(n: int, classes: int) -> tuple[Task, Array, Array]:
     return Task.classification(classes), logits.astype(np.float32), target
 
 
-def ours(task: Task, logits: Array, target: Array, w: Resamples) -> FloatArray:
-    """Replicates of both metrics, from logits."""
-    p = Predictions(task, logits, target)
+def ours(p: Predictions, w: Resamples) -> FloatArray:
+    """Replicates of both metrics; hits and confidences are known."""
     return np.stack([accuracy(p, w), ece(p, w)])
 
 
-def audit(task: Task, logits: Array, target: Array, replicates: int, conditions: int) -> None:
+def audit(p: Predictions, replicates: int, conditions: int) -> None:
     """Draw the resamples, then take the replicates of both metrics for each condition."""
-    w = Resamples.draw(len(target), replicates, seed=0)
+    w = Resamples.draw(p.n, replicates, seed=0)
     for _ in range(conditions):
-        ours(task, logits, target, w)
+        ours(p, w)
 
 
 def theirs(hit: FloatArray, confidence: FloatArray, replicates: int, batch: int) -> FloatArray:
@@ -106,7 +106,7 @@ def main() -> int:
     task, logits, target = data(n, asked.classes)
     p = Predictions(task, logits, target)
     hit, confidence = p.hit.astype(np.float64), p.confidence
-    first = timed(audit, task, logits, target, replicates, 1)
+    first = timed(audit, p, replicates, 1)
 
     audits: list[float] = []
     alone: list[float] = []
@@ -114,9 +114,9 @@ def main() -> int:
     scipys: dict[int, list[float]] = {10: [], 100: [], 1000: []}
     w = Resamples.draw(n, replicates, seed=0)
     for _ in range(asked.repeats):
-        audits.append(timed(audit, task, logits, target, replicates, asked.conditions))
-        alone.append(timed(audit, task, logits, target, replicates, 1))
-        single.append(timed(ours, task, logits, target, w))
+        audits.append(timed(audit, p, replicates, asked.conditions))
+        alone.append(timed(audit, p, replicates, 1))
+        single.append(timed(ours, p, w))
         for batch, times in scipys.items():
             times.append(timed(theirs, hit, confidence, replicates, batch))
 
@@ -124,7 +124,7 @@ def main() -> int:
     by_batch = {batch: median(times) for batch, times in scipys.items()}
     scipy_best = min(by_batch.values())
     ratio = asked.conditions * scipy_best / median(audits)
-    errors = ours(task, logits, target, w).std(axis=1), theirs(hit, confidence, replicates, 100).std(axis=1)
+    errors = ours(p, w).std(axis=1), theirs(hit, confidence, replicates, 100).std(axis=1)
 
     print(f"bootstrap of accuracy + ECE, B = {replicates}, n = {n}, {asked.classes} classes")
     print(f"  mmaudit: {asked.conditions} conditions, drawing included   {median(audits) * 1e3:9.1f} ms")

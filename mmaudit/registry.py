@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from mmaudit.errors import ContractBroken, UnknownName
+from mmaudit.errors import BadInput, ContractBroken, UnknownName
 
 T = TypeVar("T")
 
@@ -14,8 +14,8 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """A table of plug-ins by name.
 
-    Third-party packages add to it by an entry point in the group `mmaudit.plugins` that names a module; importing
-    the module runs its decorators. Entry points are loaded when a name is first looked up, not at import.
+    Packages add to it by an entry point in the group `mmaudit.plugins` that names a module; importing the module runs
+    its decorators. mmaudit's own plug-ins take the same way. Entry points are loaded when a name is first looked up.
     """
 
     def __init__(self, what: str, see: str = "") -> None:
@@ -54,14 +54,21 @@ _loaded = False
 
 
 def load_plugins() -> None:
-    """Import the built-in plug-ins and every third-party module named by an entry point, once."""
+    """Import every module that an entry point names, mmaudit's own probes, metrics and rules among them; once.
+
+    Raises:
+        BadInput: a module cannot be imported; names its package.
+    """
     global _loaded
     if _loaded:
         return
-    _loaded = True
-    import mmaudit.findings
-    import mmaudit.metrics
-    import mmaudit.probes  # noqa: F401
-
+    _loaded = True  # first, as the modules themselves may look names up
     for point in entry_points(group="mmaudit.plugins"):
-        point.load()
+        try:
+            point.load()
+        except Exception as error:
+            _loaded = False
+            package = point.dist.name if point.dist else "an unknown package"
+            raise BadInput(
+                f"plug-in {point.value!r} of {package} cannot be loaded: {error!r}; repair or uninstall that package."
+            ) from error
