@@ -47,6 +47,7 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
     samples = run.samples
     applied = {row["condition"]: row for row in read_table(run, "conditions.parquet")}
     columns = list(Score.__dataclass_fields__)
+    primary = metrics.get(PRIMARY[run.task.kind])
     rows = read_table(run, "scores.parquet")
     content = {
         "schema": SCHEMA,
@@ -68,7 +69,7 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
         },
         "task": header["task"],
         "suite": header["suite"],
-        "primary": PRIMARY[run.task.kind],
+        "primary": primary.name,
         "conditions": [
             {**c.to_json(), **{k: v for k, v in applied[c.key].items() if k != "condition"}} for c in run.conditions
         ],
@@ -81,7 +82,12 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
             if run.task.kind in m.tasks
         ]
         + [
-            {"name": s.name, "better": s.better or "higher", "unit": s.unit or "", "summary": s.summary}
+            {
+                "name": s.name,
+                "better": s.better or primary.better,
+                "unit": primary.unit_of(run.task) if s.unit is None else s.unit,
+                "summary": s.summary,
+            }
             for s in (*SUMMARIES, INSTANCE_WORST_CASE)
         ],
         "scores": {"columns": columns, "rows": [[row[c] for c in columns] for row in rows]},

@@ -6,7 +6,7 @@ Needs neither the model nor the data set.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Lock
@@ -26,7 +26,7 @@ from mmaudit.metrics.reliability import reliability
 from mmaudit.outputs import ConditionOutputs, Float32Array, read_parquet, write_parquet
 from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, Group, Summary, groups, neighbours, summarise
-from mmaudit.types import CLEAN, Array, Better, BoolArray, Condition, FloatArray, Score, Task, digest
+from mmaudit.types import CLEAN, Array, BoolArray, Condition, FloatArray, Score, digest
 
 PRIMARY = {"classification": "accuracy", "multilabel": "average_precision", "regression": "rmse"}
 GROUP_METRICS = ("overconfidence",)
@@ -137,14 +137,15 @@ class ScoreTable:
     def _keep_worst(self, condition: Condition, predictions: Predictions) -> None:
         """Fold a condition into each sample's worst result over every group that it belongs to."""
         if self.task.kind == "regression":
-            exact: Array = -np.abs(predictions.outputs - predictions.target).mean(axis=1)
+            exact: Array = np.abs(predictions.outputs - predictions.target).mean(axis=1)
+            worse: np.ufunc = np.maximum
         else:
-            exact = predictions.correct
+            exact, worse = predictions.correct, np.minimum
         result = exact.astype(np.float32)  # one column per group is kept until the end
         for group in groups([condition]):
             with self.lock:
                 known = self.worst.get(group.name)
-                self.worst[group.name] = result if known is None else np.minimum(known, result)
+                self.worst[group.name] = result if known is None else worse(known, result)
 
     def _groups(
         self, condition: Condition, predictions: Predictions, clean: Predictions, w: Resamples, usable: BoolArray
@@ -215,8 +216,6 @@ class ScoreTable:
         reason = f"not every sample has an answer under {unknown.label}" if unknown else ""
         value = float("nan") if unknown else float(result[0])
         low, high = interval(result[1:], value)
-        own = summary is INSTANCE_WORST_CASE
-        unit, better = _per_sample(self.task) if own else (metric.unit_of(self.task), metric.better)
         return Score(
             condition=digest(group.name, summary.name),
             label=group.name,
@@ -225,8 +224,8 @@ class ScoreTable:
             value=value,
             low=low,
             high=high,
-            unit=unit if summary.unit is None else summary.unit,
-            better=better if summary.better is None else summary.better,
+            unit=metric.unit_of(self.task) if summary.unit is None else summary.unit,
+            better=metric.better if summary.better is None else summary.better,
             reason=reason
             or ("" if value == value else summary.reason(float(clean.values[0]), clean.floor, metric.better)),
         )
@@ -282,6 +281,11 @@ def evidence(run: Run) -> Evidence:
     applied = read_table(run, "conditions.parquet")
     if [row["condition"] for row in applied] != [c.key for c in run.conditions]:
         raise DamagedRun(f"{run.folder} is not scored yet, or older than its plan; run: mmaudit score {run.folder}")
+    return evidence_from(run, rows, applied)
+
+
+def evidence_from(run: Run, rows: Sequence[Score], applied: Sequence[Mapping[str, Any]], folder: str = "") -> Evidence:
+    """The same from scores and condition rows at hand; `folder` is what commands call the run, its path without it."""
     return Evidence(
         run.task,
         PRIMARY[run.task.kind],
@@ -291,7 +295,7 @@ def evidence(run: Run) -> Evidence:
         raised={row["condition"]: row["raised"] for row in applied},
         changed={row["condition"]: row["changed"] for row in applied},
         n=run.n,
-        folder=str(run.folder),
+        folder=folder or str(run.folder),
     )
 
 
@@ -334,8 +338,3 @@ def read_table(run: Run, name: str) -> list[dict[str, Any]]:
         return []
     rows: list[dict[str, Any]] = read_parquet(path).to_pylist()
     return rows
-
-
-def _per_sample(task: Task) -> tuple[str, Better]:
-    """Unit and direction of a sample's own result: share of right decisions, or minus the absolute error."""
-    return (task.unit, "higher") if task.kind == "regression" else ("share", "higher")

@@ -38,7 +38,7 @@ class Summary:
         unit: of its value; None where it is that of the summarised metric.
         summary: one line for the report.
         curve_only: whether it needs a severity curve.
-        fn: `(clean, perturbed, severity, floor, better) -> float64[1 + B]`.
+        fn: `(clean, perturbed, severity, floor, better) -> float64[1 + B]`; None where values per condition do not do.
         floored: whether it divides by what the clean value has above chance.
     """
 
@@ -47,7 +47,7 @@ class Summary:
     unit: str | None
     summary: str
     curve_only: bool
-    fn: Callable[[FloatArray, FloatArray, FloatArray, float, Better], FloatArray]
+    fn: Callable[[FloatArray, FloatArray, FloatArray, float, Better], FloatArray] | None
     floored: bool = False
 
     def reason(self, clean: float, floor: float, better: Better) -> str:
@@ -108,9 +108,10 @@ INSTANCE_WORST_CASE = Summary(
     "instance_worst_case",
     None,
     None,
-    "mean over samples of each sample's worst result over the conditions (robustness in HELM's sense)",
+    "mean over samples of each sample's worst result (share right, absolute error) over the conditions (HELM)",
     False,
-    lambda clean, perturbed, severity, floor, better: perturbed[0],
+    # Needs every sample's result, so it is taken while conditions are read (ScoreTable.worst).
+    None,
 )
 
 
@@ -175,5 +176,5 @@ def summarise(
     return [
         (summary, summary.fn(clean, perturbed, severity, floor, better))
         for summary in SUMMARIES
-        if group.curve or not summary.curve_only
+        if summary.fn is not None and (group.curve or not summary.curve_only)
     ]

@@ -397,7 +397,8 @@ def test_an_audit_scores_only_what_was_answered(tmp_path: Path) -> None:
     members = [c for c in run.conditions if c.probe == "missing" and c.option("baseline") == "zero"]
     if all((run.read(c).answered | ~seen).all() for c in members):
         errors = [np.abs(run.read(c).outputs[seen, 0].astype(np.float64) - y[seen]) for c in members]
-        assert table["value"].item() == pytest.approx(-np.max(errors, axis=0).mean(), rel=1e-6)
+        assert table["value"].item() == pytest.approx(np.max(errors, axis=0).mean(), rel=1e-6)
+        assert table["better"].item() == "lower"
     else:
         assert table["value"].isna().all()
 

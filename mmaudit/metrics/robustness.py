@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmaudit.errors import BadInput
-from mmaudit.kernels.bootstrap import Resamples, ratio
+from mmaudit.kernels.bootstrap import ratio
 from mmaudit.types import Array, Better, FloatArray
 
 
@@ -106,20 +106,6 @@ def worst_case(perturbed: FloatArray, better: Better) -> tuple[FloatArray, int]:
     harm = -_sign(better) * perturbed[known]
     worst = -_sign(better) * harm.max(axis=0)
     return np.asarray(worst), int(known[np.argmax(harm[:, 0])])
-
-
-def instance_worst_case(per_sample: FloatArray, w: Resamples, better: Better) -> FloatArray:
-    """Return `float64[replicates]`: mean over samples of each sample's worst value over conditions.
-
-    Robustness in HELM's sense (Liang et al. 2022): a sample counts as right only if it is right under every condition.
-
-    Args:
-        per_sample: `float64[conditions, n]`, e.g. `Predictions.correct`, or absolute errors, of each condition.
-        w: resamples of the n samples.
-        better: direction of the per-sample values.
-    """
-    per_sample = np.asarray(per_sample, np.float64)
-    return w.mean(per_sample.min(axis=0) if _sign(better) > 0 else per_sample.max(axis=0))
 
 
 def why_undefined(clean: float, better: Better, floor: float = float("nan")) -> str:

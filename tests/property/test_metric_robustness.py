@@ -6,11 +6,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mmaudit.errors import BadInput
-from mmaudit.kernels.bootstrap import Resamples
 from mmaudit.metrics.robustness import (
     beside,
     chance_normalised_drop,
-    instance_worst_case,
     mmi,
     relative_robustness,
     severity_area,
@@ -148,16 +146,6 @@ def test_worst_case_names_the_condition_and_skips_undefined_ones():
     values, place = worst_case(np.full((2, 3), np.nan), "higher")
     assert place == -1
     assert np.isnan(values).all()
-
-
-@quick
-@given(st.integers(1, 4), st.integers(1, 8), st.integers(0, 999))
-def test_instance_worst_case_is_never_better_than_any_condition(conditions, n, seed):
-    rng = np.random.default_rng(seed)
-    right, w = rng.integers(0, 2, (conditions, n)), Resamples.draw(n, 5, seed)
-    worst = instance_worst_case(right, w, "higher")
-    assert (worst <= np.min([w.mean(r) for r in right], axis=0) + 1e-12).all()
-    assert instance_worst_case(1 - right, w, "lower") == pytest.approx(1 - worst)
 
 
 @pytest.mark.parametrize("severity", [[1.0], [0.0, 1.0], [2.0, 1.0], [1.0, 1.0]])

@@ -13,11 +13,10 @@ import numpy as np
 
 from mmaudit import ArrayData
 from mmaudit.auditing import prepare
-from mmaudit.controls import controls
 from mmaudit.findings import Evidence, find, rules
 from mmaudit.metrics import Predictions, Resamples
 from mmaudit.predict import predict
-from mmaudit.score import PRIMARY, ScoreTable, adjust
+from mmaudit.score import ScoreTable, adjust, evidence_from
 from mmaudit.types import Condition, Finding
 from theory.expectations import Expectations
 from theory.scenarios import SCENARIOS, Case
@@ -59,18 +58,7 @@ def audit(case: Case, data: ArrayData) -> tuple[Evidence, list[Finding]]:
         predict(run, data, prepared.model, prepared.source, stage=prepared.stage, batch_rows=4096)
         table = Scores(run, only=METRICS, resamples=RESAMPLES)
         rows = adjust(table.rows())
-        applied = list(table.condition_rows())
-        evidence = Evidence(
-            run.task,
-            PRIMARY[run.task.kind],
-            run.conditions,
-            rows,
-            controls=controls(run, rows, applied, PRIMARY[run.task.kind]),
-            raised={row["condition"]: row["raised"] for row in applied},
-            changed={row["condition"]: row["changed"] for row in applied},
-            n=run.n,
-            folder="runs/known",
-        )
+        evidence = evidence_from(run, rows, list(table.condition_rows()), folder="runs/known")
     return evidence, find(evidence)
 
 
