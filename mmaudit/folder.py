@@ -11,7 +11,7 @@ from pathlib import Path
 from mmaudit.errors import BadInput
 
 # What may lie in a folder in which an audit was killed before it wrote run.json.
-_OWN = {"run.json", "samples.parquet", "predictions", "errors", "statistics.npz"}
+_OWN = {"run.json", "samples.parquet", "predictions", "errors"}
 
 
 def require_usable(folder: Path) -> None:

@@ -43,7 +43,7 @@ def predict(
     alone. Killed at any moment, a second call makes the missing shards and ends with the same bytes.
 
     Args:
-        run: where to write; hold its folder by `store.writing` if another process might write too.
+        run: where to write; hold its folder by `folder.writing` if another process might write too.
         data, model, source: what to run; `source` offers donors and statistics to the probes.
         stage: the model's two-stage view, or None to run it whole.
         batch_rows: most samples per forward pass; fewer where samples are large (64 MiB per modality).

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mmaudit.data import ArrayData, all_statistics, load_statistics, save_statistics, subset
-from mmaudit.data.statistics import ModalityStatistics, statistics
+from mmaudit.data import ArrayData, all_statistics, subset
+from mmaudit.data.statistics import statistics
 from mmaudit.errors import BadInput, UnknownName
 
 N = 3000
@@ -76,38 +74,3 @@ def test_of_a_subset_and_bad_arguments() -> None:
         statistics(data, "lab")
     with pytest.raises(BadInput, match="limit is 0"):
         statistics(data, "labs", limit=0)
-
-
-def test_saved_and_read_back(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    data = make(**{"a/../b": rng.normal(size=(10, 2)), "ü <b>": ["x"] * 10})
-    table = all_statistics(data)
-    save_statistics(table, tmp_path / "one.npz")
-    save_statistics(table, tmp_path / "two.npz")
-    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
-    with zipfile.ZipFile(tmp_path / "one.npz") as archive:  # no clock in the bytes
-        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    assert sorted(x.name for x in tmp_path.iterdir()) == ["one.npz", "two.npz"]
-    back = load_statistics(tmp_path / "one.npz")
-    assert list(back) == ["a/../b", "ü <b>"]
-    assert back["ü <b>"] is None
-    got, wanted = back["a/../b"], table["a/../b"]
-    assert got is not None
-    assert wanted is not None
-    assert np.array_equal(got.mean, wanted.mean)
-    assert np.array_equal(got.std, wanted.std)
-    whole = (tmp_path / "one.npz").read_bytes()
-    for size in (0, len(whole) // 2, len(whole) - 3):
-        (tmp_path / "cut.npz").write_bytes(whole[:size])
-        with pytest.raises(BadInput, match=r"cut\.npz.*delete the file"):
-            load_statistics(tmp_path / "cut.npz")
-    with pytest.raises(BadInput, match=r"none\.npz"):
-        load_statistics(tmp_path / "none.npz")
-
-
-def test_scalars_are_kept(tmp_path: Path) -> None:
-    save_statistics({"walk": ModalityStatistics(np.asarray(1.5), np.asarray(0.5))}, tmp_path / "s.npz")
-    back = load_statistics(tmp_path / "s.npz")["walk"]
-    assert back is not None
-    assert back.mean.shape == ()
-    assert float(back.std) == 0.5

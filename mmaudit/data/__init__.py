@@ -9,8 +9,6 @@ from mmaudit.data.npz import read_npz
 from mmaudit.data.statistics import (
     ModalityStatistics,
     all_statistics,
-    load_statistics,
-    save_statistics,
 )
 from mmaudit.data.tasks import parse_task
 from mmaudit.data.torch_dataset import TorchData
@@ -25,12 +23,10 @@ __all__ = [
     "TorchData",
     "all_statistics",
     "check",
-    "load_statistics",
     "parse_kind",
     "parse_task",
     "read_npz",
     "read_parquet",
-    "save_statistics",
     "subset",
     "values",
 ]

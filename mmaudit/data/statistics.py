@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -47,36 +43,6 @@ def statistics(data: Dataset, modality: str, limit: int = 20_000) -> ModalitySta
 def all_statistics(data: Dataset, limit: int = 20_000) -> dict[str, ModalityStatistics | None]:
     """Return `statistics` of every modality; modalities recorded in the same samples are read together."""
     return _collect(data, [m.name for m in data.modalities], limit)
-
-
-def save_statistics(table: Mapping[str, ModalityStatistics | None], path: str | os.PathLike[str]) -> None:
-    """Write a table of statistics as a plain .npz, beside and then renamed; the same table gives the same bytes."""
-    arrays: dict[str, Array] = {"names": np.array(list(table), dtype=np.str_)}
-    for i, found in enumerate(table.values()):
-        if found is not None:
-            arrays |= {f"mean{i}": found.mean, f"std{i}": found.std}
-    beside = Path(f"{os.fspath(path)}.part")
-    with zipfile.ZipFile(beside, "w") as archive:
-        for name, array in arrays.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
-            # ZipInfo's own date (1980) instead of now, which numpy.savez would write.
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue())
-    beside.replace(path)
-
-
-def load_statistics(path: str | os.PathLike[str]) -> dict[str, ModalityStatistics | None]:
-    """Read what `save_statistics` wrote; never unpickles. Raises `BadInput` where the file is missing or damaged."""
-    try:
-        with Path(path).open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {
-                name: ModalityStatistics(file[f"mean{i}"], file[f"std{i}"]) if f"mean{i}" in file.files else None
-                for i, name in enumerate(file["names"].tolist())
-            }
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise BadInput(
-            f"statistics {os.fspath(path)!r} cannot be read ({error}); delete the file to recompute it."
-        ) from error
 
 
 class _Moments:
