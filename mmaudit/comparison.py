@@ -92,13 +92,14 @@ def score_row(
         return row
     delta = found.values - reference.values
     unseen = _unseen(metric, delta, found.w)
-    delta_low, delta_high = interval(delta[1:], float(delta[0]))
+    width = metric.range[1] - metric.range[0]  # two values of a metric cannot differ by more
+    delta_low, delta_high = interval(delta[1:], float(delta[0]), (-width, width))
     row = replace(
         row,
         against=against.key,
         delta=float(delta[0]),
-        delta_low=delta_low - unseen,
-        delta_high=delta_high + unseen,
+        delta_low=max(delta_low - unseen, -width),
+        delta_high=min(delta_high + unseen, width),
         p=p_value(float(delta[0]), delta[1:]),
         mde=unseen or minimum_detectable_effect(standard_error(delta[1:])),
     )

@@ -21,12 +21,13 @@ import sklearn.metrics as sk
 from helpers.run_cases import Rowwise, dataset
 from mmaudit import ArrayData, Report, Run, audit, metric
 from mmaudit.auditing import CHECK_ROWS, spread
+from mmaudit.comparison import measure, score_row
 from mmaudit.errors import BadInput, DamagedRun, UnknownName
 from mmaudit.metrics import Predictions, Resamples, metrics
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.score import adjust, evidence, score
 from mmaudit.store import Samples, modality_to_json
-from mmaudit.types import CLEAN, Array, Batch, Condition, Modality, Score
+from mmaudit.types import CLEAN, Array, Batch, Condition, Modality, Score, Task
 
 SUITE = {
     "probes": ["missing", "mismatch", "tabular.gaussian_noise_convex", "missing_rate"],
@@ -562,3 +563,14 @@ def test_the_command_scores_an_old_run_by_a_plug_in_without_torch_or_model(
     assert [s["label"] for s in shown] == ["missing[note, baseline=zero]"]
     report = Report.read(folder)
     assert report.metrics["half_hits"].summary == "Share of predictions within 0.5 of the truth."
+
+
+def test_a_difference_of_shares_stays_within_what_shares_can_differ() -> None:
+    task, target = Task.classification(2), np.zeros(40, np.int64)
+    w = Resamples.draw(40, 50)
+    right = Predictions(task, np.tile([1.0, 0.0], (40, 1)), target)
+    wrong = Predictions(task, np.tile([0.0, 1.0], (40, 1)), target)
+    accuracy = metrics.get("accuracy")
+    row = score_row(task, CLEAN, accuracy, measure(accuracy, wrong, w), measure(accuracy, right, w))
+    assert (row.delta, row.delta_low) == (-1.0, -1.0)
+    assert row.delta_high == pytest.approx(-(0.025 ** (1 / 40)))
