@@ -37,7 +37,9 @@ class Modality:
         kind: what it is; decides which probes apply.
         shape: shape of one sample, `None` for a ragged axis; `()` for text.
         dtype: NumPy dtype name of one sample; `"str"` for text.
-        layout: images only: `"HW"`, `"HWC"` or `"CHW"`; series only: `"TC"` or `"CT"`.
+        layout: of one sample. Images: `"HW"`, `"HWC"` or `"CHW"`. Series of several channels: `"TC"` or `"CT"`. Audio:
+            `"CT"` or `"TC"` for a waveform of several channels, `"FT"` or `"TF"` for a spectrogram. One-dimensional
+            series and waveforms need none.
         range: lowest and highest legal value; `None` where the modality has no bounds. Probes clip to it.
         unit: physical unit of the values, where there is one.
         sample_rate: in Hz, for audio and series.
@@ -64,6 +66,20 @@ class Modality:
     def numeric(self) -> bool:
         """Whether samples are arrays of numbers (everything but text)."""
         return self.kind != "text"
+
+    @property
+    def spectrogram(self) -> bool:
+        """Whether this is audio as frequencies over time."""
+        return self.kind == "audio" and self.layout in ("FT", "TF")
+
+    @property
+    def time_axis(self) -> int | None:
+        """Axis of a sample along which time runs; None where there is no time, or nobody declared where it runs."""
+        if self.kind not in ("audio", "series"):
+            return None
+        if len(self.shape) == 1:
+            return 0
+        return self.layout.index("T") if self.layout in ("TC", "CT", "TF", "FT") and len(self.shape) == 2 else None
 
     @property
     def ragged(self) -> bool:

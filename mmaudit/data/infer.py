@@ -49,15 +49,14 @@ def describe(name: str, column: Column, declared: KindLike | None = None) -> Mod
         return _image(made, column)
     if made.kind == "series":
         return _series(made)
+    if made.kind == "audio":
+        return _audio(made)
     if made.layout is not None:
         raise BadInput(
             f"modality {name!r}: layout {made.layout!r} has no meaning for kind {made.kind!r}; leave it out."
         )
     if made.kind == "tabular" and (len(made.shape) != 1 or made.ragged):
         raise BadInput(f"modality {name!r} is tabular with sample shape {_show(made.shape)}; expected [columns].")
-    if made.kind == "audio" and made.range is None and made.dtype[0] in "iu":
-        info = np.iinfo(made.dtype)
-        return dataclasses.replace(made, range=(float(info.min), float(info.max)))
     return made
 
 
@@ -196,6 +195,20 @@ def _series(made: Modality) -> Modality:
     if layout not in ((None,) if len(made.shape) == 1 else ("TC", "CT")):
         raise BadInput(f"modality {made.name!r}: layout {layout!r} is not one of 'TC', 'CT' (two axes) or None (one).")
     return dataclasses.replace(made, layout=layout)
+
+
+def _audio(made: Modality) -> Modality:
+    wanted: tuple[str | None, ...] = {1: (None,), 2: ("CT", "TC", "FT", "TF")}.get(len(made.shape), ())
+    if made.layout not in wanted:
+        raise BadInput(
+            f"modality {made.name!r} is audio with sample shape {_show(made.shape)} and layout {made.layout!r}; "
+            "expected a waveform [T] without layout, a waveform of several channels with layout 'CT' or 'TC', or a spectrogram "
+            "with layout 'FT' or 'TF'."
+        )
+    if made.range is None and made.dtype[0] in "iu":
+        info = np.iinfo(made.dtype)
+        return dataclasses.replace(made, range=(float(info.min), float(info.max)))
+    return made
 
 
 def _channels(shape: tuple[int | None, ...]) -> str | None:

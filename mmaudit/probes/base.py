@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mmaudit.errors import BadInput, ContractBroken, UnknownName
 from mmaudit.probes import canonical
+from mmaudit.probes.apply import Corruption, corrupt
 from mmaudit.registry import Registry
 from mmaudit.types import KINDS, Batch, Condition, Modality, Task
 
@@ -38,6 +39,11 @@ class Scope:
         pools: donor pools asked for, out of `random`, `within_class`, `across_class`.
         subsets: the subsets of *present* modalities asked for; None for all of them.
         repeats: independent repetitions of probes that draw random numbers, at least 1.
+        n: samples in the data set; None where it is not known.
+        incomplete: modalities that some samples lack.
+        gradient: the model offers gradients with respect to its inputs.
+        similarity_floor: chrF similarity, in (0, 1], that corruptions of text keep to unless they are meant to change
+            the meaning; None for no such floor.
     """
 
     modalities: tuple[Modality, ...]
@@ -49,6 +55,10 @@ class Scope:
     pools: tuple[str, ...] = POOLS
     subsets: tuple[tuple[str, ...], ...] | None = None
     repeats: int = 1
+    n: int | None = None
+    incomplete: tuple[str, ...] = ()
+    gradient: bool = False
+    similarity_floor: float | None = None
 
     def __post_init__(self) -> None:
         if beyond := [p for p in self.positions if p not in (1, 2, 3, 4, 5)]:
@@ -63,6 +73,10 @@ class Scope:
         for pool in self.pools:
             if pool not in POOLS:
                 raise UnknownName("donor pool", pool, POOLS)
+        if self.similarity_floor is not None and not 0 < self.similarity_floor <= 1:
+            raise BadInput(
+                f"similarity_floor is {self.similarity_floor}; give a chrF similarity in (0, 1], or leave it out."
+            )
         for name in {name for subset in self.subsets or () for name in subset}:
             if name not in self.names:
                 raise UnknownName("modality", name, self.names)
@@ -107,6 +121,9 @@ class Probe:
         kinds: modality kinds it applies to.
         grid: enumerates a scope's conditions, and what the probe declines.
         apply: returns the batch under a condition; the batch itself at severity 0.
+        source: where name, definition and severities come from.
+        changes_meaning: a person would answer differently afterwards, so a changed answer is no fault.
+        not_monotone: why more severity need not move a sample further; empty where it does.
     """
 
     name: str
@@ -118,6 +135,9 @@ class Probe:
     kinds: tuple[str, ...]
     grid: Grid
     apply: Apply
+    source: str = ""
+    changes_meaning: bool = False
+    not_monotone: str = ""
 
     def condition(
         self,
@@ -172,23 +192,43 @@ def probe(
     unit: str = "",
     severities: tuple[float, ...] = (),
     kinds: tuple[str, ...] = KINDS,
+    source: str = "",
+    changes_meaning: bool = False,
+    not_monotone: str = "",
 ) -> Callable[[F], F]:
-    """Register `fn(batch, condition, source) -> Batch`, a probe of whole batches.
+    """Register `fn(batch, condition, source) -> Batch`, a probe of whole batches; see `Probe` for the arguments.
 
     The function returns `batch.replace(...)` with new arrays for `condition.modalities`; changing anything else
     raises `ContractBroken` when it happens. At severity 0 it is not called: that is the batch itself.
     """
 
     def register(fn: F) -> F:
-        def apply(batch: Batch, condition: Condition, source: Source) -> Batch:
+        def apply(batch: Batch, condition: Condition, data: Source) -> Batch:
             require_modalities(batch, condition)
             if condition.severity == 0:
                 return batch
-            changed: Batch = fn(batch, condition, source)
+            changed: Batch = fn(batch, condition, data)
             _require_only_declared(name, batch, changed, condition)
             return changed
 
-        probes.add(name, Probe(name, family, version, _summary(name, fn), unit, severities, kinds, grid, apply))
+        summary = _summary(f"probe {name!r}", fn)
+        probes.add(
+            name,
+            Probe(
+                name,
+                family,
+                version,
+                summary,
+                unit,
+                severities,
+                kinds,
+                grid,
+                apply,
+                source,
+                changes_meaning,
+                not_monotone,
+            ),
+        )
         return fn
 
     return register
@@ -200,25 +240,34 @@ def corruption(
     kinds: Sequence[str],
     severities: Sequence[float],
     unit: str,
+    source: str = "",
     version: int = 1,
+    batched: bool = False,
     declines: Callable[[Modality], str | None] | None = None,
+    changes_meaning: bool = False,
+    not_monotone: str = "",
 ) -> Callable[[F], F]:
-    """Register `fn(x, severity[, rng][, modality][, statistics]) -> x`, a corruption of one sample.
+    """Register `fn(x, severity[, rng][, modality][, statistics][, donor]) -> x`, a corruption of one sample.
 
     It is registered once per kind, as `kind.name`, in the family `corruption`. The function asks for what it needs by
-    parameter name: `rng` (a `numpy.random.Generator` of this sample; the same numbers at every severity; without it
-    the corruption is deterministic and not repeated), `modality` (as the data set declares it) and `statistics` (mean
-    and standard deviation, in x's own form). `x` comes in canonical form, a copy it may write to: images float32
-    [H, W, C] in [0, 1]; text `str`; every other kind float32 or float64 of the sample's shape, in its own units.
-    Return the same form and shape.
+    parameter name: `rng` (a `numpy.random.Generator` of this sample; the same numbers at every severity; without
+    random numbers the corruption is deterministic and not repeated), `modality` (as the data set declares it),
+    `statistics` (mean and standard deviation, in x's own form) and `donor` (another random sample's value; x itself in
+    a data set of one). `x` comes in canonical form, a copy it may write to: images float32 [H, W, C] in [0, 1]; text
+    `str`; every other kind float32 or float64 of the sample's shape, in its own units. Return the same form and shape.
 
     Args:
         name: the field's own name for it.
         kinds: modality kinds it applies to.
         severities: five increasing numbers above 0, in `unit`; 0 is no corruption.
         unit: of the severity.
+        source: where name, definition and severities come from.
         version: goes up whenever the same severity would give other values.
+        batched: the function takes all samples at once: `x` and `donor` are [n, …] (text: a list of `str`), and
+            `draws` (`mmaudit.randomness.Draws`) stands in the place of `rng`. Faster for small samples.
         declines: returns the reason why a modality is declined, or None.
+        changes_meaning: a person would answer differently afterwards, so a changed answer is no fault.
+        not_monotone: why more severity need not move a sample further; empty where it does.
 
     Raises:
         ContractBroken: an unknown parameter or kind, a severity table that is not five increasing numbers above 0,
@@ -232,11 +281,14 @@ def corruption(
         raise ContractBroken(who, "kinds", f"kinds {unknown} are not any of {', '.join(KINDS)}")
 
     def register(fn: F) -> F:
-        wants = _wanted(who, fn)
+        work = Corruption(fn, _wanted(who, fn, batched), batched)
+        summary = _summary(who, fn)
         for kind in kinds:
             full = f"{kind}.{name}"
 
             def grid(scope: Scope, full: str = full, kind: str = kind) -> Iterator[Condition | Declined]:
+                floor = scope.similarity_floor if kind == "text" and not changes_meaning else None
+                options = () if floor is None else (("similarity_floor", format(floor, "g")),)
                 for modality in scope.modalities:
                     if modality.kind != kind:
                         continue
@@ -244,24 +296,38 @@ def corruption(
                     if reason:
                         yield Declined(full, (modality.name,), reason)
                         continue
-                    for repeat in range(scope.repeats if "rng" in wants else 1):
+                    for repeat in range(scope.repeats if work.random else 1):
                         for position in scope.positions:
-                            yield registered[full].condition((modality.name,), table[position - 1], repeat=repeat)
+                            severity = table[position - 1]
+                            yield probes.get(full).condition((modality.name,), severity, options, repeat)
 
-            def apply(batch: Batch, condition: Condition, source: Source) -> Batch:
+            def apply(batch: Batch, condition: Condition, data: Source) -> Batch:
                 require_modalities(batch, condition)
                 if not condition.severity:
                     return batch
                 if not 0 < condition.severity < float("inf"):
                     raise BadInput(f"{condition.label}: severity {condition.severity} must be 0 or more, in {unit}.")
-                new = {m: canonical.corrupt(fn, wants, batch, condition, source, m) for m in condition.modalities}
-                return batch.replace(new)
+                return batch.replace({m: corrupt(work, batch, condition, data, m) for m in condition.modalities})
 
-            registered[full] = Probe(full, "corruption", version, _summary(who, fn), unit, table, (kind,), grid, apply)
-            probes.add(full, registered[full])
+            probes.add(
+                full,
+                Probe(
+                    full,
+                    "corruption",
+                    version,
+                    summary,
+                    unit,
+                    table,
+                    (kind,),
+                    grid,
+                    apply,
+                    source,
+                    changes_meaning,
+                    not_monotone,
+                ),
+            )
         return fn
 
-    registered: dict[str, Probe] = {}
     return register
 
 
@@ -279,11 +345,11 @@ def _summary(who: str, fn: Callable[..., Any]) -> str:
     return text.splitlines()[0].rstrip(".")
 
 
-def _wanted(who: str, fn: Callable[..., Any]) -> tuple[str, ...]:
+def _wanted(who: str, fn: Callable[..., Any], batched: bool) -> tuple[str, ...]:
     """Names of the optional parameters that a corruption function asks for."""
-    given = ("rng", "modality", "statistics")
+    given = ("draws" if batched else "rng", "modality", "statistics", "donor")
     names = list(inspect.signature(fn).parameters)
-    if names[:2] != ["x", "severity"]:
+    if names[:1] not in (["x"], ["texts"]) or names[1:2] != ["severity"]:
         raise ContractBroken(who, "signature", f"parameters {names} must begin with x, severity")
     if unknown := [n for n in names[2:] if n not in given]:
         raise ContractBroken(who, "signature", f"parameters {unknown} are unknown; there are only {', '.join(given)}")

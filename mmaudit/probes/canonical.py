@@ -7,14 +7,13 @@ digits) in their own shape and units. On the way back: legal range, dtype, layou
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmaudit.errors import ContractBroken, NotApplicable
-from mmaudit.randomness import generator, stream_key
-from mmaudit.types import Array, Batch, Condition, Modality
+from mmaudit.errors import NotApplicable
+from mmaudit.kernels import cast
+from mmaudit.types import Array, Modality
 
 if TYPE_CHECKING:
     from mmaudit.data.statistics import ModalityStatistics
@@ -53,32 +52,32 @@ def working_dtype(dtype: np.dtype[Any]) -> type[np.float32] | type[np.float64]:
     return np.float64 if wide else np.float32
 
 
-def forward(sample: Array, modality: Modality) -> Array:
-    """Return a canonical copy of one numeric sample."""
+def forward(samples: Array, modality: Modality) -> Array:
+    """Return a canonical copy of numeric samples of one shape, `[n, …]`."""
     if modality.kind != "image":
-        return sample.astype(working_dtype(sample.dtype))
-    low, high = _image_range(modality, sample.dtype)
-    x = sample.astype(np.float32)
-    if low:
-        x -= np.float32(low)
-    if high - low != 1:
-        x *= np.float32(1 / (high - low))
-    return _hwc(x, modality)
+        return samples.astype(working_dtype(samples.dtype))
+    low, high = _image_range(modality, samples.dtype)
+    x = np.ascontiguousarray(samples, dtype=np.float32 if samples.dtype == np.float16 else None)
+    unit: Array = cast.to_unit(x, np.float32(low), np.float32(1 / (high - low)))
+    return _hwc(unit, modality)
 
 
-def backward(x: Array, sample: Array, modality: Modality) -> Array:
-    """Return canonical `x` in the dtype, layout and legal range of `sample`, which it came from."""
-    if modality.kind == "image":
-        low, high = _image_range(modality, sample.dtype)
-        if high - low != 1:
-            x = x * np.float32(high - low)
-        if low:
-            x = x + np.float32(low)
-        if modality.layout == "HW":
-            x = x[:, :, 0]
-        elif modality.layout == "CHW":
-            x = x.transpose(2, 0, 1)
-    return settle(x, sample.dtype, modality)
+def backward(x: Array, dtype: np.dtype[Any], modality: Modality) -> Array:
+    """Return canonical `x`, `[n, …]`, in the layout and legal range of the modality and in `dtype`."""
+    if modality.kind != "image":
+        return settle(x, dtype, modality)
+    low, high = _image_range(modality, dtype)
+    if modality.layout == "HW":
+        x = x[..., 0]
+    elif modality.layout == "CHW":
+        x = np.moveaxis(x, -1, -3)
+    x = np.ascontiguousarray(x)
+    if dtype.kind not in "iu" or dtype.itemsize > 2:
+        # Wide integers, too: float32 has not the digits to meet their limits.
+        return settle(np.multiply(x, high - low, dtype=working_dtype(dtype)) + low, dtype, modality)
+    out = np.empty(x.shape, dtype)
+    cast.from_unit(x, np.float32(low), np.float32(high - low), out)
+    return out
 
 
 def settle(x: Array, dtype: np.dtype[Any], modality: Modality) -> Array:
@@ -107,38 +106,10 @@ def statistics_of(source: Source, name: str) -> ModalityStatistics:
     return dataclasses.replace(found, mean=mean.astype(dtype), std=std.astype(dtype))
 
 
-def corrupt(
-    fn: Callable[..., Any], wants: tuple[str, ...], batch: Batch, condition: Condition, source: Source, name: str
-) -> Array:
-    """Return modality `name` with `fn` applied to every row that is present; absent rows as they were."""
-    modality = source.modality(name)
-    array = batch.inputs[name]
-    stream = stream_key(condition.stream, name)
-    keys = source.keys(batch).tolist()
-    extra: dict[str, Any] = {}
-    if "modality" in wants:
-        extra["modality"] = modality
-    if "statistics" in wants:
-        extra["statistics"] = source.canonical_statistics(name)
-    new = array.copy()
-    for row in np.flatnonzero(batch.present[name]).tolist():
-        if "rng" in wants:
-            extra["rng"] = generator(stream, keys[row])
-        sample = array[row]
-        if modality.kind == "text":
-            new[row] = _require_text(fn(sample, condition.severity, **extra), condition)
-            continue
-        sample = np.asarray(sample)
-        x = forward(sample, modality)
-        y = fn(x, condition.severity, **extra)
-        new[row] = backward(_require_shape(y, x, condition), sample, modality)
-    return new
-
-
 def _hwc(x: Array, modality: Modality) -> Array:
     if modality.layout == "HW":
-        return x[:, :, None]
-    return np.ascontiguousarray(x.transpose(1, 2, 0)) if modality.layout == "CHW" else x
+        return x[..., None]
+    return np.ascontiguousarray(np.moveaxis(x, -3, -1)) if modality.layout == "CHW" else x
 
 
 def _image_range(modality: Modality, dtype: np.dtype[Any]) -> tuple[float, float]:
@@ -146,18 +117,3 @@ def _image_range(modality: Modality, dtype: np.dtype[Any]) -> tuple[float, float
     if limits is None:
         raise NotApplicable(declines(modality) or f"image {modality.name!r} has no legal range")
     return limits
-
-
-def _require_shape(y: Any, x: Array, condition: Condition) -> Array:
-    if not isinstance(y, np.ndarray | np.generic) or y.shape != x.shape:
-        what = f"shape {y.shape}" if isinstance(y, np.ndarray | np.generic) else type(y).__name__
-        raise ContractBroken(
-            f"probe {condition.probe!r}", "shape kept", f"returned {what} for a sample of shape {x.shape}"
-        )
-    return np.asarray(y, dtype=x.dtype)
-
-
-def _require_text(y: Any, condition: Condition) -> str:
-    if not isinstance(y, str):
-        raise ContractBroken(f"probe {condition.probe!r}", "text stays text", f"returned {type(y).__name__}, not str")
-    return y
