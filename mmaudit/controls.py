@@ -61,8 +61,12 @@ def controls(run: Run, rows: Iterable[Score], applied: Sequence[Mapping[str, Any
 
 
 def _identity(run: Run, condition: Condition) -> Control:
-    """A copy of every input must give the outputs of the input."""
-    clean, copy = run.read(CLEAN).outputs, run.read(condition).outputs
+    """A copy of every input must be received as the input is, and give its outputs."""
+    original, repeated = run.read(CLEAN), run.read(condition)
+    if original.received != repeated.received:
+        message = "copied inputs do not reach the model unchanged (their digests differ)."
+        return Control("identity", condition, False, message)
+    clean, copy = original.outputs, repeated.outputs
     same = np.isnan(copy) == np.isnan(clean)
     gap = float(np.nanmax(np.abs(copy - clean), initial=0.0))
     ok = bool(same.all()) and gap <= IDENTITY_TOLERANCE * (float(np.nanstd(clean)) or 1.0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from mmaudit.errors import DamagedRun
 from mmaudit.types import Array, BoolArray
 
 Float32Array = npt.NDArray[np.float32]
+
+# Key of a predictions file's metadata: per row group, the digest of what the model received.
+RECEIVED = b"received"
 
 # What a file that is cut short, overwritten or foreign raises when it is read.
 UNREADABLE = (pa.ArrowException, OSError, KeyError, ValueError)
@@ -31,11 +35,14 @@ class ConditionOutputs:
         changed: per modality `bool[n]`, whether the condition changed the sample's value or withheld it.
         moved: per modality `float32[n]`, how far: RMS difference in the modality's σ, or share of characters edited
             (text); NaN where the modality was withheld, so that no distance applies.
+        received: digest of what the model received for these samples, in [0, 2⁶⁴); digests of parts add up, modulo
+            2⁶⁴, to that of the whole. None in runs of mmaudit 0.1.
     """
 
     outputs: Float32Array
     changed: Mapping[str, BoolArray]
     moved: Mapping[str, Float32Array]
+    received: int | None = None
 
     @property
     def answered(self) -> BoolArray:
@@ -52,7 +59,8 @@ def write_predictions(path: Path, results: Sequence[ConditionOutputs], modalitie
     schema = pa.schema(
         [pa.field("output", pa.list_(pa.field("element", pa.float32(), nullable=False), width), nullable=False)]
         + [pa.field(f"changed.{m}", pa.bool_(), nullable=False) for m in modalities]
-        + [pa.field(f"moved.{m}", pa.float32(), nullable=False) for m in modalities]
+        + [pa.field(f"moved.{m}", pa.float32(), nullable=False) for m in modalities],
+        metadata={RECEIVED: json.dumps([result.received for result in results])},
     )
     split = ["output.list.element", *(f"moved.{m}" for m in modalities)]
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -82,6 +90,12 @@ def opened(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(path, page_checksum_verification=True)
 
 
+def total_received(parts: Iterable[int | None]) -> int | None:
+    """Return the digest of the whole from those of its parts; None where one of them is not known."""
+    known = list(parts)
+    return None if None in known else sum(part for part in known if part is not None) % 2**64
+
+
 def read_group(file: pq.ParquetFile, group: int, modalities: Sequence[str]) -> ConditionOutputs:
     """Read the answers under one condition; raises one of `UNREADABLE` where the file is damaged."""
     table = file.read_row_group(group, use_threads=False)
@@ -91,7 +105,13 @@ def read_group(file: pq.ParquetFile, group: int, modalities: Sequence[str]) -> C
         flat.reshape(len(table), -1),
         {m: column(table, f"changed.{m}").astype(bool) for m in modalities},
         {m: column(table, f"moved.{m}") for m in modalities},
+        _received(file, group),
     )
+
+
+def _received(file: pq.ParquetFile, group: int) -> int | None:
+    known = (file.metadata.metadata or {}).get(RECEIVED)
+    return None if known is None else json.loads(known)[group]
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, ContractBroken, MMAuditError
 from mmaudit.models import Model, TwoStage
-from mmaudit.outputs import ConditionOutputs, Float32Array
+from mmaudit.outputs import ConditionOutputs, Float32Array, total_received
 from mmaudit.probes import Source, probes
 from mmaudit.probes.proof import moved
+from mmaudit.probes.received import Received
 from mmaudit.store import Run
 from mmaudit.timing import Timing
 from mmaudit.types import Array, Batch, BoolArray, Condition, Task
@@ -88,19 +89,23 @@ class _Worker:
 
     def run(self, clean: Batch, conditions: Sequence[Condition]) -> list[ConditionOutputs]:
         features = FeatureMemo(self.stage, self.model.modalities, clean, self.timing) if self.stage else None
-        return [self.answer(clean, condition, features) for condition in conditions]
+        received = Received(self.source, clean)
+        return [self.answer(clean, condition, features, received) for condition in conditions]
 
-    def answer(self, clean: Batch, condition: Condition, features: FeatureMemo | None) -> ConditionOutputs:
+    def answer(
+        self, clean: Batch, condition: Condition, features: FeatureMemo | None, received: Received
+    ) -> ConditionOutputs:
         tick = time.perf_counter()
         batch = (
             clean if condition.family == "clean" else probes.get(condition.probe).apply(clean, condition, self.source)
         )
         changed, distance = self.proof(clean, batch, condition)
+        digest = received.digest(batch)
         tock = time.perf_counter()
         outputs = self.outputs(batch, condition, features)
         self.timing.probing += tock - tick
         self.timing.model += time.perf_counter() - tock
-        return ConditionOutputs(outputs, changed, distance)
+        return ConditionOutputs(outputs, changed, distance, digest)
 
     def outputs(self, batch: Batch, condition: Condition, features: FeatureMemo | None) -> Float32Array:
         width = self.run_folder.task.width
@@ -246,5 +251,8 @@ def _join(parts: Sequence[ConditionOutputs]) -> ConditionOutputs:
         return {name: np.concatenate([pick(p)[name] for p in parts]) for name in pick(parts[0])}
 
     return ConditionOutputs(
-        np.concatenate([p.outputs for p in parts]), each(lambda p: p.changed), each(lambda p: p.moved)
+        np.concatenate([p.outputs for p in parts]),
+        each(lambda p: p.changed),
+        each(lambda p: p.moved),
+        total_received(p.received for p in parts),
     )

@@ -33,6 +33,7 @@ class Measured:
         moved: mean distance moved, in σ of the modality (text: share of characters edited); NaN likewise.
         raised: samples on which the model raised an error.
         error: first line of that error, or empty.
+        received: digest of what the model received, 16 hex digits; empty where it was not recorded.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Measured:
     moved: float
     raised: int
     error: str
+    received: str = ""
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ class Report:
                 _real(c["moved"]),
                 c["raised"],
                 c["error"],
+                c.get("received", ""),
             )
             for c in self.document["conditions"]
         )

@@ -309,6 +309,7 @@ def _applied(condition: Condition, answers: ConditionOutputs, usable: BoolArray,
         "n": int(usable.sum()),
         "changed": float(changed.mean()),
         "moved": float(known.mean()) if len(known) else None,
+        "received": "" if answers.received is None else f"{answers.received:016x}",
         "raised": int((~answers.answered).sum()),
         "error": error.strip().splitlines()[-1] if error else "",
     }

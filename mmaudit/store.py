@@ -29,6 +29,7 @@ from mmaudit.outputs import (
     column,
     opened,
     read_group,
+    total_received,
     read_parquet,
     write_parquet,
     write_predictions,
@@ -231,6 +232,7 @@ class Run:
             np.concatenate([p.outputs for p in parts]),
             {m.name: np.concatenate([p.changed[m.name] for p in parts]) for m in self.modalities},
             {m.name: np.concatenate([p.moved[m.name] for p in parts]) for m in self.modalities},
+            total_received(p.received for p in parts),
         )
 
     def _place(self, condition: Condition) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmaudit.formats import estimate
-from mmaudit.types import CLEAN, Condition, Finding, Score
+from mmaudit.types import CLEAN, Condition, Finding, Score, digest
 
 COLUMNS = [f.name for f in fields(Score)]
 BASELINES = ("zero", "mean", "marginal", "noise")
@@ -206,6 +206,7 @@ def sample_report(
                 "moved": None if c.family in ("clean", "control", "missing") else round(0.2 * (c.position or 5), 3),
                 "raised": 0,
                 "error": "",
+                "received": digest("clean" if c.probe in ("clean", "identity") else c.key),
             }
             for c, _ in conditions
         ],

@@ -120,6 +120,7 @@ def applied(report: Report) -> Table:
         Column("n"),
         Column("samples changed"),
         Column("mean distance moved"),
+        Column("digest of what the model received", numeric=False),
         Column("model raised on"),
     )
     kinds = {k["name"]: k["kind"] for k in report.document["data"]["modalities"]}
@@ -141,6 +142,7 @@ def applied(report: Report) -> Table:
                 count_cell(m.n),
                 changed,
                 moved,
+                text_cell(m.received or "not recorded"),
                 raised,
             )
         )
