@@ -59,8 +59,7 @@ def write_predictions(path: Path, results: Sequence[ConditionOutputs], modalitie
     schema = pa.schema(
         [pa.field("output", pa.list_(pa.field("element", pa.float32(), nullable=False), width), nullable=False)]
         + [pa.field(f"changed.{m}", pa.bool_(), nullable=False) for m in modalities]
-        + [pa.field(f"moved.{m}", pa.float32(), nullable=False) for m in modalities],
-        metadata={RECEIVED: json.dumps([result.received for result in results])},
+        + [pa.field(f"moved.{m}", pa.float32(), nullable=False) for m in modalities]
     )
     split = ["output.list.element", *(f"moved.{m}" for m in modalities)]
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -82,6 +81,7 @@ def write_predictions(path: Path, results: Sequence[ConditionOutputs], modalitie
             columns += [pa.array(result.moved[m].astype(np.float32, copy=False)) for m in modalities]
             table = pa.Table.from_arrays(columns, schema=schema)
             writer.write_table(table, row_group_size=len(table))
+        writer.add_key_value_metadata({RECEIVED: json.dumps([result.received for result in results])})
     partial.replace(path)
 
 

@@ -29,8 +29,8 @@ from mmaudit.outputs import (
     column,
     opened,
     read_group,
-    total_received,
     read_parquet,
+    total_received,
     write_parquet,
     write_predictions,
 )
