@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,10 @@ from mmaudit.errors import BadInput, StaleRun
 from mmaudit.findings.base import find
 from mmaudit.folder import require_free, require_usable, writing
 from mmaudit.illustrate import illustrate
-from mmaudit.models import Model, TwoStage, as_model
+from mmaudit.models import Differentiable, Model, TwoStage, as_model
 from mmaudit.models.check import Check, check_model, require
-from mmaudit.plan import Plan, Suite, make_plan
+from mmaudit.models.gradient import gradient_reasons
+from mmaudit.plan import Plan, Suite, make_plan, wants_gradients
 from mmaudit.predict import BATCH_ROWS, FeatureMemo, Progress, predict, shard_rows
 from mmaudit.probes import Source, probes
 from mmaudit.report import Report
@@ -196,14 +198,20 @@ def prepare(
     read = tuple(m for m in data.modalities if m.name in checked.modalities)
     if train is not None:
         _require_alike(read, train)
-    plan = make_plan(suite, read, data.task, native=checked.native_absence)
+    batch = data.rows(spread(len(data), CHECK_ROWS))
+    gradients = gradient_reasons(checked, batch, data.task) if wants_gradients(suite) else None
+    incomplete = tuple(m.name for m in read if not data.presence(m.name).all())
+    plan = make_plan(
+        suite, read, data.task, native=checked.native_absence, incomplete=incomplete, gradients=gradients
+    )
     if out is not None and (Path(out) / "run.json").exists():
         require_same(Run.open(out), fingerprints(checked, data, train))
-    batch = data.rows(spread(len(data), CHECK_ROWS))
     checks = check_model(checked, batch, data.task)
     require(checks)
     stage, stages = staged(checked, batch)
-    source = Source(data, all_statistics(train if train is not None else data))
+    statistics = all_statistics(train if train is not None else data)
+    gradient = partial(checked.gradient, task=data.task) if isinstance(checked, Differentiable) else None
+    source = Source(data, statistics, gradient)
     return Prepared(checked, data, plan, source, stage, stages, tuple(checks), train)
 
 

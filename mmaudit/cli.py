@@ -283,6 +283,28 @@ def selftest(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command("check-plugin")
+def check_plugin(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Probes by name, family or glob, or a module of yours, as package.module, that has some."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Try probes against the contract that all of mmaudit's keep, clause by clause. Exit code 3 if one is broken."""
+    from mmaudit import console
+    from mmaudit.contract import check_probes
+    from mmaudit.contract.loading import probes_of
+
+    verdicts = list(check_probes(probes_of(names)))
+    if as_json:
+        console.print_json([{"probe": v.probe, "clause": v.clause, "violations": list(v.violations)} for v in verdicts])
+    else:
+        console.show_verdicts(verdicts)
+    if not all(v.ok for v in verdicts):
+        raise typer.Exit(3)
+
+
 @app.command("list")
 def list_names(
     what: Annotated[str, typer.Argument(help="probes, metrics, rules, suites, or a run folder.")],
@@ -294,6 +316,8 @@ def list_names(
     rows = _names(what)
     if as_json:
         console.print_json(rows)
+    elif what == "probes":
+        console.show_probes(rows)
     else:
         console.show_names(rows)
 
@@ -305,10 +329,15 @@ def _names(what: str) -> list[dict[str, Any]]:
         return [
             {
                 "name": p.name,
+                "family": p.family,
+                "kinds": list(p.kinds),
                 "summary": p.summary,
                 "severities": list(p.severities),
                 "unit": p.unit,
                 "version": p.version,
+                "source": p.source,
+                "changes_meaning": p.changes_meaning,
+                "not_monotone": p.not_monotone,
             }
             for p in probes
         ]

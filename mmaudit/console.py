@@ -14,6 +14,7 @@ from mmaudit import formats
 
 if TYPE_CHECKING:
     from mmaudit.auditing import Estimate
+    from mmaudit.contract import Verdict
     from mmaudit.plan import Plan
     from mmaudit.report import Report
     from mmaudit.types import Condition, Score
@@ -127,6 +128,41 @@ def show_names(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         rest = "  ".join(str(v) for k, v in row.items() if k != "name" and v not in ("", [], None))
         typer.echo(f"{row['name']:<{width}}  {rest}")
+
+
+def show_probes(rows: Sequence[dict[str, Any]]) -> None:
+    """Probes by family and kind: name, version, severities with their unit; below it what it does and its source."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        own = row["name"].partition(".")[0] if "." in row["name"] else ""
+        groups.setdefault(f"{row['family']}: {own}" if own else row["family"], []).append(row)
+    for title, members in sorted(groups.items()):
+        typer.echo(f"\n{title}")
+        for row in members:
+            table = " ".join(f"{severity:.4g}" for severity in row["severities"])
+            scale = "  ".join(part for part in (table, row["unit"]) if part)
+            notes = [f"{row['summary']}."]
+            notes += [f"Source: {row['source']}."] if row["source"] else []
+            notes += ["Changes the meaning."] if row["changes_meaning"] else []
+            notes += [f"Not monotone: {row['not_monotone']}."] if row["not_monotone"] else []
+            typer.echo(f"  {row['name']}  v{row['version']}" + (f"  {scale}" if scale else ""))
+            typer.echo(f"      {' '.join(notes)}")
+
+
+def show_verdicts(verdicts: Sequence[Verdict]) -> None:
+    """One line per probe that keeps its contract, and the broken clauses of the others."""
+    by_probe: dict[str, list[Verdict]] = {}
+    for verdict in verdicts:
+        by_probe.setdefault(verdict.probe, []).append(verdict)
+    for name, own in by_probe.items():
+        broken = [v for v in own if not v.ok]
+        typer.echo(f"{'FAIL' if broken else 'ok  '}  {name}: {len(own) - len(broken)} of {len(own)} clauses kept")
+        for verdict in broken:
+            typer.echo(f"      broken: {verdict.clause}")
+            for violation in verdict.violations[:5]:
+                typer.echo(f"        {violation}")
+            if len(verdict.violations) > 5:
+                typer.echo(f"        and {len(verdict.violations) - 5} more")
 
 
 def show_truths(rows: Sequence[dict[str, Any]]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import combinations
 from typing import Any, Literal, get_args
 
 from mmaudit.errors import BadInput, UnknownName
-from mmaudit.probes import Declined, Scope, probes
+from mmaudit.probes import Declined, Scope, probes, scenario, surface
+from mmaudit.probes.scale import SCALES, Scale
+from mmaudit.probes.subset_sampling import Subset, proper_subsets
 from mmaudit.types import CLEAN, Condition, Modality, Task
 
 MAX_SUBSETS = 64
@@ -27,9 +28,18 @@ class Suite:
         baselines: missing baselines to report; those that a modality or the model cannot have are declined.
         rates: shares of samples that lack a modality, for `missing_rate`.
         pools: donors for `mismatch`.
-        subsets: present subsets of the modalities for `missing`: "all" proper subsets (refused beyond 64),
-            "leave-one-out", "one-at-a-time", or a list of lists of names.
+        subsets: present subsets of the modalities for `missing`: "all" proper subsets (where they are more than
+            `subset_budget`, a sample of them that the plan records), "leave-one-out", "one-at-a-time", or a list of
+            lists of names.
+        subset_budget: most subsets that "all" runs, each with every baseline; 64 is enough for all of 6 modalities.
         repeats: independent repetitions of every random probe.
+        scenarios: TOML files of the user's own scenarios (see `mmaudit/probes/scenario_file.py`); they run beside the
+            packaged ones that `probes` names.
+        surface: pairs of corruptions for the severity × severity surface, as in
+            `[["image.gaussian_blur", "text.keyboard"]]`; without it `surface` picks one pair per pair of modalities.
+        severity_scale: what positions 1-5 mean: "table", each corruption's published severities, or severities found
+            so that the same position does the same to every modality: "input" (distance moved in σ), "embedding"
+            (distance of the model's own features), "unimodal" (share of a unimodal probe's performance lost).
     """
 
     name: str = "custom"
@@ -39,17 +49,33 @@ class Suite:
     rates: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     pools: tuple[str, ...] = ("random", "within_class", "across_class")
     subsets: SubsetChoice | tuple[tuple[str, ...], ...] = "all"
+    subset_budget: int = MAX_SUBSETS
     repeats: int = 1
+    scenarios: tuple[str, ...] = ()
+    surface: tuple[tuple[str, str], ...] = ()
+    severity_scale: str = "table"
 
     def __post_init__(self) -> None:
-        for name in ("probes", "positions", "baselines", "rates", "pools"):
+        if isinstance(self.scenarios, list | tuple):
+            object.__setattr__(self, "scenarios", tuple(str(file) for file in self.scenarios))
+        for name in ("scenarios", "probes", "positions", "baselines", "rates", "pools"):
             given = getattr(self, name)
             if not isinstance(given, list | tuple):
                 raise BadInput(f"suite {self.name!r}: {name}={given!r} is not a list; write [{given!r}].")
             # What is named twice is run once.
             object.__setattr__(self, name, tuple(dict.fromkeys(given)))
-        if not isinstance(self.repeats, int) or self.repeats < 1:
-            raise BadInput(f"suite {self.name!r}: repeats={self.repeats!r} is not usable; give 1 or more.")
+        for name in ("repeats", "subset_budget"):
+            number = getattr(self, name)
+            if not isinstance(number, int) or number < 1:
+                raise BadInput(f"suite {self.name!r}: {name}={number!r} is not usable; give 1 or more.")
+        if not isinstance(self.surface, list | tuple) or any(not _is_pair(pair) for pair in self.surface):
+            raise BadInput(
+                f"suite {self.name!r}: surface={self.surface!r} is no list of pairs of corruptions; write "
+                "[['image.gaussian_blur', 'text.keyboard']]."
+            )
+        object.__setattr__(self, "surface", tuple(dict.fromkeys((a, b) for a, b in self.surface)))
+        if self.severity_scale not in ("table", *SCALES):
+            raise UnknownName("severity scale", str(self.severity_scale), ("table", *SCALES))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -115,6 +141,9 @@ def make_plan(
     task: Task,
     *,
     native: bool = False,
+    incomplete: tuple[str, ...] = (),
+    gradients: Mapping[str, str] | None = None,
+    scale: Scale | None = None,
 ) -> Plan:
     """List the conditions that a suite means for these modalities.
 
@@ -123,35 +152,52 @@ def make_plan(
         modalities: of the data set.
         task: of the data set; some probes need classes.
         native: whether the model handles absent modalities itself.
+        incomplete: modalities that some samples lack.
+        gradients: per modality why the model's gradient cannot be followed, empty where it can; None for no gradient.
+        scale: the severities behind positions 1-5, found by `mmaudit.equalise`; None for the corruptions' own tables.
 
     Raises:
         UnknownName: a probe name matches nothing; the nearest is suggested.
-        BadInput: a field of the suite is out of range, or there are more than 64 subsets of modalities without an
-            explicit choice.
+        BadInput: a field of the suite is out of range, or the subset budget does not even cover each modality alone
+            and all but each.
     """
     chosen = as_suite(suite)
     selected = {probe.name for probe in probes.select(chosen.probes)} | {
         p.name for p in probes if p.family == "control"
     }
+    names = tuple(m.name for m in modalities)
+    subsets, not_run = _subsets(chosen, names) if "missing" in selected else ((), "")
+    scenarios = scenario.load(chosen.scenarios)
+    selected |= {s.probe for s in scenarios} | ({"surface"} if chosen.surface else set())
     scope = Scope(
         modalities=modalities,
         task=task,
         native=native,
+        incomplete=incomplete,
+        gradients=gradients,
         positions=chosen.positions,
         baselines=chosen.baselines,
         rates=chosen.rates,
         pools=chosen.pools,
-        subsets=_subsets(chosen, tuple(m.name for m in modalities)) if "missing" in selected else (),
+        subsets=subsets,
         repeats=chosen.repeats,
+        scenarios=scenarios,
+        surface=chosen.surface,
+        scale=scale,
     )
     conditions: list[Condition] = []
-    declined: list[Declined] = []
+    declined = [Declined("missing", names, not_run)] if not_run else []
     for probe in sorted((probes.get(name) for name in selected), key=lambda p: (_ORDER.get(p.family, 9), p.name)):
         for item in probe.grid(scope):
-            if isinstance(item, Declined):
-                declined.append(item)
+            meant = scale.condition(item) if scale and isinstance(item, Condition) else item
+            if isinstance(meant, Declined):
+                declined.append(meant)
             else:
-                conditions.append(item)
+                conditions.append(meant)
+    # What a surface is compared with is measured, too, whether or not those corruptions were asked for.
+    have = {c.key for c in conditions}
+    alone = [c for joint in conditions if joint.probe == "surface" for c in surface.single(joint)]
+    conditions += {c.key: c for c in alone if c.key not in have}.values()
     # Conditions with the same stand-in follow each other, so that its encoding is still at hand.
     conditions.sort(key=lambda c: (_ORDER.get(c.family, 9), c.probe, c.option("baseline") or "", c.repeat))
     keys = [c.key for c in conditions]
@@ -161,23 +207,26 @@ def make_plan(
     return Plan(chosen, (CLEAN, *conditions), tuple(declined))
 
 
-_ORDER = {"control": 0, "missing": 1, "mismatch": 2, "conflict": 3, "scenario": 4, "corruption": 5}
+_ORDER = {"control": 0, "missing": 1, "mismatch": 2, "conflict": 3, "scenario": 4, "corruption": 5, "adversarial": 6}
 
 
-def _subsets(suite: Suite, names: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
-    """Present subsets for `missing`, largest first."""
+def wants_gradients(suite: str | Suite | Sequence[str] | Mapping[str, Any]) -> bool:
+    """Whether a suite holds probes that follow the model's gradient; see `as_suite`."""
+    return any(probe.family == "adversarial" for probe in probes.select(as_suite(suite).probes))
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(name, str) for name in value)
+
+
+def _subsets(suite: Suite, names: tuple[str, ...]) -> tuple[tuple[Subset, ...], str]:
+    """Present subsets for `missing`, largest first, and which of those asked for are not run, and why."""
     if suite.subsets == "leave-one-out":
-        return tuple(tuple(n for n in names if n != left) for left in names)
+        return tuple(tuple(n for n in names if n != left) for left in names), ""
     if suite.subsets == "one-at-a-time":
-        return tuple((name,) for name in names)
+        return tuple((name,) for name in names), ""
     if suite.subsets == "all":
-        count = 2 ** len(names) - 1
-        if count > MAX_SUBSETS:
-            raise BadInput(
-                f"{len(names)} modalities have {count:,} proper subsets, more than {MAX_SUBSETS}; choose "
-                "subsets='leave-one-out', subsets='one-at-a-time', or list the present subsets to run."
-            )
-        return tuple(s for size in range(len(names) - 1, -1, -1) for s in combinations(names, size))
+        return proper_subsets(names, suite.subset_budget)
     if isinstance(suite.subsets, str):
         raise UnknownName("choice of subsets", suite.subsets, get_args(SubsetChoice))
     for subset in suite.subsets:
@@ -189,7 +238,7 @@ def _subsets(suite: Suite, names: tuple[str, ...]) -> tuple[tuple[str, ...], ...
             raise UnknownName("modality", unknown[0], names)
         if set(subset) == set(names):
             raise BadInput(f"subset {subset} has every modality: that is the clean condition; leave it out.")
-    return tuple(tuple(n for n in names if n in s) for s in suite.subsets)
+    return tuple(tuple(n for n in names if n in s) for s in suite.subsets), ""
 
 
 def _tuples(value: Any) -> Any:

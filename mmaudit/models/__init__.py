@@ -12,7 +12,7 @@ from mmaudit.models.check import Check, check_model, require
 from mmaudit.models.fingerprints import behaviour
 from mmaudit.models.function import FunctionModel
 from mmaudit.models.loading import as_model, load_factory, load_model
-from mmaudit.models.protocol import Model, Outputs, Stageable, TwoStage
+from mmaudit.models.protocol import Differentiable, Model, Outputs, Stageable, TwoStage
 
 if TYPE_CHECKING:
     from mmaudit.models.sklearn import SklearnModel
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Check",
+    "Differentiable",
     "FunctionModel",
     "Model",
     "Outputs",

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from mmaudit.types import Batch
+from mmaudit.types import Array, Batch, FloatArray, Task
 
 Outputs = Literal["logits", "probabilities", "values"]
 """Scale of an output row: unnormalised scores, probabilities, or (regression) numbers in the target's unit."""
@@ -80,3 +80,18 @@ class Stageable(Protocol):
 
     def stage(self, batch: Batch) -> tuple[TwoStage | None, str]:
         """Return a two-stage view verified on this batch, or None; and in words what was found, or why nothing was."""
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """Optional ability: gradients with respect to the inputs. Adversarial probes need it."""
+
+    def gradient(
+        self, batch: Batch, inputs: Mapping[str, Array], task: Task
+    ) -> tuple[FloatArray, Mapping[str, Array]]:
+        """Return `float64[n]`, each sample's loss at its target, and per input the gradient of that sample's loss.
+
+        `inputs` are floating-point values, [n, *shape] in the modality's own units and layout, that take the place of
+        the batch's; gradients have their shapes, and are 0 for rows in which the modality is absent. The loss is the
+        cross-entropy in nats (multilabel: summed over labels), or the squared error summed over dimensions.
+        """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any, Literal
 
@@ -31,7 +31,7 @@ from mmaudit.models.function import by_pattern
 from mmaudit.models.protocol import OutputArray, Outputs, TwoStage
 from mmaudit.models.rows import filled
 from mmaudit.models.torch_tensors import Tree, module_dtype, prepared_tree, to_device, to_tensor
-from mmaudit.types import Array, Batch, digest
+from mmaudit.types import Array, Batch, FloatArray, Task, digest
 
 _AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -100,16 +100,16 @@ class TorchModel:
         self.boundary = boundary
         self.output = output
         self.autocast = autocast
-        self._prepare = dict(prepare or {})
+        self.prepare = dict(prepare or {})
         self._given = fingerprint
         self.require_evaluation_mode()
         self.device = _place(self.who, module, device)
-        self._dtype = torch.float32 if autocast else module_dtype(module)
+        self.dtype = torch.float32 if autocast else module_dtype(module)
 
     @property
     def tolerance(self) -> float:
         """How far a row's output may move with its place in the batch, as a share of the largest output."""
-        if self.autocast or self._dtype in (torch.bfloat16, torch.float16):
+        if self.autocast or self.dtype in (torch.bfloat16, torch.float16):
             return 3e-2
         return 1e-3 if self.device.type == "cuda" else 1e-4
 
@@ -117,7 +117,7 @@ class TorchModel:
     def fingerprint(self) -> str:
         """The one given, else a digest of weights and buffers, of the modules' classes, and of how they are called."""
         options = [self.modalities, self.outputs, self.call, self.absence, self.autocast]
-        parts = {name: code_digest(function) for name, function in self._prepare.items()}
+        parts = {name: code_digest(function) for name, function in self.prepare.items()}
         selected = code_digest(self.output) if callable(self.output) else self.output
         identity = self._given if self._given is not None else _module_digest(self.module)
         return digest("torch", identity, options, parts, selected)
@@ -157,6 +157,19 @@ class TorchModel:
             values = {name: self.prepared(name, batch) if name in there else None for name in self.modalities}
             return self.array(self.forward(values, self.masks(batch)), len(batch))
 
+    def gradient(
+        self, batch: Batch, inputs: Mapping[str, Array], task: Task
+    ) -> tuple[FloatArray, dict[str, Array]]:
+        """Return each sample's loss and its gradient; see `Differentiable.gradient`.
+
+        A modality with `prepare` has a gradient where that function takes a tensor and keeps to torch operations.
+        """
+        self.require_evaluation_mode()
+        require_inputs(self.who, batch, self.modalities)
+        from mmaudit.models.torch_gradient import gradient
+
+        return gradient(self, batch, inputs, task)
+
     def stage(self, batch: Batch) -> tuple[TwoStage | None, str]:
         """Find the boundary between encoders and fusion and verify it on this batch.
 
@@ -177,19 +190,22 @@ class TorchModel:
     @contextmanager
     def session(self) -> Iterator[None]:
         """Everything that touches the module runs within: no gradients, the declared autocast."""
-        cast = torch.autocast(self.device.type, dtype=_AUTOCAST[self.autocast]) if self.autocast else nullcontext()
-        with torch.inference_mode(), cast:
+        with torch.inference_mode(), self.casting():
             yield
+
+    def casting(self) -> AbstractContextManager[Any]:
+        """The declared autocast."""
+        return torch.autocast(self.device.type, dtype=_AUTOCAST[self.autocast]) if self.autocast else nullcontext()
 
     def prepared(self, modality: str, batch: Batch) -> Tree:
         """One modality's column as tensors on the device; under `absence="none"` absent rows hold a present value."""
         values = batch.inputs[modality]
         if self.absence == "none":
             values = filled(values, batch.present[modality])
-        if modality in self._prepare:
-            result = self._prepare[modality](values)
-            return to_device(prepared_tree(self.who, modality, result, len(batch), self._dtype), self.device)
-        return to_device(to_tensor(self.who, modality, values, self._dtype), self.device)
+        if modality in self.prepare:
+            result = self.prepare[modality](values)
+            return to_device(prepared_tree(self.who, modality, result, len(batch), self.dtype), self.device)
+        return to_device(to_tensor(self.who, modality, values, self.dtype), self.device)
 
     def masks(self, batch: Batch) -> dict[str, Tensor] | None:
         """The `present` masks as tensors on the device, where the module takes them."""

@@ -7,7 +7,7 @@ A probe changes the modalities that a condition names and nothing else. `@probe`
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,13 +16,15 @@ from mmaudit.errors import BadInput, ContractBroken, UnknownName
 from mmaudit.probes import canonical
 from mmaudit.probes.apply import Corruption, corrupt
 from mmaudit.registry import Registry
-from mmaudit.types import KINDS, Batch, Condition, Modality, Task
+from mmaudit.types import KINDS, Batch, Condition, IntArray, Modality, Task
 
 if TYPE_CHECKING:
+    from mmaudit.probes.scale import Scale
+    from mmaudit.probes.scenario_file import Scenario
     from mmaudit.probes.source import Source
 
 BASELINES: tuple[str, ...] = ("native", "zero", "mean", "marginal", "noise")
-POOLS: tuple[str, ...] = ("random", "within_class", "across_class")
+POOLS: tuple[str, ...] = ("random", "within_class", "across_class", "nearest")
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,21 @@ class Scope:
         positions: severity positions asked for, 1 (mild) to 5 (severe).
         baselines: missing baselines asked for, out of `native`, `zero`, `mean`, `marginal`, `noise`.
         rates: missing rates asked for, each in (0, 1].
-        pools: donor pools asked for, out of `random`, `within_class`, `across_class`.
+        pools: donor pools asked for, out of `random`, `within_class`, `across_class`, `nearest`.
+        shares: shares of samples that get another sample's value, each in (0, 1).
+        shifts: time shifts asked for, in ms, each above 0.
+        lags: how many samples a stale value lies behind, each 1 or more.
         subsets: the subsets of *present* modalities asked for; None for all of them.
         repeats: independent repetitions of probes that draw random numbers, at least 1.
         n: samples in the data set; None where it is not known.
         incomplete: modalities that some samples lack.
-        gradient: the model offers gradients with respect to its inputs.
+        gradients: per modality why the model's gradient cannot be followed, empty where it can; None where the model
+            offers none.
         similarity_floor: chrF similarity, in (0, 1], that corruptions of text keep to unless they are meant to change
             the meaning; None for no such floor.
+        scenarios: those of the user's own files.
+        surface: pairs of corruptions asked for; empty for one pair of corruptions per pair of modalities.
+        scale: the common scale of severities; None for the corruptions' own tables.
     """
 
     modalities: tuple[Modality, ...]
@@ -52,19 +61,31 @@ class Scope:
     positions: tuple[int, ...] = (1, 2, 3, 4, 5)
     baselines: tuple[str, ...] = BASELINES
     rates: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-    pools: tuple[str, ...] = POOLS
+    pools: tuple[str, ...] = POOLS[:3]
+    shares: tuple[float, ...] = (0.25, 0.5, 0.75)
+    shifts: tuple[float, ...] = (10, 20, 40, 80, 160, 320, 640)
+    lags: tuple[int, ...] = (1, 2, 5, 10)
     subsets: tuple[tuple[str, ...], ...] | None = None
     repeats: int = 1
     n: int | None = None
     incomplete: tuple[str, ...] = ()
-    gradient: bool = False
+    gradients: Mapping[str, str] | None = None
     similarity_floor: float | None = None
+    scenarios: tuple[Scenario, ...] = ()
+    surface: tuple[tuple[str, str], ...] = ()
+    scale: Scale | None = None
 
     def __post_init__(self) -> None:
         if beyond := [p for p in self.positions if p not in (1, 2, 3, 4, 5)]:
             raise BadInput(f"severity positions {beyond} are outside 1 to 5; give positions in a probe's table.")
         if outside := [r for r in self.rates if not 0 < r <= 1]:
             raise BadInput(f"missing rates {outside} are outside (0, 1]; a rate is a share of the samples.")
+        if outside := [s for s in self.shares if not 0 < s < 1]:
+            raise BadInput(f"mismatch shares {outside} are outside (0, 1); every sample is what 'mismatch' exchanges.")
+        if outside := [d for d in self.shifts if not 0 < d < float("inf")]:
+            raise BadInput(f"time shifts {outside} are not usable; give milliseconds above 0.")
+        if outside := [k for k in self.lags if k < 1 or k != int(k)]:
+            raise BadInput(f"lags {outside} are not usable; give whole numbers of samples from 1 on.")
         if self.repeats < 1:
             raise BadInput(f"repeats is {self.repeats}; give 1 or more.")
         for baseline in self.baselines:
@@ -104,6 +125,7 @@ class Declined:
 
 Grid = Callable[[Scope], "Iterator[Condition | Declined]"]
 Apply = Callable[[Batch, Condition, "Source"], Batch]
+Donors = Callable[[Batch, Condition, "Source"], IntArray]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -124,6 +146,10 @@ class Probe:
         source: where name, definition and severities come from.
         changes_meaning: a person would answer differently afterwards, so a changed answer is no fault.
         not_monotone: why more severity need not move a sample further; empty where it does.
+        donors: returns per row the position of the sample whose values it gets, -1 for none, where the answers are
+            to be compared with that sample's truth; None for probes whose donors do not matter.
+        by_order: what a sample gets depends on the order of the data set's rows, which every other probe ignores.
+        module: where its function is defined.
     """
 
     name: str
@@ -138,6 +164,9 @@ class Probe:
     source: str = ""
     changes_meaning: bool = False
     not_monotone: str = ""
+    donors: Donors | None = None
+    by_order: bool = False
+    module: str = ""
 
     def condition(
         self,
@@ -195,6 +224,8 @@ def probe(
     source: str = "",
     changes_meaning: bool = False,
     not_monotone: str = "",
+    donors: Donors | None = None,
+    by_order: bool = False,
 ) -> Callable[[F], F]:
     """Register `fn(batch, condition, source) -> Batch`, a probe of whole batches; see `Probe` for the arguments.
 
@@ -211,24 +242,9 @@ def probe(
             _require_only_declared(name, batch, changed, condition)
             return changed
 
-        summary = _summary(f"probe {name!r}", fn)
-        probes.add(
-            name,
-            Probe(
-                name,
-                family,
-                version,
-                summary,
-                unit,
-                severities,
-                kinds,
-                grid,
-                apply,
-                source,
-                changes_meaning,
-                not_monotone,
-            ),
-        )
+        about = (name, family, version, _summary(f"probe {name!r}", fn), unit, severities, kinds)
+        fields = (grid, apply, source, changes_meaning, not_monotone, donors, by_order, fn.__module__)
+        probes.add(name, Probe(*about, *fields))
         return fn
 
     return register
@@ -309,23 +325,9 @@ def corruption(
                     raise BadInput(f"{condition.label}: severity {condition.severity} must be 0 or more, in {unit}.")
                 return batch.replace({m: corrupt(work, batch, condition, data, m) for m in condition.modalities})
 
-            probes.add(
-                full,
-                Probe(
-                    full,
-                    "corruption",
-                    version,
-                    summary,
-                    unit,
-                    table,
-                    (kind,),
-                    grid,
-                    apply,
-                    source,
-                    changes_meaning,
-                    not_monotone,
-                ),
-            )
+            about = (full, "corruption", version, summary, unit, table, (kind,))
+            fields = (grid, apply, source, changes_meaning, not_monotone)
+            probes.add(full, Probe(*about, *fields, module=fn.__module__))
         return fn
 
     return register

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from functools import cached_property
 from threading import RLock, local
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
     from mmaudit.data.dataset import Dataset
     from mmaudit.data.statistics import ModalityStatistics
 
-Pool = Literal["random", "within_class", "across_class"]
+Gradient = Callable[[Batch, Mapping[str, Array]], tuple[FloatArray, Mapping[str, Array]]]
+"""Loss of each sample and its gradient at other inputs; see `mmaudit.models.protocol.Differentiable`."""
+
+T = TypeVar("T")
+Pool = Literal["random", "within_class", "across_class", "nearest"]
 Positions = npt.NDArray[np.int64] | npt.NDArray[np.int32]
 
 # Donor tables kept: 32 of a million rows, all that a plan needs of smaller data sets.
@@ -40,16 +44,26 @@ class Source:
     Args:
         data: the data set under audit; donors come from all of it.
         statistics: per modality mean and standard deviation; None for text.
+        gradient: of the model's loss with respect to its inputs, for adversarial probes; None where there is none.
     """
 
-    def __init__(self, data: Dataset, statistics: Mapping[str, ModalityStatistics | None]) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        statistics: Mapping[str, ModalityStatistics | None],
+        gradient: Gradient | None = None,
+    ) -> None:
         self.data = data
+        self.gradient = gradient
         self.statistics = statistics
         self._modalities = {m.name: m for m in data.modalities}
         self._tables: OrderedDict[Hashable, Positions] = OrderedDict()
+        # Kept for good: one per modality, whatever the number of conditions, and slow to make.
+        self._nearest: dict[str, IntArray] = {}
         self._canonical: dict[str, ModalityStatistics] = {}
         self._words: dict[str, tuple[IntArray, list[list[str]]]] = {}
         self._nowhere: dict[int, BoolArray] = {}
+        self._once: dict[Hashable, Any] = {}
         # Stand-ins of the batch at hand, one batch per thread: all that the conditions of a batch share.
         self._memo = local()
         self._lock = RLock()
@@ -91,6 +105,7 @@ class Source:
             within_class: a sample of the same class; one random cycle per class. The distribution within each class
                 stays exactly as it is; the only sample of a class has no donor.
             across_class: a sample of another class, drawn uniformly; one donor may serve several samples.
+            nearest: the sample most similar in this modality, without being equal; nothing is drawn. See `nearest.py`.
 
         A row whose modality is absent has no donor. Raises `NotApplicable` for a pool by class where the task is not
         classification.
@@ -113,13 +128,44 @@ class Source:
 
         return self._cached((condition.stream, shift), build)[batch.positions].astype(np.int64)
 
+    def previous(self, modality: str, batch: Batch, lag: int) -> IntArray:
+        """Return per row the position of the sample recorded `lag` samples before it; -1 where there is none.
+
+        Counted among the samples that have the modality, in the order of the data set's rows; within its cluster
+        (recording, patient) where the data set has clusters.
+        """
+
+        def build() -> Positions:
+            table = _empty(len(self.data))
+            rows = np.flatnonzero(self.data.presence(modality))
+            cluster = np.zeros(len(self.data), np.int64)
+            if self.data.cluster is not None:
+                cluster = np.unique(np.asarray(self.data.cluster).astype(str), return_inverse=True)[1].reshape(-1)
+            order = rows[np.lexsort((rows, cluster[rows]))]
+            late, early = order[lag:], order[: max(len(order) - lag, 0)]
+            together = cluster[late] == cluster[early]
+            table[late[together]] = early[together]
+            return table
+
+        return self._cached(("previous", modality, lag), build)[batch.positions].astype(np.int64)
+
     def table(self, stream: str, modality: str, pool: str) -> Positions:
         """Return the donor of every sample of the data set; see `donors`."""
         if pool not in POOLS:
             raise UnknownName("donor pool", pool, POOLS)
+        if pool == "nearest":
+            return self._most_similar(modality)
         if pool != "random" and self.data.task.kind != "classification":
             raise NotApplicable(f"donors {pool.replace('_', ' ')} need classes; the task is {self.data.task.kind}")
         return self._cached((stream, modality, pool), lambda: self._build(stream, modality, cast(Pool, pool)))
+
+    def _most_similar(self, modality: str) -> IntArray:
+        from mmaudit.probes.nearest import nearest_donors
+
+        with self._lock:
+            if modality not in self._nearest:
+                self._nearest[modality] = nearest_donors(self, modality, self._keys)
+            return self._nearest[modality]
 
     def _build(self, stream: str, modality: str, pool: Pool) -> Positions:
         n = len(self.data)
@@ -152,6 +198,18 @@ class Source:
         return id_keys(np.asarray(self.data.ids))
 
     # Values
+
+    def once(self, key: Hashable, build: Callable[[], T]) -> T:
+        """Return what `build` makes of the whole data set; made when first asked for and kept under `key`."""
+        with self._lock:
+            if key not in self._once:
+                self._once[key] = build()
+            return cast(T, self._once[key])
+
+    def recorded(self, modality: str) -> IntArray:
+        """Return the positions of all samples that recorded `modality`, in an order that their ids alone decide."""
+        rows = np.flatnonzero(self.data.presence(modality))
+        return rows[np.argsort(self._keys[rows], kind="stable")]
 
     def values(self, modality: str, positions: IntArray) -> Array:
         """Return `modality` of the samples at `positions`, in that order; a position may occur more than once."""
