@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from mmaudit.desync import DESCRIPTIONS
 from mmaudit.findings.base import Evidence, find
 from mmaudit.folder import write_atomically
+from mmaudit.interaction import described
 from mmaudit.metrics import metrics
 from mmaudit.report import Report
 from mmaudit.report_schema import SCHEMA
@@ -70,6 +72,8 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
         "task": header["task"],
         "suite": header["suite"],
         "primary": primary.name,
+        "scenarios": header.get("scenarios", []),
+        "severity_scales": list(header.get("severity_scales", {}).values()),
         "conditions": [
             {**c.to_json(), **{k: v for k, v in applied[c.key].items() if k != "condition"}} for c in run.conditions
         ],
@@ -89,12 +93,16 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
                 "summary": s.summary,
             }
             for s in (*SUMMARIES, INSTANCE_WORST_CASE)
-        ],
+        ]
+        + [dict(zip(("name", "better", "unit", "summary"), d, strict=True)) for d in DESCRIPTIONS]
+        + (described(primary, run.task) if any(c.probe == "surface" for c in run.conditions) else []),
         "scores": {"columns": columns, "rows": [[row[c] for c in columns] for row in rows]},
         "reliability": read_table(run, "reliability.parquet"),
         "recalibration": read_table(run, "recalibration.parquet"),
+        "arbitration": read_table(run, "arbitration.parquet"),
         "findings": [finding_json(f) for f in findings],
         "examples": _read_json(run, "examples.json", []),
+        "gallery": (run.folder / "gallery.html").exists(),
         "limits": limits(run, rows),
         "environment": header["environment"],
         # Where the same bytes are asked for, the one part that can never be the same is left out.

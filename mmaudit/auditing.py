@@ -22,9 +22,11 @@ import numpy as np
 
 from mmaudit.assemble import assemble
 from mmaudit.data import Dataset, all_statistics, check
+from mmaudit.equalise import equalise
 from mmaudit.errors import BadInput, StaleRun
 from mmaudit.findings.base import find
 from mmaudit.folder import require_free, require_usable, writing
+from mmaudit.gallery import write_gallery
 from mmaudit.illustrate import illustrate
 from mmaudit.models import Differentiable, Model, TwoStage, as_model
 from mmaudit.models.check import Check, check_model, require
@@ -32,6 +34,7 @@ from mmaudit.models.gradient import gradient_reasons
 from mmaudit.plan import Plan, Suite, make_plan, wants_gradients
 from mmaudit.predict import BATCH_ROWS, FeatureMemo, Progress, predict, shard_rows
 from mmaudit.probes import Source, probes
+from mmaudit.probes.scale import Scale
 from mmaudit.report import Report
 from mmaudit.score import evidence, score
 from mmaudit.store import Run, Samples, modality_to_json
@@ -104,6 +107,7 @@ def audit(
         cited = {e["condition"] for f in find(evidence(run)) for e in f.evidence}
         shown = [c for c in run.conditions if c.key in cited and c.modalities and c.family != "control"]
         illustrate(run, data, prepared.source, shown)
+        write_gallery(run.folder, data, prepared.source, run.conditions, f"{run.header['title']}: probes")
         return assemble(run, timing=timing)
 
 
@@ -141,10 +145,17 @@ class Prepared:
         declined = known + [d for d in self.plan.declined_json if d not in known]
         suite = self.plan.suite.to_json()
         run.extend(self.plan.conditions, suite=suite, declined=declined, command=command or run.header["command"])
-        said = {"batch_rows": batch_rows, "title": title}
-        if new := {name: value for name, value in said.items() if value not in (None, run.header[name])}:
+        said = {"batch_rows": batch_rows, "title": title, **self._described(run.header)}
+        if new := {name: value for name, value in said.items() if value not in (None, run.header.get(name))}:
             run.update(**new)
         return run
+
+    def _described(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """What scenarios do and what positions mean on a common scale, beside what an earlier audit wrote of them."""
+        scenarios = {s["definition"]: s for s in (*known.get("scenarios", ()), *self.plan.scenarios)}
+        scale = self.plan.scale
+        scales = {**known.get("severity_scales", {}), **({scale.name: scale.to_json()} if scale else {})}
+        return {"scenarios": list(scenarios.values()), "severity_scales": scales}
 
     def fingerprints(self) -> dict[str, str]:
         """What a run belongs to: model, data, and the data that statistics were taken from."""
@@ -173,6 +184,7 @@ class Prepared:
             "suite": self.plan.suite.to_json(),
             "increments": [[c.to_json() for c in self.plan.conditions]],
             "declined": self.plan.declined_json,
+            **self._described({}),
             "checks": [{"clause": c.clause, "ok": c.ok, "message": c.message} for c in self.checks],
             "batch_rows": batch_rows,
             "shard_rows": shard_rows(len(self.data), 4 * task.width * len(self.plan.conditions)),
@@ -201,9 +213,17 @@ def prepare(
     batch = data.rows(spread(len(data), CHECK_ROWS))
     gradients = gradient_reasons(checked, batch, data.task) if wants_gradients(suite) else None
     incomplete = tuple(m.name for m in read if not data.presence(m.name).all())
-    plan = make_plan(
-        suite, read, data.task, native=checked.native_absence, incomplete=incomplete, gradients=gradients
+    make = partial(
+        make_plan,
+        suite,
+        read,
+        data.task,
+        native=checked.native_absence,
+        incomplete=incomplete,
+        n=len(data),
+        gradients=gradients,
     )
+    plan = make()
     if out is not None and (Path(out) / "run.json").exists():
         require_same(Run.open(out), fingerprints(checked, data, train))
     checks = check_model(checked, batch, data.task)
@@ -212,7 +232,18 @@ def prepare(
     statistics = all_statistics(train if train is not None else data)
     gradient = partial(checked.gradient, task=data.task) if isinstance(checked, Differentiable) else None
     source = Source(data, statistics, gradient)
+    if plan.suite.severity_scale != "table":
+        name = plan.suite.severity_scale
+        plan = make(scale=equalise(name, plan.conditions, source, stage, known=_known_scale(out, name)))
     return Prepared(checked, data, plan, source, stage, stages, tuple(checks), train)
+
+
+def _known_scale(out: str | Path | None, name: str) -> Scale | None:
+    """What an earlier audit to the same folder found on a common scale of severities."""
+    if out is None or not (Path(out) / "run.json").exists():
+        return None
+    found = Run.open(out).header.get("severity_scales", {}).get(name)
+    return Scale.from_json(found) if found else None
 
 
 def fingerprints(model: Model, data: Dataset, train: Dataset | None) -> dict[str, str]:

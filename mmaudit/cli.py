@@ -283,6 +283,43 @@ def selftest(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def gallery(
+    out: Annotated[Path, typer.Option(help="The page to write, or a folder for gallery.html.")] = Path("gallery.html"),
+    data: DataPath = None,
+    modality: Annotated[
+        list[str] | None,
+        typer.Option(help="Show only this modality, by name or kind; or declare it, as name=kind. May be repeated."),
+    ] = None,
+    probe: Annotated[list[str] | None, typer.Option(help="Show only these: a name, family or glob.")] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="Id of the sample to show; one from the middle without it.")
+    ] = None,
+    config: Config = None,
+    target: Target = None,
+    task: TaskName = None,
+    columns: Columns = None,
+    ids: Ids = None,
+    split: Split = None,
+) -> None:
+    """Show every probe at every severity on a sample of your data: images, playable sounds, marked texts, curves.
+
+    Without `--data`, on samples that come with mmaudit.
+    """
+    declared = [text for text in modality or [] if "=" in text]
+    named = [text.partition("=")[0] for text in modality or []]
+    given = {"data": data, "modality": declared, "target": target, "task": task, "columns": columns}
+    from mmaudit import options
+    from mmaudit.demo.samples import samples
+    from mmaudit.gallery import EVERYTHING
+    from mmaudit.gallery import gallery as write_gallery
+
+    chosen = options.merged(config, {**given, "ids": ids, "split": split}, ())
+    rows = options.read(Path(chosen["data"]), chosen) if "data" in chosen else samples()
+    page = write_gallery(rows, out=out, modalities=named, suite=tuple(probe) if probe else EVERYTHING, sample=sample)
+    typer.echo(f"{page}\nOpen it in a browser: {page.resolve().as_uri()}")
+
+
 @app.command("check-plugin")
 def check_plugin(
     names: Annotated[

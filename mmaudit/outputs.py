@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmaudit.errors import DamagedRun
-from mmaudit.types import Array, BoolArray
+from mmaudit.types import Array, BoolArray, IntArray
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -37,12 +37,15 @@ class ConditionOutputs:
             (text); NaN where the modality was withheld, so that no distance applies.
         received: digest of what the model received for these samples, in [0, 2⁶⁴); digests of parts add up, modulo
             2⁶⁴, to that of the whole. None in runs of mmaudit 0.1.
+        donor: `int64[n]`, position in the data set of the sample of another class whose value a modality was given,
+            −1 where there is none; None under conditions in which donors do not matter.
     """
 
     outputs: Float32Array
     changed: Mapping[str, BoolArray]
     moved: Mapping[str, Float32Array]
     received: int | None = None
+    donor: IntArray | None = None
 
     @property
     def answered(self) -> BoolArray:
@@ -56,10 +59,12 @@ def write_predictions(path: Path, results: Sequence[ConditionOutputs], modalitie
     float32 logits do not repeat, so dictionaries only cost; splitting the bytes lets zstd find the exponents.
     """
     width = results[0].outputs.shape[1]
+    donors = any(result.donor is not None for result in results)
     schema = pa.schema(
         [pa.field("output", pa.list_(pa.field("element", pa.float32(), nullable=False), width), nullable=False)]
         + [pa.field(f"changed.{m}", pa.bool_(), nullable=False) for m in modalities]
         + [pa.field(f"moved.{m}", pa.float32(), nullable=False) for m in modalities]
+        + [pa.field("donor", pa.int64())] * donors
     )
     split = ["output.list.element", *(f"moved.{m}" for m in modalities)]
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -79,6 +84,9 @@ def write_predictions(path: Path, results: Sequence[ConditionOutputs], modalitie
             columns = [output]
             columns += [pa.array(result.changed[m]) for m in modalities]
             columns += [pa.array(result.moved[m].astype(np.float32, copy=False)) for m in modalities]
+            if donors:
+                known = result.donor
+                columns.append(pa.nulls(len(output), pa.int64()) if known is None else pa.array(known, pa.int64()))
             table = pa.Table.from_arrays(columns, schema=schema)
             writer.write_table(table, row_group_size=len(table))
         writer.add_key_value_metadata({RECEIVED: json.dumps([result.received for result in results])})
@@ -106,12 +114,25 @@ def read_group(file: pq.ParquetFile, group: int, modalities: Sequence[str]) -> C
         {m: column(table, f"changed.{m}").astype(bool) for m in modalities},
         {m: column(table, f"moved.{m}") for m in modalities},
         _received(file, group),
+        _donor(table),
     )
 
 
 def _received(file: pq.ParquetFile, group: int) -> int | None:
     known = (file.metadata.metadata or {}).get(RECEIVED)
     return None if known is None else json.loads(known)[group]
+
+
+def _donor(table: pa.Table) -> IntArray | None:
+    if "donor" not in table.column_names or table.column("donor").null_count:
+        return None
+    return column(table, "donor").astype(np.int64)
+
+
+def joined_donors(parts: Sequence[IntArray | None]) -> IntArray | None:
+    """Return the donors of the whole from those of its parts; None where one of them has none."""
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if known and len(known) == len(parts) else None
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:

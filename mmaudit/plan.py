@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from mmaudit.errors import BadInput, UnknownName
-from mmaudit.probes import Declined, Scope, probes, scenario, surface
+from mmaudit.probes import POOLS, Declined, Scope, probes, scenario, surface
 from mmaudit.probes.scale import SCALES, Scale
 from mmaudit.probes.subset_sampling import Subset, proper_subsets
 from mmaudit.types import CLEAN, Condition, Modality, Task
@@ -27,7 +27,10 @@ class Suite:
         positions: places 1-5 in each corruption's severity table.
         baselines: missing baselines to report; those that a modality or the model cannot have are declined.
         rates: shares of samples that lack a modality, for `missing_rate`.
-        pools: donors for `mismatch`.
+        pools: donors for `mismatch`: "random", "within_class", "across_class", "nearest".
+        shares: shares of samples that are exchanged, for `mismatch_share`.
+        shifts: time shifts in ms, for `temporal_shift`.
+        lags: how many samples a stale value lies behind, for `stale_order`.
         subsets: present subsets of the modalities for `missing`: "all" proper subsets (where they are more than
             `subset_budget`, a sample of them that the plan records), "leave-one-out", "one-at-a-time", or a list of
             lists of names.
@@ -48,6 +51,9 @@ class Suite:
     baselines: tuple[str, ...] = ("native", "zero", "mean", "marginal", "noise")
     rates: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     pools: tuple[str, ...] = ("random", "within_class", "across_class")
+    shares: tuple[float, ...] = (0.25, 0.5, 0.75)
+    shifts: tuple[float, ...] = (10, 20, 40, 80, 160, 320, 640)
+    lags: tuple[int, ...] = (1, 2, 5, 10)
     subsets: SubsetChoice | tuple[tuple[str, ...], ...] = "all"
     subset_budget: int = MAX_SUBSETS
     repeats: int = 1
@@ -58,7 +64,7 @@ class Suite:
     def __post_init__(self) -> None:
         if isinstance(self.scenarios, list | tuple):
             object.__setattr__(self, "scenarios", tuple(str(file) for file in self.scenarios))
-        for name in ("scenarios", "probes", "positions", "baselines", "rates", "pools"):
+        for name in ("scenarios", "probes", "positions", "baselines", "rates", "pools", "shares", "shifts", "lags"):
             given = getattr(self, name)
             if not isinstance(given, list | tuple):
                 raise BadInput(f"suite {self.name!r}: {name}={given!r} is not a list; write [{given!r}].")
@@ -94,17 +100,23 @@ SUITES: dict[str, Suite] = {
         "standard",
         ("control", "missing", "missing_rate", "mismatch", "gaussian_noise*", "gaussian_blur", "keyboard"),
     ),
-    "full": Suite("full", ("*",), rates=tuple(round(r / 10, 1) for r in range(1, 10)), repeats=3),
+    "full": Suite("full", ("*",), rates=tuple(round(r / 10, 1) for r in range(1, 10)), pools=POOLS, repeats=3),
 }
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The conditions to run, `clean` first, and what the probes declined, with reasons."""
+    """The conditions to run, `clean` first, and what the probes declined, with reasons.
+
+    `scale` is what severities were put on, None for the corruptions' own tables; `scenarios` says in plain values what
+    each scenario among the conditions does.
+    """
 
     suite: Suite
     conditions: tuple[Condition, ...]
     declined: tuple[Declined, ...]
+    scale: Scale | None = None
+    scenarios: tuple[dict[str, Any], ...] = ()
 
     @property
     def declined_json(self) -> list[dict[str, Any]]:
@@ -142,6 +154,7 @@ def make_plan(
     *,
     native: bool = False,
     incomplete: tuple[str, ...] = (),
+    n: int | None = None,
     gradients: Mapping[str, str] | None = None,
     scale: Scale | None = None,
 ) -> Plan:
@@ -153,6 +166,7 @@ def make_plan(
         task: of the data set; some probes need classes.
         native: whether the model handles absent modalities itself.
         incomplete: modalities that some samples lack.
+        n: samples, where that is known.
         gradients: per modality why the model's gradient cannot be followed, empty where it can; None for no gradient.
         scale: the severities behind positions 1-5, found by `mmaudit.equalise`; None for the corruptions' own tables.
 
@@ -174,11 +188,15 @@ def make_plan(
         task=task,
         native=native,
         incomplete=incomplete,
+        n=n,
         gradients=gradients,
         positions=chosen.positions,
         baselines=chosen.baselines,
         rates=chosen.rates,
         pools=chosen.pools,
+        shares=chosen.shares,
+        shifts=chosen.shifts,
+        lags=chosen.lags,
         subsets=subsets,
         repeats=chosen.repeats,
         scenarios=scenarios,
@@ -191,7 +209,8 @@ def make_plan(
         for item in probe.grid(scope):
             meant = scale.condition(item) if scale and isinstance(item, Condition) else item
             if isinstance(meant, Declined):
-                declined.append(meant)
+                # Several severities may be declined for one reason.
+                declined += [meant] if meant not in declined else []
             else:
                 conditions.append(meant)
     # What a surface is compared with is measured, too, whether or not those corruptions were asked for.
@@ -204,7 +223,8 @@ def make_plan(
     if len(set(keys)) != len(keys):
         twice = next(c.label for c in conditions if keys.count(c.key) > 1)
         raise BadInput(f"condition {twice!r} is planned twice; a probe's grid must give distinct conditions.")
-    return Plan(chosen, (CLEAN, *conditions), tuple(declined))
+    described = tuple(scenario.described(conditions, modalities))
+    return Plan(chosen, (CLEAN, *conditions), tuple(declined), scale, described)
 
 
 _ORDER = {"control": 0, "missing": 1, "mismatch": 2, "conflict": 3, "scenario": 4, "corruption": 5, "adversarial": 6}

@@ -13,7 +13,7 @@ import numpy as np
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, ContractBroken, MMAuditError
 from mmaudit.models import Model, TwoStage
-from mmaudit.outputs import ConditionOutputs, Float32Array, total_received
+from mmaudit.outputs import ConditionOutputs, Float32Array, joined_donors, total_received
 from mmaudit.probes import Source, probes
 from mmaudit.probes.proof import moved
 from mmaudit.probes.received import Received
@@ -96,16 +96,16 @@ class _Worker:
         self, clean: Batch, condition: Condition, features: FeatureMemo | None, received: Received
     ) -> ConditionOutputs:
         tick = time.perf_counter()
-        batch = (
-            clean if condition.family == "clean" else probes.get(condition.probe).apply(clean, condition, self.source)
-        )
+        probe = None if condition.family == "clean" else probes.get(condition.probe)
+        batch = probe.apply(clean, condition, self.source) if probe else clean
+        donor = probe.donors(clean, condition, self.source) if probe and probe.donors else None
         changed, distance = self.proof(clean, batch, condition)
         digest = received.digest(batch)
         tock = time.perf_counter()
         outputs = self.outputs(batch, condition, features)
         self.timing.probing += tock - tick
         self.timing.model += time.perf_counter() - tock
-        return ConditionOutputs(outputs, changed, distance, digest)
+        return ConditionOutputs(outputs, changed, distance, digest, donor)
 
     def outputs(self, batch: Batch, condition: Condition, features: FeatureMemo | None) -> Float32Array:
         width = self.run_folder.task.width
@@ -255,4 +255,5 @@ def _join(parts: Sequence[ConditionOutputs]) -> ConditionOutputs:
         each(lambda p: p.changed),
         each(lambda p: p.moved),
         total_received(p.received for p in parts),
+        joined_donors([p.donor for p in parts]),
     )

@@ -17,10 +17,13 @@ import pyarrow as pa
 
 from mmaudit.comparison import Measured, measure, nothing, score_row
 from mmaudit.controls import controls
+from mmaudit.desync import Reference, tolerance
 from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.findings.base import Evidence
+from mmaudit.interaction import interactions
 from mmaudit.kernels.inference import benjamini_hochberg, interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
+from mmaudit.metrics.arbitration import matrix
 from mmaudit.metrics.recalibration import recalibrate
 from mmaudit.metrics.reliability import reliability
 from mmaudit.outputs import ConditionOutputs, Float32Array, read_parquet, write_parquet
@@ -61,6 +64,7 @@ def score(run: Run, *, only: Sequence[str] | None = None, resamples: int = 1000,
     _write_table(run, "scores.parquet", [vars_of(s) for s in rows])
     _write_table(run, "reliability.parquet", list(table.reliability_rows()))
     _write_table(run, "recalibration.parquet", list(table.recalibration_rows()))
+    _write_table(run, "arbitration.parquet", list(table.arbitration_rows()))
     _write_table(run, "conditions.parquet", list(table.condition_rows()))
     return rows
 
@@ -99,6 +103,8 @@ class ScoreTable:
         rows = [row for part in (first, *rest) for row in part]
         rows += self._edges()
         rows += self._summaries()
+        rows += self._interactions()
+        rows += self._tolerances()
         return rows
 
     # ---- one condition
@@ -113,16 +119,17 @@ class ScoreTable:
         w = self.w if usable.all() else self.w.take(usable)
         is_clean = condition.key == CLEAN.key
         outputs, target = _usable(answers.outputs, usable), _usable(self.target, usable)
-        predictions = Predictions(self.task, outputs, target, None if is_clean else clean)
+        rival = self._rival(condition, answers, usable)
+        predictions = Predictions(self.task, outputs, target, None if is_clean else clean, rival)
         del answers
         rows = []
         for metric in self.metrics:
-            if is_clean and metric.needs_clean:
+            if (is_clean and metric.needs_clean) or (rival is None and metric.needs_rival):
                 continue
             found = measure(metric, predictions, w)
             self.measured[condition.key, metric.name] = found
             reference = None
-            if not is_clean and not metric.needs_clean:
+            if not (is_clean or metric.needs_clean or metric.needs_rival):
                 reference = self.measured[CLEAN.key, metric.name] if everything else measure(metric, clean, w)
             rows.append(score_row(self.task, condition, metric, found, reference))
         rows += self._groups(condition, predictions, clean, w, usable)
@@ -132,7 +139,18 @@ class ScoreTable:
             self.unanswered.add(condition.key)
         if _shown_in_calibration(condition) and self.task.kind != "regression" and usable.any():
             self._calibration(condition, predictions, w)
+        if rival is not None and not condition.repeat:
+            about = {"condition": condition.key, "label": condition.label}
+            self.side.append(("arbitration", {**about, **matrix(predictions)}))
         return rows
+
+    def _rival(self, condition: Condition, answers: ConditionOutputs, usable: BoolArray) -> Array | None:
+        """The class of each row's donor where it contradicts the row's own; −1 where the row has none."""
+        if condition.family != "conflict" or answers.donor is None or self.task.kind != "classification":
+            return None
+        if answers.donor.max(initial=-1) >= len(self.target):
+            raise DamagedRun(f"{self.run.folder} names donors it has no samples of under {condition.label}.")
+        return np.where(answers.donor >= 0, self.target[answers.donor], -1)[usable]
 
     def _keep_worst(self, condition: Condition, predictions: Predictions) -> None:
         """Fold a condition into each sample's worst result over every group that it belongs to."""
@@ -151,7 +169,7 @@ class ScoreTable:
         self, condition: Condition, predictions: Predictions, clean: Predictions, w: Resamples, usable: BoolArray
     ) -> Iterator[Score]:
         """Primary metric and overconfidence for each value of each group column."""
-        if condition.family not in ("clean", "missing", "mismatch") or condition.probe == "missing_rate":
+        if condition.family not in ("clean", "missing", "mismatch") or condition.severity is not None:
             return
         chosen = [m for m in self.metrics if m.name == self.primary or m.name in GROUP_METRICS]
         for column, values in self.run.samples.groups.items():
@@ -186,6 +204,11 @@ class ScoreTable:
                 continue
             yield score_row(self.task, after, metric, other, one, against=before, room=room)
 
+    def _interactions(self) -> Iterator[Score]:
+        """What two corruptions do together beyond what each does alone."""
+        values = {key: m for (key, name), m in self.measured.items() if name == self.primary}
+        return interactions(self.conditions, values[CLEAN.key], values, metrics.get(self.primary), self.task)
+
     def _summaries(self) -> Iterator[Score]:
         """Robustness summaries of the primary metric over severity curves, missing baselines and families."""
         metric = metrics.get(self.primary)
@@ -202,6 +225,14 @@ class ScoreTable:
                 estimate = Resamples.ones(len(worst)).mean(worst)
                 result = np.concatenate([estimate, found])
                 yield self._summary(group, INSTANCE_WORST_CASE, result, metric, clean, unknown)
+
+    def _tolerances(self) -> Iterator[Score]:
+        """How far sequences may be out of step."""
+        clean, better = self.measured[CLEAN.key, self.primary], metrics.get(self.primary).better
+        values = {key: m.values for (key, name), m in self.measured.items() if name == self.primary}
+        yield from tolerance(
+            self.conditions, values, Reference(clean.values, clean.floor, better, clean.n), self.unanswered
+        )
 
     def _summary(
         self,
@@ -244,6 +275,10 @@ class ScoreTable:
     def recalibration_rows(self) -> Iterator[dict[str, Any]]:
         """One row per condition, method and data it was fitted on: ECE before and after."""
         return self._side("recalibration")
+
+    def arbitration_rows(self) -> Iterator[dict[str, Any]]:
+        """One row per conflict: which side wins, class against class."""
+        return self._side("arbitration")
 
     def _side(self, kind: str) -> Iterator[dict[str, Any]]:
         order = {c.key: i for i, c in enumerate(self.conditions)}

@@ -27,6 +27,7 @@ from mmaudit.outputs import (
     UNREADABLE,
     ConditionOutputs,
     column,
+    joined_donors,
     opened,
     read_group,
     read_parquet,
@@ -233,6 +234,7 @@ class Run:
             {m.name: np.concatenate([p.changed[m.name] for p in parts]) for m in self.modalities},
             {m.name: np.concatenate([p.moved[m.name] for p in parts]) for m in self.modalities},
             total_received(p.received for p in parts),
+            joined_donors([p.donor for p in parts]),
         )
 
     def _place(self, condition: Condition) -> tuple[int, int]:

@@ -122,7 +122,9 @@ def groups(conditions: Sequence[Condition]) -> list[Group]:
     for condition in conditions:
         if condition.family in ("clean", "control"):
             continue
-        families.setdefault(condition.family, []).append(condition)
+        # Cells of a surface and controls of a scenario are there to be compared with others, not to be averaged.
+        if condition.probe != "surface" and condition.option("latent") != "independent":
+            families.setdefault(condition.family, []).append(condition)
         if condition.probe == "missing":
             families.setdefault(f"missing[baseline={condition.option('baseline')}]", []).append(condition)
         if condition.severity is not None:
@@ -137,7 +139,11 @@ def groups(conditions: Sequence[Condition]) -> list[Group]:
 
 
 def neighbours(conditions: Sequence[Condition]) -> Iterator[tuple[Condition, Condition]]:
-    """Pairs (before, after): a subset and the one with a modality more, a severity and the next."""
+    """Pairs (before, after) that differ in one thing.
+
+    A subset and the one with a modality more; a severity and the next; a scenario whose modalities are hit
+    independently and the same with one severity for all.
+    """
     missing = [c for c in conditions if c.probe == "missing"]
     for fewer in missing:
         if len(fewer.modalities) == 1:
@@ -150,6 +156,10 @@ def neighbours(conditions: Sequence[Condition]) -> Iterator[tuple[Condition, Con
                 and set(more.modalities) < set(fewer.modalities)
             ):
                 yield fewer, more
+    shared = {_scenario(c): c for c in conditions if c.option("latent") == "shared"}
+    for condition in conditions:
+        if condition.option("latent") == "independent" and _scenario(condition) in shared:
+            yield condition, shared[_scenario(condition)]
     curves: dict[str, list[Condition]] = {}
     for condition in conditions:
         if condition.severity is not None:
@@ -157,6 +167,11 @@ def neighbours(conditions: Sequence[Condition]) -> Iterator[tuple[Condition, Con
     for curve in curves.values():
         ordered = sorted(curve, key=lambda c: c.severity or 0.0)
         yield from pairwise(ordered)
+
+
+def _scenario(c: Condition) -> tuple[object, ...]:
+    """What a scenario's condition has in common with the one whose modalities are hit independently."""
+    return c.probe, c.option("definition"), c.modalities, c.severity, c.repeat
 
 
 def summarise(

@@ -155,7 +155,11 @@ def test_the_loss_is_the_same_from_logits_and_from_probabilities(task, scale):
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(9, 3))
     target = rng.integers(0, 3, 9) if task.kind == "classification" else rng.integers(0, 2, (9, 3))
-    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True) if task.kind == "classification" else 1 / (1 + np.exp(-logits))
+    p = (
+        np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        if task.kind == "classification"
+        else 1 / (1 + np.exp(-logits))
+    )
     given = logits if scale == "logits" else p
     expected = (
         -np.log(p[np.arange(9), target])

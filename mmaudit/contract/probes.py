@@ -80,9 +80,7 @@ class Bench:
             present = self.whole.present[m]
             if not present.any():
                 continue
-            _, distance = moved(
-                self.whole.inputs[m], new.inputs[m], self.source.modality(m), self.source.statistics[m]
-            )
+            _, distance = moved(self.whole.inputs[m], new.inputs[m], self.source.modality(m), self.source.statistics[m])
             withheld = present & ~new.present[m]
             far.append(float(np.where(withheld, 1.0, distance)[present].mean()))
         return float(np.mean(far)) if far else 0.0
@@ -123,11 +121,15 @@ def severity_zero_is_identity(bench: Bench) -> Iterator[str]:
 
 
 def keeps_form(bench: Bench) -> Iterator[str]:
-    """Only what is declared changes; dtype, axes and legal range stay, values are finite, the input is not written to."""
+    """Only what is declared changes; form and legal range stay, values are finite, the input is not written to."""
     before = fresh(bench.whole)
     for c in bench.conditions:
         new = bench.apply(c)
-        if new.ids is not bench.whole.ids or new.target is not bench.whole.target or list(new.inputs) != list(before.inputs):
+        if (
+            new.ids is not bench.whole.ids
+            or new.target is not bench.whole.target
+            or list(new.inputs) != list(before.inputs)
+        ):
             yield f"{c.label}: changed ids, target or the order of modalities"
         for modality in bench.data.modalities:
             m = modality.name

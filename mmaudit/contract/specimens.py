@@ -46,7 +46,7 @@ def specimens(seed: int = 0, n: int = N, only: Iterable[str] | None = None) -> A
     def smooth(*shape: int) -> Array:  # images with structure, so that a blur has something to do
         grid = np.indices(shape[1:]).sum(0)
         phase = rng.uniform(0, 6, (shape[0],) + (1,) * grid.ndim)
-        return 0.5 + 0.4 * np.sin(grid * 0.7 + phase) + rng.uniform(-0.1, 0.1, shape)
+        return np.asarray(0.5 + 0.4 * np.sin(grid * 0.7 + phase) + rng.uniform(-0.1, 0.1, shape))
 
     inputs = {
         "hwc": (smooth(n, 28, 32, 3) * 255).astype(np.uint8),

@@ -4,6 +4,7 @@ A function takes a Report and returns its figures, empty where the report has no
 draw the same ones: `for panel in figure.panels: st.vega_lite_chart(panel.spec)`.
 """
 
+from mmaudit.figures.arbitration import arbitration
 from mmaudit.figures.base import Cell, Column, Figure, Panel, Table, words
 from mmaudit.figures.baselines import baselines
 from mmaudit.figures.confidence import confidence
@@ -11,7 +12,9 @@ from mmaudit.figures.lattice import subset_lattice
 from mmaudit.figures.overview import overview
 from mmaudit.figures.recalibration import recalibration
 from mmaudit.figures.reliability import reliability
-from mmaudit.figures.severity import missing_rates, severity_curves
+from mmaudit.figures.severity import misalignment, missing_rates, scenario_curves, severity_curves
+from mmaudit.figures.surface import surface
+from mmaudit.figures.tolerance import tolerance
 
 FIGURES = {
     "overview": overview,
@@ -19,6 +22,11 @@ FIGURES = {
     "missing_rates": missing_rates,
     "lattice": subset_lattice,
     "baselines": baselines,
+    "misalignment": misalignment,
+    "tolerance": tolerance,
+    "arbitration": arbitration,
+    "scenarios": scenario_curves,
+    "surface": surface,
     "reliability": reliability,
     "confidence": confidence,
     "recalibration": recalibration,
@@ -31,13 +39,18 @@ __all__ = [
     "Figure",
     "Panel",
     "Table",
+    "arbitration",
     "baselines",
     "confidence",
+    "misalignment",
     "missing_rates",
     "overview",
     "recalibration",
     "reliability",
+    "scenario_curves",
     "severity_curves",
     "subset_lattice",
+    "surface",
+    "tolerance",
     "words",
 ]

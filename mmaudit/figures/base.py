@@ -6,8 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from mmaudit.errors import BadInput
 from mmaudit.figures.marks import Spec
 from mmaudit.formats import change, count, estimate, measure, number, p_value, plain, readable, shorten
+from mmaudit.joint import parts
 from mmaudit.report import Report
 from mmaudit.types import Condition, Score
 
@@ -80,7 +82,7 @@ class Figure:
 def words(c: Condition) -> str:
     """A condition in words a reader scans: `gaussian blur 3/5 · image`, `without question · zero`."""
     names = " + ".join(shorten(m, 24) for m in c.modalities)
-    options = " ".join(shorten(v.replace("_", " "), 24) for _, v in c.options)
+    options = " ".join(shorten(v, 24) for v in _said(c))
     if c.family == "clean":
         text = "clean"
     elif c.family == "control":
@@ -91,6 +93,18 @@ def words(c: Condition) -> str:
         text = f"{plain(100 * c.severity, 0)} % without {names}"
     elif c.probe == "mismatch":
         text, options = f"{names} of another sample", options.replace("random", "any")
+    elif c.probe == "mismatch_share" and c.severity is not None:
+        text = f"{plain(100 * c.severity, 0)} % with {names} of another sample"
+    elif c.probe in ("temporal_shift", "temporal_shift_samples") and c.severity is not None:
+        others = shorten(c.option("relative_to") or "", 24)
+        text = f"{names} {c.severity:g} {c.unit} {c.option('direction')}"
+        options = f"relative to {others}" if others != "static" else ""
+    elif c.probe == "stale_order" and c.severity is not None:
+        text = f"{names} stale by {c.severity:g} sample{'s' if c.severity != 1 else ''}"
+    elif both := joined(c):
+        text, options = " with ".join(words(part) for part in both), ""
+    elif c.family == "conflict":
+        text = f"{names} of another class, in conflict"
     else:
         text = f"{readable(c.probe.split('.', 1)[-1])}{_severity(c)} · {names}"
     return text + (f" · {options}" if options else "") + (f" · repeat {c.repeat}" if c.repeat else "")
@@ -102,10 +116,27 @@ def _severity(c: Condition) -> str:
     return "" if c.severity is None else f" {c.severity:g}"
 
 
+def _said(c: Condition) -> list[str]:
+    """A condition's options in words, those left out that a reader need not see."""
+    said = {("latent", "shared"): "", ("latent", "independent"): "each for itself"}
+    texts = [said.get((n, v), f"{v} scale" if n == "scale" else v) for n, v in c.options if n != "definition"]
+    return [text.replace("_", " ") for text in texts if text]
+
+
+def joined(c: Condition) -> tuple[Condition, Condition] | None:
+    """The two conditions that one of a surface applies at once; None for any other, or where it cannot be read."""
+    if c.probe != "surface":
+        return None
+    try:
+        return parts(c)
+    except BadInput:
+        return None
+
+
 def variant(c: Condition) -> str:
     """What tells two curves of one probe apart: its options and its repeat."""
-    parts = [v.replace("_", " ") for _, v in c.options] + ([f"repeat {c.repeat}"] if c.repeat else [])
-    return ", ".join(shorten(p, 24) for p in parts)
+    said = _said(c) + ([f"repeat {c.repeat}"] if c.repeat else [])
+    return ", ".join(shorten(text, 24) for text in said)
 
 
 def text_cell(text: str) -> Cell:

@@ -18,6 +18,7 @@ from mmaudit.figures.base import (
     count_cell,
     primary_title,
     text_cell,
+    value_cell,
     variant,
     words,
 )
@@ -110,6 +111,53 @@ def missing_rates(report: Report) -> tuple[Figure, ...]:
     return (Figure("missing-rates", "Missing in some samples", caption, tuple(panels), _table(report, rows)),)
 
 
+def misalignment(report: Report) -> tuple[Figure, ...]:
+    """One figure: the primary metric against the degree of a mismatch: how many samples, how far, how long ago.
+
+    Time shifts have two directions and a chart of their own, `tolerance`.
+    """
+    groups: dict[tuple[str, tuple[str, ...]], dict[str, Curve]] = {}
+    for c, score in _all_points(report):
+        if c.family == "mismatch" and c.option("direction") is None:
+            groups.setdefault((c.probe, c.modalities), {}).setdefault(variant(c), []).append((c, score))
+    for (probe, modalities), curves in groups.items():
+        if probe == "mismatch_share":
+            for curve in curves.values():
+                curve += _everyone(report, modalities, curve[0][0].repeat)
+    if not groups:
+        return ()
+    limits = _limits(report, (s for curves in groups.values() for curve in curves.values() for _, s in curve))
+    panels = []
+    for (probe, modalities), curves in groups.items():
+        name = " + ".join(shorten(m, 22) for m in modalities)
+        if probe != "mismatch_share":
+            panels.append(_severity_panel(report, probe, name, curves, limits))
+            continue
+        placed = {k: [(_percent(c), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
+        x = _x(f"{name} of another sample (% of samples)", [0, 25, 50, 75, 100], {}, [0, 100])
+        panels.append(_panel(report, f"mismatch in some samples · {name}", placed, x, limits))
+    rows = [p for curves in groups.values() for curve in curves.values() for p in _ordered(curve)]
+    caption = (
+        f"{_capital(primary_title(report))} against the degree of a mismatch; the shaded band is the 95 % interval. "
+        "Samples that get another one's value at a low share also get it, from the same one, at every higher share."
+    )
+    return (Figure("misalignment", "Mismatch by degrees", caption, tuple(panels), _table(report, rows)),)
+
+
+def _everyone(report: Report, modalities: tuple[str, ...], repeat: int) -> Curve:
+    """The end of a curve over shares: every sample exchanged, which is the condition `mismatch`."""
+    for m in report.conditions:
+        c, score = m.condition, report.score(m.key, report.primary.name)
+        if c.probe == "mismatch" and c.modalities == modalities and c.option("pool") == "random" and score:
+            if c.repeat == repeat:
+                return [(c, score)]
+    return []
+
+
+def _percent(c: Condition) -> float:
+    return 100.0 if c.severity is None else 100 * c.severity
+
+
 def _severity_caption(report: Report) -> str:
     return (
         f"{_capital(primary_title(report))} against severity; the shaded band is the 95 % interval. The solid line is "
@@ -118,13 +166,18 @@ def _severity_caption(report: Report) -> str:
 
 
 def _points_of(report: Report, missing: bool) -> Curve:
+    found = [(c, s) for c, s in _all_points(report) if c.family not in ("mismatch", "scenario")]
+    return [(c, s) for c, s in found if (c.family == "missing") == missing]
+
+
+def _all_points(report: Report) -> Curve:
     found = []
     for m in report.conditions:
         c = m.condition
         score = report.score(m.key, report.primary.name)
         if c.severity is not None and score is not None and c.family not in ("clean", "control"):
             found.append((c, score))
-    return [(c, s) for c, s in found if (c.family == "missing") == missing]
+    return found
 
 
 def _severity_panel(report: Report, probe: str, modality: str, curves: dict[str, Curve], limits: list[float]) -> Panel:
@@ -231,7 +284,8 @@ def _datum(at: float, score: Score, what: str, series: str, unit: str) -> dict[s
 
 
 def _ordered(curve: Curve) -> Curve:
-    return sorted(curve, key=lambda p: (p[0].position or 0, p[0].severity or 0.0))
+    # A condition without severity is the end of its curve: every sample.
+    return sorted(curve, key=lambda p: (p[0].position or 0, math.inf if p[0].severity is None else p[0].severity))
 
 
 def _limits(report: Report, scores: Iterable[Score]) -> list[float]:
@@ -262,3 +316,42 @@ def severity_cell(c: Condition) -> Cell:
         return text_cell("none")
     text = number(c.severity, "share") if c.unit == "share" else f"{c.severity:g} {shorten(c.unit, 40)}".strip()
     return Cell(text, c.severity)
+
+
+def scenario_curves(report: Report) -> tuple[Figure, ...]:
+    """One figure: per scenario the primary metric against its severity, hit together and each modality for itself.
+
+    The table says what the correlation between the modalities costs: together minus each for itself.
+    """
+    groups: dict[tuple[str, tuple[str, ...]], dict[str, Curve]] = {}
+    for c, score in _all_points(report):
+        if c.family == "scenario":
+            series = {"shared": "together", "independent": "each for itself"}.get(c.option("latent") or "", variant(c))
+            name = f"{series}, repeat {c.repeat}" if c.repeat else series
+            groups.setdefault((c.probe, c.modalities), {}).setdefault(name, []).append((c, score))
+    if not groups:
+        return ()
+    limits = _limits(report, (s for curves in groups.values() for curve in curves.values() for _, s in curve))
+    panels = []
+    body = []
+    for (probe, modalities), curves in groups.items():
+        panels.append(_severity_panel(report, probe, " + ".join(shorten(m, 22) for m in modalities), curves, limits))
+        apart = {(c.severity, c.repeat): c for c, _ in curves.get("each for itself", ())}
+        for c, s in (p for curve in curves.values() for p in _ordered(curve)):
+            other = apart.get((c.severity, c.repeat)) if c.option("latent") == "shared" else None
+            effect = report.score(c.key, report.primary.name, against=other.key) if other else None
+            cell = value_cell(effect, "delta") if effect else text_cell("")
+            body.append((text_cell(words(c)), count_cell(s.n), *comparison_cells(s), cell))
+    caption = (
+        f"{_capital(primary_title(report))} against the severity of a scenario; the shaded band is the 95 % interval. "
+        "Together: one severity drives every modality of a sample, so the samples that are hit hard are hit hard in "
+        "all. Each for itself: every modality draws its own, from the same distribution; the gap between the two "
+        "curves is what the correlation does."
+    )
+    columns = (
+        Column("condition", numeric=False),
+        Column("n"),
+        *comparison_columns(report),
+        Column("together minus each for itself"),
+    )
+    return (Figure("scenarios", "Several modalities at once", caption, tuple(panels), Table(columns, tuple(body))),)

@@ -110,8 +110,16 @@ def words(condition: Condition) -> str:
         return (
             f"{names} missing in {percent(condition.severity or 0.0)} of the samples{_bracketed(stand_in(condition))}"
         )
-    if condition.family == "mismatch":
+    if condition.probe == "mismatch":
         return f"{names} taken from {_donor(condition)}"
+    if condition.probe == "mismatch_share":
+        return f"{names} taken from another sample in {percent(condition.severity or 0.0)} of the samples"
+    if condition.probe in ("temporal_shift", "temporal_shift_samples"):
+        return f"{names} {condition.severity:g} {condition.unit} {condition.option('direction')}"
+    if condition.probe == "stale_order":
+        return f"{names} stale by {condition.severity:g} samples"
+    if condition.family == "conflict":
+        return f"{names} taken from a sample of another class"
     return f"{plain_name(condition)} of {names}{_severity(condition)}"
 
 
@@ -121,7 +129,11 @@ def plain_name(condition: Condition) -> str:
 
 
 def _donor(condition: Condition) -> str:
-    pools = {"within_class": "another sample of the same class", "across_class": "a sample of another class"}
+    pools = {
+        "within_class": "another sample of the same class",
+        "across_class": "a sample of another class",
+        "nearest": "the most similar other sample",
+    }
     return pools.get(condition.option("pool") or "", "another sample")
 
 

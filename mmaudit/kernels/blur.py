@@ -61,7 +61,7 @@ def _separable(x: FloatImage, taps: npt.NDArray[np.float32]) -> FloatImage:
     length, pad = width * channels, radius * channels
     flat = x.reshape(height, length)
     out = np.empty((height, length), np.float32)
-    # The same row with its edge pixels repeated, so that the inner loops run straight through and vectorise.
+    # The same row with its edge pixels repeated: the inner loops run straight through slices, so they vectorise.
     row = np.empty(length + 2 * pad, np.float32)
     across = np.empty((height, length), np.float32)
     for i in range(height):
@@ -69,19 +69,19 @@ def _separable(x: FloatImage, taps: npt.NDArray[np.float32]) -> FloatImage:
             row[j] = flat[i, j % channels]
             row[pad + length + j] = flat[i, length - channels + j % channels]
         row[pad : pad + length] = flat[i]
-        target = across[i]
+        target, tap, centre = across[i], taps[0], row[pad:]
         for j in range(length):
-            target[j] = taps[0] * row[pad + j]
+            target[j] = tap * centre[j]
         for k in range(1, radius + 1):
-            left, right = pad - k * channels, pad + k * channels
+            tap, left, right = taps[k], row[pad - k * channels :], row[pad + k * channels :]
             for j in range(length):
-                target[j] += taps[k] * (row[left + j] + row[right + j])
+                target[j] += tap * (left[j] + right[j])
     for i in range(height):
-        target = out[i]
+        target, tap, centre = out[i], taps[0], across[i]
         for j in range(length):
-            target[j] = taps[0] * across[i, j]
+            target[j] = tap * centre[j]
         for k in range(1, radius + 1):
-            above, below = across[max(i - k, 0)], across[min(i + k, height - 1)]
+            tap, above, below = taps[k], across[max(i - k, 0)], across[min(i + k, height - 1)]
             for j in range(length):
-                target[j] += taps[k] * (above[j] + below[j])
+                target[j] += tap * (above[j] + below[j])
     return out.reshape(height, width, channels)

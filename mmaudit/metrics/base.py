@@ -44,6 +44,7 @@ class Metric:
         floor: what the best prediction that ignores the inputs reaches, from task and target; None where the metric
             has no such level.
         needs_clean: whether it compares with the clean condition (`Predictions.clean`).
+        needs_rival: whether it needs the class that each side of a conflict speaks for (`Predictions.rival`).
         doc: docstring of its function.
         fn: the function.
     """
@@ -57,6 +58,7 @@ class Metric:
     needs_clean: bool
     doc: str
     fn: Function
+    needs_rival: bool = False
 
     @property
     def summary(self) -> str:
@@ -78,6 +80,8 @@ class Metric:
             raise Undefined("there are no samples")
         if self.needs_clean and p.clean is None:
             raise Undefined(f"{self.name} compares with the clean condition, which is not given")
+        if self.needs_rival and p.rival is None:
+            raise Undefined(f"{self.name} is about modalities that contradict each other, which these do not")
         values = self.fn(p, w)
         if np.shape(values) != (w.replicates,):
             raise ContractBroken(
@@ -108,6 +112,7 @@ def metric(
     floor: Floor | None = None,
     range: tuple[float, float] = (-np.inf, np.inf),  # noqa: A002  (the same word as the field)
     needs_clean: bool = False,
+    needs_rival: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a function `(Predictions, Resamples) -> float64[replicates]` as a metric; see `Metric` for the fields.
 
@@ -125,7 +130,7 @@ def metric(
             raise ContractBroken(who, "tasks", f"tasks={tasks!r}; declare some of {', '.join(get_args(TaskKind))}")
         if not doc:
             raise ContractBroken(who, "docstring", "the function has no docstring; its first line is the summary")
-        metrics.add(name, Metric(name, better, tuple(tasks), unit, range, floor, needs_clean, doc, fn))
+        metrics.add(name, Metric(name, better, tuple(tasks), unit, range, floor, needs_clean, doc, fn, needs_rival))
         return fn
 
     return register

@@ -68,12 +68,16 @@ class Predictions:
             must be left out by the caller.
         target: `int[n]`, `int[n, labels]` (0/1) or `float[n, dims]` (`[n]` where there is one dimension).
         clean: the same rows under the clean condition, for metrics that compare with it.
+        rival: `int[n]`, classification: the class that the exchanged modality speaks for under a conflict, another
+            one than the target's; −1 for rows that are in no conflict.
 
     Raises:
         BadInput: when shapes, labels or values do not fit the task.
     """
 
-    def __init__(self, task: Task, outputs: Array, target: Array, clean: Predictions | None = None) -> None:
+    def __init__(
+        self, task: Task, outputs: Array, target: Array, clean: Predictions | None = None, rival: Array | None = None
+    ) -> None:
         outputs, target = np.asarray(outputs), np.asarray(target)
         if task.kind == "regression" and target.ndim == 1 and task.width == 1:
             target = target[:, None]
@@ -94,10 +98,20 @@ class Predictions:
             raise BadInput(
                 f"clean predictions have {clean.n} rows, these have {len(outputs)}; they must be the same rows."
             )
+        if rival is not None:
+            self._require_rival(task, target, np.asarray(rival))
         self.task = task
         self.outputs = outputs
         self.target = target
         self.clean = clean
+        self.rival = None if rival is None else np.asarray(rival, np.int64)
+
+    @staticmethod
+    def _require_rival(task: Task, target: Array, rival: Array) -> None:
+        if task.kind != "classification" or rival.shape != target.shape:
+            raise BadInput(f"rival has shape {rival.shape}; it is one class per row, of a classification.")
+        if not ((rival >= -1) & (rival < task.width) & (rival != target)).all():
+            raise BadInput("rival holds a class that is the target's or none of the task's; use −1 for no conflict.")
 
     @property
     def n(self) -> int:
@@ -107,7 +121,8 @@ class Predictions:
     def take(self, rows: Array) -> Predictions:
         """Return the predictions of some rows (positions or a mask), clean ones included."""
         clean = self.clean.take(rows) if self.clean else None
-        return Predictions(self.task, self.outputs[rows], self.target[rows], clean)
+        rival = None if self.rival is None else self.rival[rows]
+        return Predictions(self.task, self.outputs[rows], self.target[rows], clean, rival)
 
     @property
     def log_probability(self) -> FloatArray:

@@ -44,14 +44,14 @@ def _reason(model: Differentiable, batch: Batch, name: str, task: Task, expected
     if not np.isfinite(gradient).all():
         return f"the gradient with respect to {name!r} is not finite"
     if not np.allclose(loss, expected, rtol=TOLERANCE, atol=TOLERANCE):
-        return f"with {name!r} as floating-point numbers the model answers differently, so its gradient is of another model"
+        return f"with {name!r} as floating-point numbers the model answers differently, so its gradient is another's"
     if not gradient.any():
         return f"the gradient with respect to {name!r} is 0 on all rows tried, so it shows no direction"
     return ""
 
 
 def losses(task: Task, scale: str, outputs: Array, target: Array) -> FloatArray:
-    """Return `float64[n]`, each sample's loss: cross-entropy in nats (multilabel: summed), or squared error (summed)."""
+    """Return `float64[n]`, each sample's cross-entropy in nats (multilabel: summed) or squared error (summed)."""
     rows = np.asarray(outputs, np.float64)
     if task.kind == "regression":
         return np.asarray(np.square(rows - target).sum(axis=1))

@@ -86,9 +86,7 @@ class Stageable(Protocol):
 class Differentiable(Protocol):
     """Optional ability: gradients with respect to the inputs. Adversarial probes need it."""
 
-    def gradient(
-        self, batch: Batch, inputs: Mapping[str, Array], task: Task
-    ) -> tuple[FloatArray, Mapping[str, Array]]:
+    def gradient(self, batch: Batch, inputs: Mapping[str, Array], task: Task) -> tuple[FloatArray, Mapping[str, Array]]:
         """Return `float64[n]`, each sample's loss at its target, and per input the gradient of that sample's loss.
 
         `inputs` are floating-point values, [n, *shape] in the modality's own units and layout, that take the place of

@@ -157,9 +157,7 @@ class TorchModel:
             values = {name: self.prepared(name, batch) if name in there else None for name in self.modalities}
             return self.array(self.forward(values, self.masks(batch)), len(batch))
 
-    def gradient(
-        self, batch: Batch, inputs: Mapping[str, Array], task: Task
-    ) -> tuple[FloatArray, dict[str, Array]]:
+    def gradient(self, batch: Batch, inputs: Mapping[str, Array], task: Task) -> tuple[FloatArray, dict[str, Array]]:
         """Return each sample's loss and its gradient; see `Differentiable.gradient`.
 
         A modality with `prepare` has a gradient where that function takes a tensor and keeps to torch operations.

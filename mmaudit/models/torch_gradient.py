@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import binary_cross_entropy_with_logits, log_softmax
 
 from mmaudit.errors import BadInput
 from mmaudit.models.function import require_something
@@ -84,7 +84,7 @@ def _prepared(model: TorchModel, name: str, root: Tensor) -> Any:
     if function is None:
         return root.to(model.dtype)
     try:
-        tree = prepared_tree(model.who, name, function(root), len(root), model.dtype)
+        tree = prepared_tree(model.who, name, cast("Callable[[Tensor], Any]", function)(root), len(root), model.dtype)
     except Exception as error:
         raise BadInput(
             f"{model.who}: prepare[{name!r}] does not take a tensor ({type(error).__name__}: {error}), so no gradient "
@@ -101,10 +101,10 @@ def _loss(outputs: Tensor, target: Tensor, task: Task, scale: str) -> Tensor:
     if task.kind == "regression":
         return (outputs - target).square().sum(dim=1)
     if task.kind == "classification":
-        log_p = F.log_softmax(outputs, dim=1) if scale == "logits" else outputs.clamp(min=tiny).log()
+        log_p = log_softmax(outputs, dim=1) if scale == "logits" else outputs.clamp(min=tiny).log()
         return -log_p.gather(1, target.long()[:, None])[:, 0]
     if scale == "logits":
-        return F.binary_cross_entropy_with_logits(outputs, target.float(), reduction="none").sum(dim=1)
+        return binary_cross_entropy_with_logits(outputs, target.float(), reduction="none").sum(dim=1)
     yes, no = outputs.clamp(min=tiny).log(), (1 - outputs).clamp(min=tiny).log()
     return -torch.where(target > 0, yes, no).sum(dim=1)
 

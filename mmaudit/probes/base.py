@@ -243,8 +243,8 @@ def probe(
             return changed
 
         about = (name, family, version, _summary(f"probe {name!r}", fn), unit, severities, kinds)
-        fields = (grid, apply, source, changes_meaning, not_monotone, donors, by_order, fn.__module__)
-        probes.add(name, Probe(*about, *fields))
+        said = (source, changes_meaning, not_monotone, donors, by_order, fn.__module__)
+        probes.add(name, Probe(*about, grid, apply, *said))
         return fn
 
     return register
@@ -326,8 +326,8 @@ def corruption(
                 return batch.replace({m: corrupt(work, batch, condition, data, m) for m in condition.modalities})
 
             about = (full, "corruption", version, summary, unit, table, (kind,))
-            fields = (grid, apply, source, changes_meaning, not_monotone)
-            probes.add(full, Probe(*about, *fields, module=fn.__module__))
+            said = (source, changes_meaning, not_monotone)
+            probes.add(full, Probe(*about, grid, apply, *said, module=fn.__module__))
         return fn
 
     return register

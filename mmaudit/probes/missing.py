@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from mmaudit.errors import BadInput
 from mmaudit.probes import stand_in
 from mmaudit.probes.base import Declined, Scope, probe, probes
-from mmaudit.probes.source import Source, writable
+from mmaudit.probes.source import Source
+from mmaudit.probes.withhold import baseline_of, first_baseline, no_baseline, rate_of, withhold
 from mmaudit.types import Batch, Condition
 
 
@@ -44,28 +44,32 @@ def _missing_grid(scope: Scope) -> Iterator[Condition | Declined]:
                 yield probes.get("missing").condition(removed, options=(("baseline", baseline),), repeat=repeat)
 
 
-@probe("missing", family="missing", grid=_missing_grid)
+@probe(
+    "missing",
+    family="missing",
+    grid=_missing_grid,
+    source="all subsets of modalities (Ma et al. 2022); baselines: Covert, Lundberg and Lee 2021",
+)
 def missing(batch: Batch, condition: Condition, source: Source) -> Batch:
     """Modalities absent from every sample, all subsets of them.
 
     `condition.modalities` are those removed. Baseline `native` marks them as not present and leaves their arrays the
     same objects; the others put a stand-in in their place (see `stand_in.py`) and leave the marks as they are,
     because to the model the stand-in is a value like any other. Rows that lack the modality already stay as they are.
+    Beyond 6 modalities the plan draws some of the subsets; see `subset_sampling.py`.
     """
-    if _baseline(condition) == "native":
+    if baseline_of(condition) == "native":
         return batch.replace(present={m: source.nowhere(len(batch)) for m in condition.modalities})
     return batch.replace(
-        {m: source.stand_in(_baseline(condition), m, batch, condition.repeat) for m in condition.modalities}
+        {m: source.stand_in(baseline_of(condition), m, batch, condition.repeat) for m in condition.modalities}
     )
 
 
 def _rate_grid(scope: Scope) -> Iterator[Condition | Declined]:
-    allowed = [b for b in scope.baselines if b != "native" or scope.native]
     for modality in scope.modalities:
-        baseline = next((b for b in allowed if not stand_in.declines(b, modality)), None)
+        baseline = first_baseline(scope, (modality,))
         if baseline is None:
-            reason = f"no missing baseline asked for applies to {modality.name!r}; add 'zero' or 'marginal'"
-            yield Declined("missing_rate", (modality.name,), reason)
+            yield Declined("missing_rate", (modality.name,), no_baseline((modality.name,)))
             continue
         for repeat in range(scope.repeats):
             for rate in sorted(set(scope.rates)):
@@ -74,29 +78,19 @@ def _rate_grid(scope: Scope) -> Iterator[Condition | Declined]:
                 )
 
 
-@probe("missing_rate", family="missing", grid=_rate_grid, unit="share of samples")
+@probe(
+    "missing_rate",
+    family="missing",
+    grid=_rate_grid,
+    unit="share of samples",
+    source="missing rate η (Ma et al. 2022); completely at random (Rubin 1976)",
+)
 def missing_rate(batch: Batch, condition: Condition, source: Source) -> Batch:
-    """One modality absent from a random share of the samples (missing completely at random).
+    """One modality absent from a random share of the samples (missing completely at random, MCAR).
 
     Severity is the share, in [0, 1]. Each sample is missing or not by its own random number, so those missing at
     10 % are also missing at 30 %. Stands in: the first missing baseline that applies, `native` where the model can.
     """
-    rate = condition.severity
-    if rate is None or not 0 <= rate <= 1:
-        raise BadInput(f"{condition.label}: severity {rate} must be a share of the samples, in [0, 1].")
-    inputs, present = {}, {}
-    for m in condition.modalities:
-        lost = (source.uniforms(condition, m, batch) < rate) & batch.present[m]
-        if _baseline(condition) == "native":
-            present[m] = batch.present[m] & ~lost
-        else:
-            inputs[m] = writable(batch.inputs[m])
-            inputs[m][lost] = source.stand_in(_baseline(condition), m, batch, condition.repeat)[lost]
-    return batch.replace(inputs, present)
-
-
-def _baseline(condition: Condition) -> str:
-    baseline = condition.option("baseline")
-    if baseline is None:
-        raise BadInput(f"{condition.label} has no option 'baseline'; give one, such as ('baseline', 'zero').")
-    return baseline
+    rate = rate_of(condition)
+    lost = {m: source.uniforms(condition, m, batch) < rate for m in condition.modalities}
+    return withhold(batch, condition, source, lost)

@@ -13,6 +13,7 @@ from mmaudit.figures import FIGURES, Figure, Panel
 from mmaudit.figures.base import words
 from mmaudit.formats import change, estimate, number, p_value, readable, shorten
 from mmaudit.render.samples import Budget, sides
+from mmaudit.render.scenarios import scenario_steps, scenario_texts, severity_scales
 from mmaudit.render.summary import MARKS, tiles, verdict
 from mmaudit.render.svg import draw
 from mmaudit.render.tables import TableView, applied, everything, group_tables, metric_order, summaries, view
@@ -23,8 +24,10 @@ from mmaudit.types import LEVELS, Finding, Score
 OPEN_FINDINGS, OPEN_SAMPLES = 12, 6
 SEEN_IN = {
     "corruption": ("severity", "severity curves"),
+    "scenario": ("scenarios", "scenarios"),
     "missing": ("modalities", "missing modalities"),
     "mismatch": ("conditions", "all conditions"),
+    "conflict": ("alignment", "conflicts"),
 }
 ABSENT = {
     "overview": "No condition besides the clean one was measured.",
@@ -102,6 +105,9 @@ def page(report: Report) -> str:
         summaries=view(summaries(report)),
         everything=[(report.metrics[n], view(t)) for n in metric_order(report) if (t := everything(report, n)).rows],
         applied=view(applied(report)),
+        scenario_texts=scenario_texts(report),
+        scenario_steps=view(scenario_steps(report)),
+        scales=[(meaning, view(table)) for meaning, table in severity_scales(report)],
         raised=sum(m.raised > 0 for m in report.conditions),
         primary=report.primary,
     )

@@ -32,7 +32,7 @@ def wobble(x, severity):
     return x + np.float32(severity) * np.random.default_rng().standard_normal(x.shape).astype(np.float32)
 '''
 
-AUDIT = '''
+AUDIT = """
 import sys
 import numpy as np
 import mmaudit
@@ -40,12 +40,15 @@ import mmaudit
 rng = np.random.default_rng(0)
 x, z = rng.normal(size=(200, 6)).astype(np.float32), rng.normal(size=(200, 3)).astype(np.float32)
 data = mmaudit.ArrayData(
-    {"x": x, "z": z}, (x[:, 0] > 0).astype(int), mmaudit.Task.classification(2), kinds={"x": "embedding", "z": "embedding"}
+    {"x": x, "z": z},
+    (x[:, 0] > 0).astype(int),
+    mmaudit.Task.classification(2),
+    kinds={"x": "embedding", "z": "embedding"},
 )
 model = mmaudit.FunctionModel(lambda x, z: np.stack([-x[:, 0], x[:, 0]], 1), ["x", "z"], outputs="logits")
 report = mmaudit.audit(model, data, out=sys.argv[1], suite=["fade"], resamples=20)
 print([c.condition.label for c in report.conditions if c.condition.family == "corruption"])
-'''
+"""
 
 
 @pytest.fixture

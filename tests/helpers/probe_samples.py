@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmaudit.contract.probes import fresh, same
-from mmaudit.contract.specimens import CLASSES, N, LinearModel, scope_of, source_of
+from mmaudit.contract.specimens import CLASSES, LinearModel, N, scope_of, source_of
 from mmaudit.contract.specimens import specimens as everything
 from mmaudit.data.dataset import Dataset
 from mmaudit.probes import Declined, Probe, Scope, probes

@@ -13,7 +13,8 @@ from mmaudit.data import ArrayData
 from mmaudit.kernels import blur
 from mmaudit.kernels.distance import normalised_levenshtein, rms_rows
 from mmaudit.probes import probes
-from mmaudit.probes.corruption.image import gaussian_blur, gaussian_noise
+from mmaudit.probes.corruption.image_blur import gaussian_blur
+from mmaudit.probes.corruption.image_noise import gaussian_noise
 from mmaudit.probes.corruption.numeric import gaussian_noise_additive, gaussian_noise_convex
 from mmaudit.probes.proof import moved
 from mmaudit.types import Modality, Task

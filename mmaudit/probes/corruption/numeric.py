@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from mmaudit.data.statistics import ModalityStatistics
 
 KINDS = ("image", "audio", "tabular", "series", "embedding")
+SOURCE = "Encoding Domain Insights into Multi-modal Fusion, MOSS workshop at ICML 2025"
 ALPHA = (0.1, 0.3, 0.5, 0.7, 0.95)
 
 
-@corruption("gaussian_noise_additive", kinds=KINDS, severities=ALPHA, unit="α", declines=codes)
+@corruption("gaussian_noise_additive", kinds=KINDS, severities=ALPHA, unit="α", source=SOURCE, declines=codes)
 def gaussian_noise_additive(
     x: Array, severity: float, rng: np.random.Generator, statistics: ModalityStatistics
 ) -> Array:
@@ -32,7 +33,7 @@ def gaussian_noise_additive(
     return x + np.float32(severity) * _drawn(x, rng, statistics)
 
 
-@corruption("gaussian_noise_convex", kinds=KINDS, severities=ALPHA, unit="α", declines=codes)
+@corruption("gaussian_noise_convex", kinds=KINDS, severities=ALPHA, unit="α", source=SOURCE, declines=codes)
 def gaussian_noise_convex(x: Array, severity: float, rng: np.random.Generator, statistics: ModalityStatistics) -> Array:
     """Gaussian noise like the modality itself, in its place: (1−α)x + αn.
 

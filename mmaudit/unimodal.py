@@ -1,0 +1,183 @@
+"""How much a plain model that reads one modality alone loses under a corruption of it.
+
+A logistic regression (regression tasks: ridge) on simple features, fitted on clean samples in three folds; each sample
+is answered by a model that has not seen it. Performance is counted softly, so that it moves continuously: the mean
+probability given to the truth for classes and labels, the mean squared error for numbers. The share lost is then
+
+    (clean − corrupted) / (clean − chance),   chance: what the training folds' class shares, or mean, would get.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mmaudit.data.statistics import spread
+from mmaudit.distances import Unmeasurable, ngrams
+from mmaudit.probes import Source, canonical
+from mmaudit.types import Array, Batch, FloatArray, Modality, Task
+
+FOLDS, FIT_ROWS = 3, 2000
+# Images are averaged to this many cells a side, time series and spectra to this many segments.
+CELLS, SEGMENTS, WIDEST = 12, 24, 512
+STANDARD_ERRORS = 2.0
+
+
+class UnimodalLoss:
+    """Share of a unimodal probe's above-chance performance lost."""
+
+    name = "unimodal"
+    unit = "share of a unimodal probe's above-chance performance lost"
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.probes: dict[str, _CrossFitted] = {}
+        self.refused: dict[str, str] = {}
+
+    def prepare(self, modality: str, clean: Batch) -> None:
+        """Fit the modality's probe; raises where it is no better than chance."""
+        if modality not in self.probes and modality not in self.refused:
+            try:
+                self.probes[modality] = _CrossFitted(self.source, modality, clean)
+            except Unmeasurable as error:
+                self.refused[modality] = str(error)
+        if modality in self.refused:
+            raise Unmeasurable(self.refused[modality])
+
+    def distance(self, modality: str, new: Array, batch: Batch) -> float:
+        """Share lost, over all samples."""
+        return self.probes[modality].lost(new)
+
+
+class _CrossFitted:
+    """One model per fold, and what they make of the clean samples."""
+
+    def __init__(self, source: Source, modality: str, clean: Batch) -> None:
+        self.modality = source.modality(modality)
+        self.task = source.data.task
+        self.target = clean.target
+        recorded = np.flatnonzero(source.data.presence(modality))
+        rows = np.union1d(spread(recorded, FIT_ROWS), clean.positions)
+        fold = rows % FOLDS if len(np.unique(rows % FOLDS)) == FOLDS else np.arange(len(rows)) % FOLDS
+        batch = source.data.rows(rows)
+        x = features(batch.inputs[modality], self.modality)
+        self.fold = fold[np.searchsorted(rows, clean.positions)]
+        self.models = [_fit(self.task, x[fold != k], batch.target[fold != k]) for k in range(FOLDS)]
+        each = self.each(clean.inputs[modality])
+        chance = np.zeros(len(clean))
+        for k, model in enumerate(self.models):
+            mine = self.fold == k
+            chance[mine] = model.chance(self.target[mine])
+        self.clean, self.chance = float(each.mean()), float(chance.mean())
+        gain = each - chance
+        if not gain.mean() > STANDARD_ERRORS * gain.std() / np.sqrt(len(gain)):
+            raise Unmeasurable(
+                f"a plain model that reads {modality!r} alone is no better than chance, so it has nothing to lose"
+            )
+
+    def each(self, values: Array) -> FloatArray:
+        """Performance per sample, higher is better."""
+        x = features(values, self.modality)
+        out = np.zeros(len(x))
+        for k, model in enumerate(self.models):
+            mine = np.flatnonzero(self.fold == k)
+            if len(mine):
+                out[mine] = model.performance(x[mine], self.target[mine])
+        return out
+
+    def lost(self, values: Array) -> float:
+        """Share of what it has above chance that it loses on these values."""
+        return (self.clean - float(self.each(values).mean())) / (self.clean - self.chance)
+
+
+class _Fitted:
+    """A model fitted on one choice of folds; `kind` is the task's."""
+
+    def __init__(self, kind: str, models: list[Any], mean: FloatArray, scale: FloatArray, prior: Array) -> None:
+        self.kind, self.models, self.mean, self.scale, self.prior = kind, models, mean, scale, prior
+
+    def performance(self, x: FloatArray, target: Array) -> FloatArray:
+        """Probability of the truth, or the negative squared error; per sample."""
+        # Beyond ten σ a corrupted value says no more than at ten, and would drown all others.
+        z = np.clip((x - self.mean) / self.scale, -10, 10)
+        if self.kind == "regression":
+            guess = self.models[0].predict(z).reshape(len(z), -1)
+            return -np.square(guess - target).mean(axis=1)  # type: ignore[no-any-return]
+        if self.kind == "multilabel":
+            p = np.stack([_probability(m, z, prior) for m, prior in zip(self.models, self.prior, strict=True)], axis=1)
+            return np.where(target > 0, p, 1 - p).mean(axis=1)
+        p = np.zeros((len(z), len(self.prior)))
+        p[:, self.models[0].classes_] = self.models[0].predict_proba(z)
+        return p[np.arange(len(z)), target]
+
+    def chance(self, target: Array) -> FloatArray:
+        """The same for a model that knows the training folds' class shares, or mean, alone."""
+        if self.kind == "regression":
+            return -np.square(self.prior - target).mean(axis=1)  # type: ignore[no-any-return]
+        if self.kind == "multilabel":
+            return np.where(target > 0, self.prior, 1 - self.prior).mean(axis=1)
+        return np.asarray(self.prior[target], np.float64)
+
+
+def _fit(task: Task, x: FloatArray, target: Array) -> _Fitted:
+    from sklearn.linear_model import LogisticRegression, Ridge
+
+    if len(x) < 10:
+        raise Unmeasurable("there are too few samples to fit a unimodal probe")
+    mean, scale = x.mean(axis=0), x.std(axis=0)
+    scale = np.where(scale > 1e-9, scale, 1.0)
+    z = (x - mean) / scale
+    kind = task.kind
+    if kind == "regression":
+        model = Ridge(alpha=float(len(x)) ** 0.5 + x.shape[1] / 10).fit(z, target)
+        return _Fitted(kind, [model], mean, scale, target.mean(axis=0))
+    if kind == "multilabel":
+        models = [
+            LogisticRegression(C=0.02, max_iter=200).fit(z, y) if 0 < y.mean() < 1 else None for y in target.T
+        ]
+        return _Fitted(kind, models, mean, scale, target.mean(axis=0))
+    if len(np.unique(target)) < 2:
+        raise Unmeasurable("its samples are all of one class, which a unimodal probe cannot learn from")
+    fitted = LogisticRegression(C=0.02, max_iter=200).fit(z, target)
+    return _Fitted(kind, [fitted], mean, scale, np.bincount(target, minlength=task.width) / len(target))
+
+
+def _probability(model: Any, z: FloatArray, prior: float) -> FloatArray:
+    return np.full(len(z), prior) if model is None else model.predict_proba(z)[:, 1]
+
+
+def features(values: Array, modality: Modality) -> FloatArray:
+    """Return simple features, `float64[n, d]`, of the same length for every sample of a modality.
+
+    Texts: hashed letter n-grams. Images: means over a 12 × 12 grid. Audio and series: mean and spread over 24
+    segments of time, and 24 bands of the logarithmic spectrum. Others: the values themselves, at most 512 of them.
+    """
+    if modality.kind == "text":
+        return ngrams(values) * np.sqrt(1024)
+    rows = [_one(np.asarray(v), modality) for v in values]
+    table = np.stack(rows)
+    return np.nan_to_num(table, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _one(value: Array, modality: Modality) -> FloatArray:
+    if modality.kind == "image":
+        x = canonical.forward(value[None], modality)[0].astype(np.float64)
+        return _segments(np.moveaxis(_segments(x, CELLS), 1, 0), CELLS).ravel()
+    x = value.astype(np.float64)
+    if modality.kind in ("audio", "series") and x.size:
+        x = np.moveaxis(x, modality.time_axis or 0, 0).reshape(x.shape[modality.time_axis or 0], -1)[:, :16]
+        power = np.log1p(np.square(np.abs(np.fft.rfft(x, axis=0))))
+        spread_ = np.sqrt(np.maximum(_segments(np.square(x), SEGMENTS) - np.square(_segments(x, SEGMENTS)), 0))
+        return np.concatenate([_segments(x, SEGMENTS), spread_, _segments(power, SEGMENTS)]).ravel()
+    flat = x.ravel()
+    return flat if len(flat) <= WIDEST else flat[np.linspace(0, len(flat) - 1, WIDEST).astype(np.int64)]
+
+
+def _segments(x: FloatArray, count: int) -> FloatArray:
+    """Means of `count` stretches of the first axis; a short axis repeats its values."""
+    edges = np.linspace(0, len(x), count + 1)
+    start = np.minimum(edges[:-1].astype(np.int64), len(x) - 1)
+    end = np.maximum(np.ceil(edges[1:]).astype(np.int64), start + 1)
+    total = np.concatenate([np.zeros((1, *x.shape[1:])), np.cumsum(x, axis=0)])
+    return (total[end] - total[start]) / (end - start).reshape(-1, *[1] * (x.ndim - 1))
