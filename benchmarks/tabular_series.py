@@ -88,7 +88,7 @@ def stale_row(x: Array, s: float, rng: np.random.Generator, mean: Array, std: Ar
 
 
 def gaussian_noise(x: Array, s: float, rng: np.random.Generator, mean: Array, std: Array, donor: Array) -> Array:
-    return x + np.float32(s) * std.mean(axis=0) * rng.standard_normal(x.shape, dtype=np.float32)
+    return np.asarray(x + np.float32(s) * std.mean(axis=0) * rng.standard_normal(x.shape, dtype=np.float32))
 
 
 def drift(x: Array, s: float, rng: np.random.Generator, mean: Array, std: Array, donor: Array) -> Array:

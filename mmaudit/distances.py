@@ -1,11 +1,11 @@
 """How far a corruption moves samples, on scales that mean the same for every modality.
 
-    input      root mean square distance in σ, so that √2 is another sample's value: for numbers as `moved` has it; for
-               texts the same of their hashed letter n-grams. In decibels, −20·log₁₀ of it is a signal-to-noise ratio.
-    embedding  Euclidean distance of what the model's own encoder makes of it, as a share of the mean distance between
-               two samples: 1 is like another sample to the model.
-    unimodal   share of the above-chance performance lost by a plain model that reads this modality alone, fitted on
-               clean samples and asked about others (cross-fitting).
+input      root mean square distance in σ, so that √2 is another sample's value: for numbers as `moved` has it; for
+           texts the same of their hashed letter n-grams. In decibels, −20·log₁₀ of it is a signal-to-noise ratio.
+embedding  Euclidean distance of what the model's own encoder makes of it, as a share of the mean distance between
+           two samples: 1 is like another sample to the model.
+unimodal   share of the above-chance performance lost by a plain model that reads this modality alone, fitted on
+           clean samples and asked about others (cross-fitting).
 """
 
 from __future__ import annotations

@@ -108,6 +108,10 @@ def _inconsistent(value: Mapping[str, Any]) -> Iterator[str]:
         lengths = {len(item[k]) for k in ("count", "confidence", "accuracy", "low", "high")}
         if lengths != {len(item["edges"]) - 1}:
             yield f"report.reliability[{i}]: edges, count, confidence, accuracy, low and high do not fit together"
+    for i, item in enumerate(value.get("arbitration", [])):
+        size = len(item["classes"])
+        if any({len(item[k]), *map(len, item[k])} - {size} for k in ("n", "kept", "exchanged")):
+            yield f"report.arbitration[{i}]: n, kept and exchanged must have a row and a column for each class"
 
 
 def violations(value: Any) -> Iterator[str]:

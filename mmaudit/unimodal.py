@@ -133,9 +133,7 @@ def _fit(task: Task, x: FloatArray, target: Array) -> _Fitted:
         model = Ridge(alpha=float(len(x)) ** 0.5 + x.shape[1] / 10).fit(z, target)
         return _Fitted(kind, [model], mean, scale, target.mean(axis=0))
     if kind == "multilabel":
-        models = [
-            LogisticRegression(C=0.02, max_iter=200).fit(z, y) if 0 < y.mean() < 1 else None for y in target.T
-        ]
+        models = [LogisticRegression(C=0.02, max_iter=200).fit(z, y) if 0 < y.mean() < 1 else None for y in target.T]
         return _Fitted(kind, models, mean, scale, target.mean(axis=0))
     if len(np.unique(target)) < 2:
         raise Unmeasurable("its samples are all of one class, which a unimodal probe cannot learn from")

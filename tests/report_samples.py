@@ -108,6 +108,9 @@ def plan(modalities: Sequence[str], kinds: Sequence[str], baselines: Sequence[st
         for k, pool in enumerate(("random", "within_class", "across_class")):
             keep = (1 - weight[m] / total) ** 1.5 * (0.8, 1.25, 0.3)[k]
             out.append((Condition("mismatch", "mismatch", 1, (m,), options=(("pool", pool),)), keep))
+    if len(modalities) > 1:
+        for m, kind in zip(modalities, kinds, strict=True):
+            out += misaligned(m, kind, 1 - weight[m] / total)
     numeric = (("additive", (0.08, 0.2, 0.4, 0.7, 0.95)), ("convex", (0.1, 0.3, 0.5, 0.7, 0.95)))
     for m, kind in zip(modalities, kinds, strict=True):
         curves: list[tuple[str, tuple[float, ...], str, tuple[tuple[str, str], ...], float]] = []
@@ -124,6 +127,56 @@ def plan(modalities: Sequence[str], kinds: Sequence[str], baselines: Sequence[st
                 bend = 1 / (1 + math.exp(-(position - 3.4) * 1.9))
                 keep = 1 - hurt * (0.8 if options == (("reading", "convex"),) else 1.0) * bend
                 out.append((Condition(probe, "corruption", 1, (m,), severity, position, options, 0, unit), keep))
+    return out
+
+
+def misaligned(m: str, kind: str, left: float) -> list[tuple[Condition, float]]:
+    """Mismatch by degrees, time shifts of what runs in time, and one conflict."""
+    out = [
+        (Condition("mismatch_share", "mismatch", 1, (m,), share, unit="share of samples"), 1 - share * (1 - left**1.5))
+        for share in (0.25, 0.5, 0.75)
+    ]
+    if kind in ("audio", "series"):
+        for direction, width in (("earlier", 60.0), ("later", 150.0)):
+            options = (("direction", direction), ("relative_to", "static"))
+            for shift in (10.0, 40.0, 160.0, 640.0):
+                keep = left + (1 - left) / (1 + (shift / width) ** 2)
+                out.append((Condition("temporal_shift", "mismatch", 1, (m,), shift, None, options, 0, "ms"), keep))
+    return [*out, (Condition("conflict", "conflict", 1, (m,)), left * 0.6)]
+
+
+def tolerances(conditions: list[tuple[Condition, float]]) -> list[Score]:
+    """Half-widths: one with an interval, one with an open end, one not reached; and what follows for the asymmetry."""
+    out, nan = [], math.nan
+    shifts = [c for c, _ in conditions if c.probe == "temporal_shift" and c.severity == 10.0]
+    for i, c in enumerate(shifts):
+        name = c.label.rsplit("@", 1)[0]
+        value, low, high, reason = (
+            (83.0, 71.0, 96.5, ""),
+            (512.0, 430.0, nan, "the upper end of the interval lies beyond 640 ms, the largest shift measured"),
+            (nan, nan, nan, "not reached within 640 ms: more than half of what is above chance is left there"),
+        )[i % 3]
+        more = {"n": 9673, "reason": reason, "better": "higher", "unit": "ms"}
+        out.append(Score(digest(name), name, "tolerance_half_width", value=value, low=low, high=high, **more))
+        if c.option("direction") == "later":
+            both = name.replace(", direction=later", "")
+            known = {"value": 0.72, "low": 0.66, "high": 0.8} if i % 3 == 1 else {"reason": "not known in both"}
+            out.append(Score(digest(both), both, "tolerance_asymmetry", n=9673, **known))
+    return out
+
+
+def arbitrations(conditions: list[tuple[Condition, float]], classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Who wins class against class: most pairs measured, the diagonal never."""
+    out, size = [], len(classes)
+    for c, keep in conditions:
+        if c.family != "conflict":
+            continue
+        n = [[0 if i == j or (i + 2 * j) % 7 == 0 else 3 + (i * j) % 5 for j in range(size)] for i in range(size)]
+        kept = [[keep * (0.6 + 0.4 * ((i + j) % 3 / 2)) if n[i][j] else None for j in range(size)] for i in range(size)]
+        exchanged = [[None if k is None else 0.9 * (1 - k) for k in row] for row in kept]
+        out.append(
+            {"condition": c.key, "label": c.label, "classes": list(classes), "n": n, "kept": kept, "exchanged": exchanged}
+        )
     return out
 
 
@@ -147,13 +200,15 @@ def sample_report(
     columns = {"answer": ("yes/no", "shape", "colour")} if groups else {}
     for condition, keep in conditions:
         rows += scores_of(condition, keep, metrics, n, "")
+        if condition.family == "conflict" and task == "classification":
+            rows += winners(condition, keep, n)
         for column, names in columns.items():
             for j, name in enumerate(names):
                 part = [m for m in metrics if m == primary]
                 rows += scores_of(
                     condition, max(keep - 0.04 * j, 0), {m: metrics[m] for m in part}, n // 3, f"{column}={name}"
                 )
-    rows += summaries(conditions, metrics[primary], primary)
+    rows += summaries(conditions, metrics[primary], primary) + tolerances(conditions)
     worst = min((c for c in conditions if c[0].family == "corruption"), key=lambda c: c[1])[0]
     return {
         "schema": "mmaudit.report/1",
@@ -253,6 +308,7 @@ def sample_report(
         "scores": {"columns": COLUMNS, "rows": [[none_if_nan(v) for v in asdict(r).values()] for r in rows]},
         "reliability": [] if task == "regression" else reliabilities([c for c in conditions if wanted(c[0], worst)], n),
         "recalibration": [] if task == "regression" else recalibrations(conditions, worst, n),
+        "arbitration": arbitrations(conditions, classes) if task == "classification" else [],
         "findings": [finding(f) for f in some_findings(modalities, rows, primary)] if findings else [],
         "examples": some_examples(modalities, kinds, [c for c, _ in conditions if c.position == 5], examples),
         "limits": [
@@ -322,6 +378,20 @@ def scores_of(condition: Condition, keep: float, metrics: dict[str, Any], n: int
                 **(nothing if clean else paired),
             )
         )  # fmt: skip
+    return out
+
+
+def winners(condition: Condition, keep: float, n: int) -> list[Score]:
+    """Whom the answers follow under a conflict, and how sure they are; nobody follows neither."""
+    out = []
+    for i, (side, share) in enumerate((("kept", keep), ("exchanged", 1 - keep), ("neither", 0.0))):
+        half = interval(share, n, "share")
+        about = {"n": n, "unit": "share", "better": "neither"}
+        low, high = max(share - half, 0.0), min(share + half, 1.0)
+        out.append(Score(condition.key, condition.label, f"follows_{side}", value=share, low=low, high=high, **about))
+        sure = 0.9 - 0.1 * i
+        known = {"value": sure, "low": sure - 0.01, "high": sure + 0.01} if share else {"reason": "no answer is so"}
+        out.append(Score(condition.key, condition.label, f"confidence_{side}", **about, **known))
     return out
 
 
@@ -543,7 +613,10 @@ def some_examples(
 
 # Names a program decides by: changing them would change what a report means, not what it says.
 _MEANING = {"schema", "kind", "outputs", "level", "better", "family", "png", "created", "columns"}
-_MISSING_PROBES = {"missing", "missing_rate", "mismatch", "clean", "identity", "destroy"}
+_MISSING_PROBES = {
+    *("missing", "missing_rate", "mismatch", "clean", "identity", "destroy"),
+    *("mismatch_share", "temporal_shift", "conflict"),
+}
 _NAMED_KEYS = {"groups", "timing", "options"}
 
 

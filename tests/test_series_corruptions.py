@@ -10,7 +10,7 @@ import pytest
 
 from helpers.probe_samples import scope_of, whole
 from mmaudit.data import ArrayData, all_statistics
-from mmaudit.errors import BadInput
+from mmaudit.errors import BadInput, NotApplicable
 from mmaudit.probes import Declined, Source, probes
 from mmaudit.probes.corruption import series_time, series_values
 from mmaudit.probes.proof import moved
@@ -19,6 +19,7 @@ from mmaudit.types import Array, Condition, Modality, Task
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 TWO_CHANNELS = ("channel_swap", "missing_channel")
 SHARES = ("spikes", "stuck_at", "saturation", "missing_channel", "dropout", "resample", "channel_swap")
+NUMERIC = ("gaussian_noise_additive", "gaussian_noise_convex")
 ANY = ("gaussian_noise", "drift", "jitter", "time_warp", *(n for n in SHARES if n not in TWO_CHANNELS))
 EVERY = (*ANY, *TWO_CHANNELS)
 
@@ -188,6 +189,8 @@ def test_one_channel_and_unknown_time_decline():
     for module in (series_time, series_values):
         assert "declares no layout; series of two axes need 'TC' or 'CT'" in str(module.no_time_axis(unknown))
     assert "declares no layout" in str(series_values.one_channel(unknown))
+    with pytest.raises(NotApplicable, match="declares no layout"):
+        series_values.saturation(np.zeros((2, 20, 4), np.float32), 0.5, unknown)
 
 
 @pytest.mark.parametrize("name", SHARES)
@@ -249,7 +252,7 @@ def assert_grows(series: Series, names: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("view", ["fac", "fou", "kar", "mor", "pix", "zer"])
 def test_more_severity_moves_real_features_further(view):
-    assert_grows(Series(shared("mfeat.npz", view)[::5], None), ANY)
+    assert_grows(Series(shared("mfeat.npz", view)[::5], None), ANY + NUMERIC)
 
 
 @pytest.mark.parametrize("layout", ["TC", "CT"])
@@ -261,7 +264,7 @@ def test_more_severity_moves_real_images_by_line_further(layout):
 def test_more_severity_moves_real_sound_further():
     """8,000 samples at 8 kHz: all but time_warp, which leaves the correlation time of sound at its first severity."""
     sound = Series(shared("avmnist.npz", "audio")[::20], None)
-    assert_grows(sound, tuple(name for name in ANY if name != "time_warp"))
+    assert_grows(sound, tuple(name for name in ANY + NUMERIC if name != "time_warp"))
     assert probes.get("series.time_warp").not_monotone
     far = sound.curve("time_warp")
     assert min(far) > 1, "each severity moves it about as far as another recording"

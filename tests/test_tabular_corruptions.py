@@ -20,6 +20,8 @@ SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 ARITHMETIC = ("scaling", "shift", "outliers", "column_swap", "rounding")
 EVERY = ("missing_mcar", "missing_mar", "missing_mnar", "category_flip", "stale_row", *ARITHMETIC)
 
+NUMERIC = ("gaussian_noise_additive", "gaussian_noise_convex")
+
 
 class Table:
     """A table as a data set, and its corruptions."""
@@ -251,8 +253,8 @@ def real(name: str, key: str) -> Array:
 )
 def test_more_severity_moves_real_tables_further(file, key):
     table = Table(real(file, key))
-    applied = [name for name in EVERY if not table.declined(name)]
-    assert len(applied) == (5 if key == "tab_cat" else 9)
+    applied = [name for name in (*EVERY, *NUMERIC) if not table.declined(name)]
+    assert len(applied) == (5 if key == "tab_cat" else 11)
     for name in applied:
         far = table.curve(name)
         assert len(far) == 5

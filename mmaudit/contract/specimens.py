@@ -104,7 +104,7 @@ class LinearModel:
         first = data.rows(np.zeros(1, np.int64))
         width = data.task.width
         self.weights = {m: rng.normal(0, 1, (width, first.inputs[m][0].size)) for m in self.dense}
-        self.scale = {m: 1e-3 / (np.abs(np.asarray(first.inputs[m][0])).max() + 1) for m in self.dense}
+        self.scale = {m: 1e-3 / (float(np.abs(np.asarray(first.inputs[m][0])).max()) + 1) for m in self.dense}
 
     def gradient(self, batch: Batch, inputs: Mapping[str, Array]) -> tuple[FloatArray, dict[str, Array]]:
         """Return each sample's cross-entropy in nats, and its gradient at other inputs."""

@@ -182,7 +182,7 @@ def _matrices(report: Report) -> list[Figure]:
                 f"arbitration-classes-{number_}",
                 f"{exchanged} against {kept}, class by class",
                 f"Share of conflicts in which the answer is the class that {exchanged} says (columns) rather than the "
-                f"one that {kept} says (rows); the darker, the more {exchanged} is believed. Cells rest on few samples: "
+                f"one that {kept} says (rows); the fuller the colour, the more {exchanged} is believed. Cells rest on few samples: "
                 f"{_sizes(cells)} each.{coarse}",
                 panels,
                 Table(columns, tuple(body)),

@@ -118,7 +118,7 @@ def _severity(c: Condition) -> str:
 
 def _said(c: Condition) -> list[str]:
     """A condition's options in words, those left out that a reader need not see."""
-    said = {("latent", "shared"): "", ("latent", "independent"): "each for itself"}
+    said = {("latent", "shared"): "", ("latent", "independent"): "separately"}
     texts = [said.get((n, v), f"{v} scale" if n == "scale" else v) for n, v in c.options if n != "definition"]
     return [text.replace("_", " ") for text in texts if text]
 

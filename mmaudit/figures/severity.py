@@ -191,6 +191,7 @@ def _severity_panel(report: Report, probe: str, modality: str, curves: dict[str,
         one_table = all(len(v) == 1 for v in severities.values())
         below = {float(k): min(v) for k, v in severities.items()} if one_table else {}
         title = f"severity ({unit})" if below and unit else "severity (position 1 to 5)"
+        below = {} if all(k == v for k, v in below.items()) else below
         x = _x(title, [0.0, *map(float, sorted(severities))], below, [0.0, float(max(severities))])
         placed = {k: [(float(c.position or 0), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
     else:
@@ -319,14 +320,14 @@ def severity_cell(c: Condition) -> Cell:
 
 
 def scenario_curves(report: Report) -> tuple[Figure, ...]:
-    """One figure: per scenario the primary metric against its severity, hit together and each modality for itself.
+    """One figure: per scenario the primary metric against its severity, hit together and separately.
 
-    The table says what the correlation between the modalities costs: together minus each for itself.
+    The table says what the correlation between the modalities costs: together minus separately.
     """
     groups: dict[tuple[str, tuple[str, ...]], dict[str, Curve]] = {}
     for c, score in _all_points(report):
         if c.family == "scenario":
-            series = {"shared": "together", "independent": "each for itself"}.get(c.option("latent") or "", variant(c))
+            series = {"shared": "together", "independent": "separately"}.get(c.option("latent") or "", variant(c))
             name = f"{series}, repeat {c.repeat}" if c.repeat else series
             groups.setdefault((c.probe, c.modalities), {}).setdefault(name, []).append((c, score))
     if not groups:
@@ -336,7 +337,7 @@ def scenario_curves(report: Report) -> tuple[Figure, ...]:
     body = []
     for (probe, modalities), curves in groups.items():
         panels.append(_severity_panel(report, probe, " + ".join(shorten(m, 22) for m in modalities), curves, limits))
-        apart = {(c.severity, c.repeat): c for c, _ in curves.get("each for itself", ())}
+        apart = {(c.severity, c.repeat): c for c, _ in curves.get("separately", ())}
         for c, s in (p for curve in curves.values() for p in _ordered(curve)):
             other = apart.get((c.severity, c.repeat)) if c.option("latent") == "shared" else None
             effect = report.score(c.key, report.primary.name, against=other.key) if other else None
@@ -345,13 +346,13 @@ def scenario_curves(report: Report) -> tuple[Figure, ...]:
     caption = (
         f"{_capital(primary_title(report))} against the severity of a scenario; the shaded band is the 95 % interval. "
         "Together: one severity drives every modality of a sample, so the samples that are hit hard are hit hard in "
-        "all. Each for itself: every modality draws its own, from the same distribution; the gap between the two "
+        "all. Separately: every modality draws its own, from the same distribution; the gap between the two "
         "curves is what the correlation does."
     )
     columns = (
         Column("condition", numeric=False),
         Column("n"),
         *comparison_columns(report),
-        Column("together minus each for itself"),
+        Column("together minus separately"),
     )
-    return (Figure("scenarios", "Several modalities at once", caption, tuple(panels), Table(columns, tuple(body))),)
+    return (Figure("scenario-curves", "Several modalities at once", caption, tuple(panels), Table(columns, tuple(body))),)

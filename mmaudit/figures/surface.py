@@ -13,7 +13,7 @@ from mmaudit.report import Report
 from mmaudit.types import Condition, Score
 
 RESIDUALS = {"additivity_residual": "beyond the sum of both", "independence_residual": "beyond independent shares"}
-WIDE, HIGH = 42.0, 28.0
+WIDTH, HIGH = 252.0, 28.0
 # Behind ink a colour may cover half of the ground at most, to keep the number readable on a dark page, too.
 DARKEST = 0.5
 # Severity of the first and of the second modality, 0 where that one is not corrupted.
@@ -106,7 +106,8 @@ def _residual(report: Report, s: Surface, name: str) -> Panel | None:
     if not scores:
         return None
     unit = next(iter(scores.values())).unit
-    most = max(abs(x.value) for x in scores.values()) or 1.0
+    # What the audit could not have told from 0 stays pale.
+    most = max(abs(end - x.value) for x in scores.values() for end in (0.0, x.low, x.high) if end == end) or 1.0
     cells = [
         _cell(
             place,
@@ -162,7 +163,7 @@ def _picture(s: Surface, cells: Sequence[dict[str, Any]], residual: bool) -> Spe
         # What one corruption does alone is set apart from what both do together.
         lines = [{"x": 1, "x2": 1, "y": 0, "y2": len(rows)}, {"x": 0, "x2": len(columns), "y": 1, "y2": 1}]
         layers.append(layer(lines, "rule", frame, color=MUTED, strokeWidth=1.2))
-    return spec(layers, WIDE * len(columns), HIGH * len(rows), 2)
+    return spec(layers, WIDTH, HIGH * len(rows), 2)
 
 
 def _axis(severities: Sequence[int], c: Condition, domain: list[int]) -> Callable[[str], Spec]:

@@ -189,11 +189,12 @@ def _x(name: str, shifts: Sequence[float], unit: str) -> Spec:
     for side in ([s for s in shifts if s > 0], [s for s in reversed(shifts) if s < 0]):
         # From the outermost inwards every second one, so that labels do not meet.
         ticks += side[::-1][::2]
+    label = "format(datum.value, '~g')"  # the axis' own format would round to one digit
     title = f"← {name} too early · shift ({unit}) · too late →"
     return {
         "field": "x",
         "type": "quantitative",
-        "axis": {"grid": False, "title": title, "values": sorted(map(significant, ticks)), "format": "~g"},
+        "axis": {"grid": False, "title": title, "values": sorted(map(significant, ticks)), "labelExpr": label},
         "scale": {"type": "symlog", "constant": significant(smallest), "domain": ends, "nice": False},
     }
 

@@ -16,8 +16,8 @@ Bits = npt.NDArray[np.uint32]
 
 def random_bits(key0: np.uint64, keys1: npt.NDArray[np.uint64], count: int) -> Bits:
     """Return `uint32[n, count]`: row i is the output of NumPy's `Philox(key=[key0, keys1[i]])`, low halves first."""
-    words = _words(key0, keys1, (count + 7) // 8)
-    return words.astype("<u8", copy=False).view("<u4")[:, :count]
+    words: npt.NDArray[np.uint64] = _words(key0, keys1, (count + 7) // 8)
+    return np.asarray(words.astype("<u8", copy=False).view("<u4")[:, :count], np.uint32)
 
 
 @numba.njit(nogil=True, cache=True)

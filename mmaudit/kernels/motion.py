@@ -10,7 +10,7 @@ FloatImage = npt.NDArray[np.float32]
 
 # Points on each pixel of the line, and at least so many: their distance is far below the width of a pixel.
 _POINTS = 4
-_FEWEST = 16
+_FEWEST = 64
 
 
 def motion_blur(x: FloatImage, sigma: float, start: float, end: float, angle: float) -> FloatImage:

@@ -125,3 +125,15 @@ def rewired(x: npt.NDArray[Any], origin: npt.NDArray[np.int64]) -> npt.NDArray[A
             for c in range(channels):
                 out[i, t, c] = x[i, t, origin[i, c]]
     return out
+
+
+@numba.njit(nogil=True, cache=True)
+def replaced(x: npt.NDArray[Any], lost: npt.NDArray[np.bool_], mean: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return [n, T, C]: series `x` with `mean` [T, C] in the place of lost channels [n, C], where it is finite."""
+    n, length, channels = x.shape
+    out = np.empty_like(x)
+    for i in range(n):
+        for t in range(length):
+            for c in range(channels):
+                out[i, t, c] = mean[t, c] if lost[i, c] and np.isfinite(mean[t, c]) else x[i, t, c]
+    return out

@@ -48,7 +48,7 @@ def packaged() -> dict[str, Scenario]:
 
 
 def _files() -> list[Traversable]:
-    folder = resources.files("mmaudit.probes") / "scenarios"
+    folder = resources.files("mmaudit.probes.scenarios")
     return sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
 
 
@@ -68,7 +68,7 @@ def load(files: Sequence[str | Path]) -> tuple[Scenario, ...]:
             raise BadInput(f"scenario file {file}: another file has the name {scenario.name!r}, too; give it another.")
         found[scenario.name] = scenario
         if scenario.probe not in probes:
-            _register(scenario.name, scenario.summary, scenario.source or "the user's file")
+            _register(scenario.name, scenario.summary, "the user's file")
     return tuple(found.values())
 
 
@@ -94,7 +94,7 @@ def described(conditions: Sequence[Condition], modalities: Sequence[Modality]) -
                 "probe": condition.probe,
                 "definition": definition,
                 "summary": scenario.summary,
-                "source": scenario.source,
+                "why": scenario.why,
                 "spread": scenario.spread,
                 "steps": [step for step in steps if step["modalities"]],
             }
@@ -123,9 +123,7 @@ def _grid(name: str, scope: Scope) -> Iterator[Condition | Declined]:
         for repeat in range(scope.repeats if latent == "shared" else 1):
             options = (("definition", scenario.definition), ("latent", latent), *sorted(floor))
             for position in scope.positions:
-                yield Condition(
-                    scenario.probe, "scenario", 1, names, float(position), position, options, repeat, UNIT
-                )
+                yield Condition(scenario.probe, "scenario", 1, names, float(position), position, options, repeat, UNIT)
 
 
 def _reached(scenario: Scenario, scope: Scope) -> tuple[dict[str, tuple[tuple[str, str], ...]], list[Declined]]:
@@ -262,7 +260,7 @@ def _register_packaged() -> None:
     # Without looking at their corruptions, which another plug-in may still have to register.
     for file in _files():
         given = tomllib.loads(file.read_text(encoding="utf-8"))
-        _register(given["name"], given["summary"], given["source"])
+        _register(given["name"], given["summary"], "mmaudit")
 
 
 _register_packaged()

@@ -1,19 +1,19 @@
 """A scenario as a TOML file says it, read and checked key by key.
 
-    name = "rainy_night_call"          # what reports call it: lower-case letters, digits and _
-    summary = "A video call in a car at night, in the rain"
-    source = "why these steps belong together"                                    # optional
-    spread = 0.5          # optional, in [0, 1): how much samples differ; 0, the default, is the same for all
-    requires = ["image", "audio"]      # optional: kinds without which it means nothing
-    independent = true    # optional: also measure it with every modality's severity drawn for itself
+name = "rainy_night_call"          # what reports call it: lower-case letters, digits and _
+summary = "A video call in a car at night, in the rain"
+why = "…"             # optional: why its steps go together
+spread = 0.5          # optional, in [0, 1): how much samples differ; 0, the default, is the same for all
+requires = ["image", "audio"]      # optional: kinds without which it means nothing
+independent = true    # optional: also measure it with every modality's severity drawn for itself
 
-    [[step]]              # one or more
-    kind = "image"        # of the modalities that it changes
-    probe = "low_light"   # a corruption of that kind, as `mmaudit list probes` names it
-    positions = [1, 2, 3, 4, 5]        # optional: its positions at scenario severities 1 to 5; these five without it
-    # severities = [0.1, 0.2, …]       # or, in the probe's own unit
-    modality = "front*"   # optional: only modalities whose name matches
-    share = 0.4           # optional, in (0, 1]: share of the samples that this step hits
+[[step]]              # one or more
+kind = "image"        # of the modalities that it changes
+probe = "low_light"   # a corruption of that kind, as `mmaudit list probes` names it
+positions = [1, 2, 3, 4, 5]        # optional: its positions at scenario severities 1 to 5; these five without it
+# severities = [0.1, 0.2, …]       # or, in the probe's own unit
+modality = "front*"   # optional: only modalities whose name matches
+share = 0.4           # optional, in (0, 1]: share of the samples that this step hits
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mmaudit.errors import BadInput, UnknownName
 from mmaudit.probes.base import Probe, probes
 from mmaudit.types import KINDS, Modality, digest
 
-KEYS = ("name", "summary", "source", "spread", "requires", "independent", "step")
+KEYS = ("name", "summary", "why", "spread", "requires", "independent", "step")
 STEP_KEYS = ("kind", "probe", "positions", "severities", "modality", "share")
 FIVE = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 
@@ -87,7 +87,7 @@ class Scenario:
     name: str
     summary: str
     steps: tuple[Step, ...]
-    source: str = ""
+    why: str = ""
     spread: float = 0.0
     requires: tuple[str, ...] = ()
     independent: bool = True
@@ -140,7 +140,7 @@ def parse(text: str, file: str) -> Scenario:
         name,
         " ".join(summary.split()),
         tuple(_step(step, f"scenario file {file}: step {i}") for i, step in enumerate(steps, 1)),
-        " ".join(top.get("source", _is_text, "a text that is not empty", "").split()),
+        " ".join(top.get("why", _is_text, "a text that is not empty", "").split()),
         float(top.get("spread", lambda x: _is_number(x) and 0 <= x < 1, "a number from 0 to below 1", 0.0)),
         requires,
         top.get("independent", lambda x: isinstance(x, bool), "true or false", True),

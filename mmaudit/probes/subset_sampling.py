@@ -53,7 +53,8 @@ def sampled_subsets(names: Subset, budget: int) -> tuple[Subset, ...]:
     that each modality is present in exactly half of what is drawn and Shapley values estimated from them carry no error
     from effects of one or of two modalities. Pairs are spread over the sizes in proportion to the Shapley kernel's
     weight of each size, (M − 1) / (s (M − s)) (Lundberg and Lee 2017), and drawn without replacement and with equal
-    chances within a size.
+    chances within a size: an estimate gives each subset of size s the weight 1 / (s (M − s) · how many of that size are
+    run).
 
     `budget` must cover the core. A single place that no pair fits into stays empty.
     """

@@ -50,9 +50,7 @@ def _grid(scope: Scope) -> Iterator[Condition | Declined]:
         refused = [d for d in (*one, *other) if isinstance(d, Declined)]
         for d in refused:
             yield Declined("surface", names, f"{d.probe}: {d.reason}")
-        both = product(
-            [c for c in one if isinstance(c, Condition)], [c for c in other if isinstance(c, Condition)]
-        )
+        both = product([c for c in one if isinstance(c, Condition)], [c for c in other if isinstance(c, Condition)])
         for x, y in both:
             yield Condition("surface", "scenario", 1, names, options=joint_options(x, y))
 

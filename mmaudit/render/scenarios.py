@@ -39,8 +39,12 @@ def scenario_texts(report: Report) -> list[tuple[str, str]]:
     """Name and meaning of each scenario."""
     found = []
     for s in report.document.get("scenarios", ()):
-        spread = f"A sample meets {number(1 - s['spread'], 'share', decimals=0)} to 100 % of the severity." if s["spread"] else ""
-        why = f"Why together: {s['source']}." if s["source"] else ""
+        spread = (
+            f"A sample meets {number(1 - s['spread'], 'share', decimals=0)} to 100 % of the severity."
+            if s["spread"]
+            else ""
+        )
+        why = f"Why together: {s['why']}." if s["why"] else ""
         found.append((_plain(s["probe"]), " ".join(x for x in (f"{s['summary']}.", why, spread) if x)))
     return found
 

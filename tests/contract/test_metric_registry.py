@@ -14,6 +14,7 @@ from mmaudit.types import Task
 
 ALL = [(m.name, t) for m in metrics for t in sorted(TASKS) if TASKS[t].kind in m.tasks]
 EXPECTED = """accuracy ace adaptive_ece auroc average_precision aurc balanced_accuracy brier classwise_ece
+confidence_exchanged confidence_kept confidence_neither follows_exchanged follows_kept follows_neither
 confidence_rise ece ece_floor flip_rate macro_f1 mae mce mean_confidence nll overconfidence r2 rmse""".split()  # noqa: SIM905
 
 
@@ -45,8 +46,10 @@ def test_a_perfect_prediction_scores_best(name, task):
         # Nothing changed: the best a comparison with clean can be.
         best = value(m, Predictions(p.task, p.clean.outputs, p.target, p.clean))
     else:
-        best = value(m, Predictions(p.task, perfect(p), p.target, p.clean))
+        best = value(m, Predictions(p.task, perfect(p), p.target, p.clean, p.rival))
     if m.better == "neither":
+        if m.needs_rival and np.isnan(best):
+            return  # a right answer follows the modalities kept in place, so nothing is known of the others
         assert m.range[0] <= best <= m.range[1]
         return
     end = m.range[1] if m.better == "higher" else m.range[0]
@@ -96,6 +99,15 @@ def test_comparisons_need_clean_predictions(m):
     p = predictions(TASKS["classes"], 5, seed=3, with_clean=False)
     with pytest.raises(Undefined, match="clean"):
         m(p, Resamples.ones(5))
+
+
+@pytest.mark.parametrize("m", [m for m in metrics if m.needs_rival], ids=lambda m: m.name)
+def test_arbitration_needs_a_conflict(m):
+    p = predictions(TASKS["classes"], 5, seed=3)
+    with pytest.raises(Undefined, match="contradict"):
+        m(Predictions(p.task, p.outputs, p.target), Resamples.ones(5))
+    with pytest.raises(Undefined, match="no "):
+        m(Predictions(p.task, p.outputs, p.target, rival=np.full(5, -1)), Resamples.ones(5))
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ LONGEST = 700
 WORLDS = (
     *("only_a", "loses_lock", "fragile", "b_hurts", "zero_is_extreme", "sure_of_contradictions"),
     *("overconfident_without_b", "no_better_than_chance", "leaks", "raises_on_zero", "group_left_behind"),
-    *("regression_hurts", "labels", "silent_labels"),
+    *("regression_hurts", "labels", "silent_labels", "unequal_conflict"),
 )
 # Raised by hand in tests/test_findings_rules.py: no world has so few samples, or a probe that changes nothing.
 ELSEWHERE = {"too_few_samples", "probe_without_effect"}

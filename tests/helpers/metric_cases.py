@@ -21,7 +21,10 @@ TASKS = {
 
 
 def predictions(task: Task, n: int, seed: int, coarse: bool = False, with_clean: bool = True) -> Predictions:
-    """Return predictions that are related to the truth; `coarse` rounds outputs, so that scores tie."""
+    """Return predictions that are related to the truth; `coarse` rounds outputs, so that scores tie.
+
+    Classes come with rivals, as in a conflict; one row in ten has none.
+    """
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(n, task.width)) * 2
     if task.kind == "classification":
@@ -37,7 +40,11 @@ def predictions(task: Task, n: int, seed: int, coarse: bool = False, with_clean:
     if with_clean:
         other = outputs + rng.normal(size=z.shape)
         clean = Predictions(task, (np.round(other) if coarse else other).astype(np.float32), target)
-    return Predictions(task, outputs.astype(np.float32), target, clean)
+    rival = None
+    if task.kind == "classification":
+        rival = (target + rng.integers(1, task.width, n)) % task.width
+        rival[rng.random(n) < 0.1] = -1
+    return Predictions(task, outputs.astype(np.float32), target, clean, rival)
 
 
 @st.composite
@@ -58,7 +65,11 @@ def any_predictions(draw: st.DrawFn, largest: int = 12) -> Predictions:
         target = np.array(draw(st.lists(bits, min_size=n, max_size=n)), np.int8).reshape(n, task.width)
     else:
         target = outputs().astype(np.float64) / 7
-    return Predictions(task, outputs(), target, Predictions(task, outputs(), target))
+    rival = None
+    if task.kind == "classification":
+        away = draw(st.lists(st.integers(0, task.width - 1), min_size=n, max_size=n))
+        rival = np.where(np.array(away) == 0, -1, (target + np.array(away)) % task.width)
+    return Predictions(task, outputs(), target, Predictions(task, outputs(), target), rival)
 
 
 def value(metric: Metric, p: Predictions) -> float:

@@ -131,6 +131,14 @@ def test_rewired_channels_are_numpys_take():
     assert np.array_equal(sensor.rewired(x, origin), np.take_along_axis(x, origin[:, None, :], axis=2))
 
 
+def test_replaced_channels_are_numpys_where():
+    rng = np.random.default_rng(14)
+    x, lost, mean = rng.normal(size=(7, 12, 3)), rng.random((7, 3)) < 0.5, rng.normal(size=(12, 3))
+    mean[4, 1] = np.nan
+    theirs = np.where(lost[:, None, :] & np.isfinite(mean), mean, x)
+    assert np.array_equal(sensor.replaced(x, lost, mean), theirs)
+
+
 def test_strayed_is_a_spline_scaled_to_its_farthest():
     rng = np.random.default_rng(13)
     x, knots, farthest = rng.normal(size=(6, 30, 2)), rng.normal(size=(6, 2, 5)), np.array([0.5, 3.0])

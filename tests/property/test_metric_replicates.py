@@ -12,6 +12,14 @@ from mmaudit.metrics import Resamples, metrics
 slow = settings(deadline=None, derandomize=True, max_examples=150)
 
 
+def replicates(metric, p, w):
+    try:
+        return metric(p, w)
+    except Undefined:
+        # No resample can define what the whole sample does not.
+        return np.full(w.replicates, np.nan)
+
+
 def same(a, b):
     return a == pytest.approx(b, rel=1e-9, abs=1e-12, nan_ok=True)
 
@@ -24,11 +32,7 @@ def test_weights_are_repetitions(p, data):
     for metric in metrics:
         if p.task.kind not in metric.tasks:
             continue
-        try:
-            got = metric(p, w)
-        except Undefined:
-            # No resample can define what the whole sample does not.
-            got = np.full(w.replicates, np.nan)
+        got = replicates(metric, p, w)
         expected = [value(metric, p.take(w.repeat(b))) for b in range(w.replicates)]
         assert same(got, expected), metric.name
 
@@ -63,7 +67,7 @@ def test_bootstrap_replicates_are_metrics_of_resamples(name, units):
     w = Resamples.draw(150, 6, seed=2, cluster=np.arange(150) // 4 if units == "clusters" else None)
     for metric in metrics:
         if p.task.kind in metric.tasks:
-            got = metric(p, w)
+            got = replicates(metric, p, w)
             expected = [value(metric, p.take(w.repeat(b))) for b in range(6)]
             assert same(got, expected), metric.name
 
@@ -74,6 +78,6 @@ def test_a_part_of_the_samples_keeps_its_draws(name):
     mask = np.arange(60) % 3 != 0
     for metric in metrics:
         if p.task.kind in metric.tasks:
-            got = metric(p.take(mask), w.take(mask))
+            got = replicates(metric, p.take(mask), w.take(mask))
             rows = [w.repeat(b) for b in range(5)]
             assert same(got, [value(metric, p.take(r[mask[r]])) for r in rows]), metric.name

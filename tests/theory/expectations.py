@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 
-from mmaudit.findings import broken, calibration, fusion
+from mmaudit.findings import broken, calibration, conflict, fusion
 from mmaudit.types import CLEAN, Condition, Finding
 from theory.known_truth import Labels, Regression, Truth, World
 
@@ -145,6 +145,8 @@ class Expectations:
                 found.add(("single_point_of_failure", one))
             if self._unnoticed(m, margin, share):
                 found.add(("mismatch_not_noticed", one))
+            if self._decides(m, margin):
+                found.add(("conflict_winner", one))
         for names in self.sets:
             found |= {(rule, frozenset(names)) for rule in self._of_set(names, margin, share)}
         return found
@@ -205,6 +207,14 @@ class Expectations:
         found = self._removing(*names)
         native = [c for c in found if c.option("baseline") == "native"]
         return native or [c for c in found if set(names) < set(self.world.names)]
+
+    def _decides(self, m: str, margin: float) -> bool:
+        """Whether a modality wins most conflicts of two classes: exchanged, and kept where there is one other."""
+        wins = {c.modalities[0]: 1 - self.truths[c.key].accuracy for c in self.conditions if c.family == "conflict"}
+        others = [n for n in self.world.names if n != m]
+        if m not in wins or (len(others) == 1 and 1 - wins[others[0]] <= conflict.HALF + margin):
+            return False
+        return wins[m] > conflict.DECIDES + margin
 
     def _single_point(self, m: str, share: float) -> bool:
         losses = [self.lost(c) for c in self._removing(m, neutral=False)]

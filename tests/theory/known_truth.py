@@ -194,6 +194,8 @@ class Gaussian:
         spread = np.diag(self.cov) + 4 * self.prior * (1 - self.prior) * self.mean**2
         mean, cov = self.offset + sign * self.mean, self.cov.copy()
         pool, baseline, alpha = condition.option("pool"), condition.option("baseline"), condition.severity
+        if condition.family == "conflict":  # donors of another class, of which there is one
+            pool = "across_class"
         if condition.probe == "missing" and baseline in ("zero", "mean", "noise"):
             for i in places:
                 cov = self._cut(cov, i, spread[i] if baseline == "noise" else 0.0)

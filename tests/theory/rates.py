@@ -25,6 +25,7 @@ from theory.scenarios import SCENARIOS, Case
 METRICS = (
     *("accuracy", "balanced_accuracy", "flip_rate", "brier", "mean_confidence", "overconfidence"),
     *("average_precision", "auroc", "rmse", "r2"),
+    *("follows_exchanged", "follows_kept", "confidence_exchanged"),
 )
 RESAMPLES = 400
 

@@ -32,6 +32,7 @@ Rng = np.random.Generator
 
 SUBSETS = Suite("theory", ("missing", "mismatch"))
 NOISE = Suite("theory", ("missing", "mismatch", "*gaussian_noise_additive"))
+CONFLICT = Suite("theory", ("missing", "mismatch", "conflict"))
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,25 @@ def additive(rng: Rng) -> Case:
 @scenario("healthy")
 def additive_under_noise(rng: Rng) -> Case:
     return Case(gaussian(rng.uniform(0.8, 1.5, 2).tolist()), NOISE)
+
+
+@scenario("healthy")
+def balanced_conflict(rng: Rng) -> Case:
+    """Neither modality wins most conflicts."""
+    strength = rng.uniform(1.2, 2.0)
+    return Case(gaussian([strength, strength], native=bool(rng.integers(2))), CONFLICT)
+
+
+@scenario("healthy")
+def unequal_conflict(rng: Rng) -> Case:
+    """a is far better evidence than b, so a wins."""
+    return Case(gaussian([rng.uniform(1.8, 2.4), rng.uniform(0.4, 0.7)], native=bool(rng.integers(2))), CONFLICT)
+
+
+@scenario("healthy")
+def three_in_conflict(rng: Rng) -> Case:
+    """a against b and c together: it wins where it is better than both."""
+    return Case(gaussian([rng.uniform(0.5, 3.0), *rng.uniform(0.4, 1.2, 2)]), CONFLICT)
 
 
 @scenario("healthy")

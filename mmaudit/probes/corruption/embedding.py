@@ -16,7 +16,7 @@ from mmaudit.errors import BadInput
 from mmaudit.probes import canonical
 from mmaudit.probes.base import Declined, Scope, corruption, probe, probes
 from mmaudit.probes.class_means import class_means, declines
-from mmaudit.probes.corruption.nested import chosen, require_share
+from mmaudit.probes.corruption.nested import require_share
 from mmaudit.probes.source import Source
 from mmaudit.randomness import Draws, generator, stream_key
 from mmaudit.types import Array, Batch, BoolArray, Condition, Modality
@@ -58,9 +58,9 @@ def _unsigned(modality: Modality) -> str | None:
 def feature_dropout(x: Array, severity: float, draws: Draws) -> Array:
     """Features set to zero.
 
-    Severity is the share of a sample's features that are lost, in [0, 1], rounded up or down at random so that it is
-    right on average for a few features too. The others keep their values: nothing is scaled up to make good for the
-    loss, as dropout does in training, so the L2 norm shrinks.
+    Severity is the probability of each feature, in [0, 1], to be lost, and so the share of them on average. The others
+    keep their values: nothing is scaled up to make good for the loss, as dropout does in training, so the L2 norm
+    shrinks. What is lost at one severity is lost at every higher one.
     """
     require_share("feature_dropout", severity, "the features")
     rows, hit = _hit(x, severity, draws)
@@ -80,8 +80,8 @@ def feature_dropout(x: Array, severity: float, draws: Draws) -> Array:
 def sign_flip(x: Array, severity: float, draws: Draws) -> Array:
     """Features with the opposite sign.
 
-    Severity is the share of a sample's features whose sign is turned, in [0, 1], rounded up or down at random. At 0.5
-    the product of a vector with what it was is 0 on average; at 1 it points the other way. The L2 norm is kept.
+    Severity is the probability of each feature, in [0, 1], to have its sign turned, and so the share of them on average.
+    At 0.5 the product of a vector with what it was is 0 on average; at 1 it points the other way. The L2 norm is kept.
     """
     require_share("sign_flip", severity, "the features")
     rows, hit = _hit(x, severity, draws)
@@ -226,10 +226,11 @@ def class_mean(batch: Batch, condition: Condition, source: Source) -> Batch:
     for name in condition.modalities:
         modality, old = source.modality(name), batch.inputs[name]
         rows = np.flatnonzero(batch.present[name])
-        means = class_means(source, name)[batch.target[rows]]
+        means = class_means(source, name)
         x = canonical.forward(old[rows], modality)
+        towards = means.astype(x.dtype)[batch.target[rows]]
         new = old.copy()
-        new[rows] = canonical.backward(x + x.dtype.type(alpha) * (means.astype(x.dtype) - x), old.dtype, modality)
+        new[rows] = canonical.backward(x + x.dtype.type(alpha) * (towards - x), old.dtype, modality)
         inputs[name] = new
     return batch.replace(inputs)
 
@@ -242,6 +243,5 @@ def _rows(x: Array) -> Array:
 
 def _hit(x: Array, severity: float, draws: Draws) -> tuple[Array, BoolArray]:
     """Return a view [n, features, rows] of x and which features are hit, `bool[n, features]`."""
-    rows = _rows(x)
-    hit = chosen(severity, draws.uniform(rows.shape[-1], "feature"), draws.uniform(1, "rounding")[:, 0])
-    return np.swapaxes(rows, 1, 2), hit
+    rows = np.swapaxes(_rows(x), 1, 2)
+    return rows, np.asarray(draws.uniform(rows.shape[1]) < severity)

@@ -46,7 +46,7 @@ def brightness(x: Array, severity: float) -> Array:
     does not change. Images that have not three channels have no HSV value: there, each channel is raised.
     """
     if x.shape[2] == 3:
-        return colour.add_to_value(x, np.float32(severity))
+        return np.asarray(colour.add_to_value(x, np.float32(severity)))
     return np.minimum(x + np.float32(severity), np.float32(1))
 
 
@@ -68,7 +68,7 @@ def contrast(x: Array, severity: float) -> Array:
     """
     if severity > 1:
         raise BadInput(f"contrast: severity {severity} is above 1, where nothing but the mean is left.")
-    return colour.scale_contrast(x, np.float32(1 - severity))
+    return np.asarray(colour.scale_contrast(x, np.float32(1 - severity)))
 
 
 @corruption(
@@ -111,7 +111,7 @@ def pixelate(x: Array, severity: float) -> Array:
     """
     if severity >= 1:
         raise BadInput(f"pixelate: severity {severity} must be below 1, where no resolution is left.")
-    return cells(x, 1 - severity)
+    return np.asarray(cells(x, 1 - severity))
 
 
 @corruption(

@@ -42,7 +42,7 @@ def shot_noise(x: Array, severity: float, rng: np.random.Generator) -> Array:
     x' = min(k / λ, 1), k ~ Poisson(λ x), with λ = 1 / severity photons at x = 1: ImageNet-C's 60, 25, 12, 5, 3. A
     value keeps its place in the distribution at every severity. Where x is 0 no photon arrives and nothing changes.
     """
-    return noise.photon_counts(x, rng.random(x.shape, dtype=np.float32), 1 / severity)
+    return np.asarray(noise.photon_counts(x, rng.random(x.shape, dtype=np.float32), 1 / severity))
 
 
 @corruption(
@@ -62,7 +62,7 @@ def impulse_noise(x: Array, severity: float, rng: np.random.Generator) -> Array:
     """
     if severity > 1:
         raise BadInput(f"impulse_noise: severity {severity} is above 1, where every value is replaced.")
-    return noise.salt_and_pepper(x, rng.random(x.shape, dtype=np.float32), np.float32(severity))
+    return np.asarray(noise.salt_and_pepper(x, rng.random(x.shape, dtype=np.float32), np.float32(severity)))
 
 
 @corruption(

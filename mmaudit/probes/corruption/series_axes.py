@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mmaudit.errors import NotApplicable
 from mmaudit.types import Array, Modality
 
 if TYPE_CHECKING:
@@ -21,28 +22,33 @@ def no_time_axis(modality: Modality) -> str | None:
     return None
 
 
+def time_axis(modality: Modality) -> int:
+    """Return the axis of [n, …] along which time runs; raises `NotApplicable` where it is unknown."""
+    if modality.time_axis is None:
+        raise NotApplicable(no_time_axis(modality) or "")
+    return 1 + modality.time_axis
+
+
 def one_channel(modality: Modality) -> str | None:
     """Return why there are no two channels, or None where there are or may be."""
     if reason := no_time_axis(modality):
         return reason
-    channels = 1 if len(modality.shape) == 1 else modality.shape[_channel_axis(modality)]
+    channels = 1 if len(modality.shape) == 1 else modality.shape[2 - time_axis(modality)]
     return f"{modality.name!r} has one channel, and two are needed" if channels == 1 else None
 
 
 def time_first(x: Array, modality: Modality) -> Array:
     """Return series [n, …] as contiguous [n, T, C]."""
-    if x.ndim == 2:
-        x = x[:, :, None]
-    elif modality.time_axis == 1:
+    if time_axis(modality) == 2:
         x = x.swapaxes(1, 2)
-    return np.ascontiguousarray(x)
+    return np.ascontiguousarray(x[:, :, None] if x.ndim == 2 else x)
 
 
 def as_given(x: Array, modality: Modality) -> Array:
     """Return series [n, T, C] in the modality's own axes: undoes `time_first`."""
     if len(modality.shape) == 1:
         return x[:, :, 0]
-    return np.ascontiguousarray(x.swapaxes(1, 2)) if modality.time_axis == 1 else x
+    return np.ascontiguousarray(x.swapaxes(1, 2)) if time_axis(modality) == 2 else x
 
 
 def channel_sigma(statistics: ModalityStatistics, modality: Modality) -> Array:
@@ -62,7 +68,3 @@ def channel_sigma(statistics: ModalityStatistics, modality: Modality) -> Array:
         variance = np.square(std).mean(axis=1) + mean.var(axis=1)
     sigma = np.sqrt(variance[0])
     return np.asarray(np.where(np.isfinite(sigma), sigma, 0), np.asarray(statistics.std).dtype)
-
-
-def _channel_axis(modality: Modality) -> int:
-    return 1 - (modality.time_axis or 0)

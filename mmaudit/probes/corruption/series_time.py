@@ -8,7 +8,7 @@ from scipy.fft import dct, idct
 from mmaudit.kernels import sensor, warp1d
 from mmaudit.probes.base import corruption
 from mmaudit.probes.corruption.nested import require_share, swapped
-from mmaudit.probes.corruption.series_axes import SERIES, as_given, no_time_axis, one_channel, time_first
+from mmaudit.probes.corruption.series_axes import SERIES, as_given, no_time_axis, one_channel, time_axis, time_first
 from mmaudit.randomness import Draws
 from mmaudit.types import Array, Modality
 
@@ -100,7 +100,7 @@ def resample(x: Array, severity: float, modality: Modality) -> Array:
     always stays.
     """
     require_share("resample", severity, "the sampling rate")
-    time = 1 + (modality.time_axis or 0)
+    time = time_axis(modality)
     length = x.shape[time]
     if length < 2:
         return x

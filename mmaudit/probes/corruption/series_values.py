@@ -156,8 +156,7 @@ def missing_channel(
     alone declines: without it the modality is missing, which is the probe `missing`.
     """
     require_share("missing_channel", severity, "the channels")
-    channels = x.shape[1:][1 - (modality.time_axis or 0)]
-    lost = chosen(severity, draws.uniform(channels), draws.uniform(1, "rounding")[:, 0])
-    lost = np.expand_dims(lost, 1 + (modality.time_axis or 0))
-    np.copyto(x, statistics.mean, where=lost & np.isfinite(statistics.mean))
-    return x
+    series = time_first(x, modality)
+    lost = chosen(severity, draws.uniform(series.shape[2]), draws.uniform(1, "rounding")[:, 0])
+    mean = time_first(np.broadcast_to(statistics.mean, x.shape[1:])[None], modality)[0]
+    return as_given(sensor.replaced(series, lost, mean), modality)

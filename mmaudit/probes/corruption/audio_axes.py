@@ -1,0 +1,83 @@
+"""What the audio corruptions share: time last, values that are not finite, what declines, silence.
+
+A corruption is written for `x` [R, T], contiguous and finite: R channels of a waveform, or R frequencies of a
+spectrogram. `over_time` brings a sample of any layout into that form and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import numpy as np
+
+from mmaudit.types import Array, Modality
+
+AUDIO = ("audio",)
+AUDIOMENTATIONS = "audiomentations 0.43"
+AVROBUST = "AVRobustBench"
+
+F = TypeVar("F", bound=Callable[..., Array])
+
+# Beyond these, squares of float32 overflow or vanish, and the sample is brought to a peak of 1 meanwhile.
+_LOUD, _FAINT = 1e15, 1e-15
+
+
+def over_time(fn: F) -> F:
+    """Make `fn(x, severity, …, modality)` of `x` [R, T] a corruption of a sample in its own layout.
+
+    Values that are not finite count as 0 and stay where they are, so that a NaN spoils nothing around it. An empty
+    sample comes back as it is.
+    """
+
+    @wraps(fn)
+    def corrupted(x: Array, severity: float, *args: Any, modality: Modality, **others: Any) -> Array:
+        if not x.size:
+            return x
+        rows = np.ascontiguousarray(x.reshape(1, -1) if x.ndim == 1 else x.T if modality.time_axis == 0 else x)
+        broken = None if np.isfinite(rows).all() else ~np.isfinite(rows)
+        kept = rows.copy() if broken is not None else rows
+        if broken is not None:
+            rows = np.where(broken, 0, rows)
+        peak = float(max(rows.max(), -rows.min()))
+        extreme = peak > _LOUD or 0 < peak < _FAINT
+        if extreme:
+            rows = (rows / peak).astype(x.dtype)
+        y = fn(rows, severity, *args, modality=modality, **others)
+        if extreme:
+            limit = np.finfo(x.dtype).max
+            y = np.clip(np.multiply(y, peak, dtype=np.float64), -limit, limit).astype(x.dtype)
+        if broken is not None:
+            y = np.where(broken, kept, y)
+        return y.reshape(x.shape) if x.ndim == 1 or modality.time_axis == 1 else y.T
+
+    return cast(F, corrupted)
+
+
+def no_time(modality: Modality) -> str | None:
+    """Return why it is unknown where time runs, or None where it is known."""
+    if modality.time_axis is None:
+        return f"{modality.name!r} of shape {modality.shape} declares no layout; audio of two axes needs one"
+    return None
+
+
+def no_waveform(modality: Modality) -> str | None:
+    """Return why a modality is no waveform, or None where it is one."""
+    if modality.spectrogram:
+        return f"{modality.name!r} is a spectrogram, and this is done to waveforms"
+    return no_time(modality)
+
+
+def no_rate(modality: Modality) -> str | None:
+    """Return why a modality is no waveform of known sampling rate, or None where it is one."""
+    if reason := no_waveform(modality):
+        return reason
+    if not modality.sample_rate or not 0 < modality.sample_rate < float("inf"):
+        return f"{modality.name!r} declares no sample_rate, and this is measured in Hz or seconds"
+    return None
+
+
+def silence(x: Array, modality: Modality) -> float:
+    """Return what silence reads like: 0 in a waveform, the lowest value in a spectrogram (linear or logarithmic)."""
+    return float(x.min()) if modality.spectrogram else 0.0
