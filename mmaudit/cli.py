@@ -106,6 +106,16 @@ def audit(
     subsets: Annotated[
         str | None, typer.Option(help="Subsets of modalities to keep: all (at most 64), leave-one-out, one-at-a-time.")
     ] = None,
+    scenario: Annotated[
+        list[str] | None, typer.Option(help="TOML file of a scenario of your own; may be repeated.")
+    ] = None,
+    surface: Annotated[
+        list[str] | None,
+        typer.Option(help="Two corruptions, as image.gaussian_blur,text.keyboard, at all pairs of severities."),
+    ] = None,
+    severity_scale: Annotated[
+        str | None, typer.Option(help="What severities 1 to 5 mean: table (default), input, embedding or unimodal.")
+    ] = None,
     config: Config = None,
     target: Target = None,
     task: TaskName = None,

@@ -143,7 +143,7 @@ def ngrams(texts: Array) -> FloatArray:
         place = start * BUCKETS + (code >> np.uint64(54)).astype(np.int64)
         counts += np.bincount(place[start == end], minlength=len(counts))
     table = counts.reshape(len(strings), BUCKETS)
-    return table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-300)
+    return np.asarray(table / np.maximum(np.linalg.norm(table, axis=1, keepdims=True), 1e-300))
 
 
 def mean_distance(x: Array) -> float:

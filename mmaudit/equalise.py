@@ -174,9 +174,8 @@ class _Search:
             return Level(math.nan, 0.0, "no severity of it moves anything on this scale")
         wanted = " and ".join(f"{t:g}" for t in targets)
         reached = f"{self.seen[best]:.3g} is the most, at severity {best:.3g}, {end}"
-        return Level(
-            math.nan, self.seen[best], f"the distance{'s' * (len(targets) > 1)} {wanted} cannot be reached: {reached}"
-        )
+        plural = "s" if len(targets) > 1 else ""
+        return Level(math.nan, self.seen[best], f"the distance{plural} {wanted} cannot be reached: {reached}")
 
     def level(self, target: float) -> Level:
         severities = sorted(self.seen)

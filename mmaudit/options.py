@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 KEYS = (
     *("model", "outputs", "weights", "trust"),
     *("data", "train", "target", "task", "modality", "columns", "ids", "group", "cluster", "split"),
-    *("out", "suite", "subsets", "resamples", "seed", "batch_rows", "title"),
+    *("out", "suite", "subsets", "scenario", "surface", "severity_scale"),
+    *("resamples", "seed", "batch_rows", "title"),
 )
 
 
@@ -65,12 +66,23 @@ def load(options: Mapping[str, Any]) -> tuple[Model, Dataset, Dataset | None]:
 
 
 def suite(options: Mapping[str, Any]) -> str | dict[str, Any]:
-    """The suite that the options name, with their choice of subsets."""
+    """The suite that the options name, with their choice of subsets, scenarios, surfaces and scale of severity."""
     chosen: str | dict[str, Any] = options.get("suite", "standard")
-    if "subsets" not in options:
+    given: dict[str, Any] = {k: options[k] for k in ("subsets", "severity_scale") if k in options}
+    if "scenario" in options:
+        given["scenarios"] = _list(options["scenario"])
+    if "surface" in options:
+        pairs = options["surface"]
+        given["surface"] = [_pair(pair) for pair in pairs] if isinstance(pairs, list) else pairs
+    if not given:
         return chosen
     base = {"base": chosen, "name": chosen} if isinstance(chosen, str) else chosen
-    return {**base, "subsets": options["subsets"]}
+    return {**base, **given}
+
+
+def _pair(given: object) -> object:
+    """`image.gaussian_blur,text.keyboard` from the shell as two names."""
+    return given.split(",") if isinstance(given, str) else given
 
 
 def read(path: Path, options: Mapping[str, Any]) -> Dataset:

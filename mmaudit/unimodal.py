@@ -103,10 +103,10 @@ class _Fitted:
         z = np.clip((x - self.mean) / self.scale, -10, 10)
         if self.kind == "regression":
             guess = self.models[0].predict(z).reshape(len(z), -1)
-            return -np.square(guess - target).mean(axis=1)  # type: ignore[no-any-return]
+            return np.asarray(-np.square(guess - target).mean(axis=1))
         if self.kind == "multilabel":
             p = np.stack([_probability(m, z, prior) for m, prior in zip(self.models, self.prior, strict=True)], axis=1)
-            return np.where(target > 0, p, 1 - p).mean(axis=1)
+            return np.asarray(np.where(target > 0, p, 1 - p).mean(axis=1))
         p = np.zeros((len(z), len(self.prior)))
         p[:, self.models[0].classes_] = self.models[0].predict_proba(z)
         return p[np.arange(len(z)), target]
@@ -114,9 +114,9 @@ class _Fitted:
     def chance(self, target: Array) -> FloatArray:
         """The same for a model that knows the training folds' class shares, or mean, alone."""
         if self.kind == "regression":
-            return -np.square(self.prior - target).mean(axis=1)  # type: ignore[no-any-return]
+            return np.asarray(-np.square(self.prior - target).mean(axis=1))
         if self.kind == "multilabel":
-            return np.where(target > 0, self.prior, 1 - self.prior).mean(axis=1)
+            return np.asarray(np.where(target > 0, self.prior, 1 - self.prior).mean(axis=1))
         return np.asarray(self.prior[target], np.float64)
 
 
@@ -142,7 +142,7 @@ def _fit(task: Task, x: FloatArray, target: Array) -> _Fitted:
 
 
 def _probability(model: Any, z: FloatArray, prior: float) -> FloatArray:
-    return np.full(len(z), prior) if model is None else model.predict_proba(z)[:, 1]
+    return np.full(len(z), prior) if model is None else np.asarray(model.predict_proba(z)[:, 1])
 
 
 def features(values: Array, modality: Modality) -> FloatArray:
@@ -152,10 +152,9 @@ def features(values: Array, modality: Modality) -> FloatArray:
     segments of time, and 24 bands of the logarithmic spectrum. Others: the values themselves, at most 512 of them.
     """
     if modality.kind == "text":
-        return ngrams(values) * np.sqrt(1024)
-    rows = [_one(np.asarray(v), modality) for v in values]
-    table = np.stack(rows)
-    return np.nan_to_num(table, nan=0.0, posinf=0.0, neginf=0.0)
+        return ngrams(values)
+    table = np.stack([_one(np.asarray(v), modality) for v in values])
+    return np.asarray(np.nan_to_num(table, nan=0.0, posinf=0.0, neginf=0.0))
 
 
 def _one(value: Array, modality: Modality) -> FloatArray:
@@ -178,4 +177,4 @@ def _segments(x: FloatArray, count: int) -> FloatArray:
     start = np.minimum(edges[:-1].astype(np.int64), len(x) - 1)
     end = np.maximum(np.ceil(edges[1:]).astype(np.int64), start + 1)
     total = np.concatenate([np.zeros((1, *x.shape[1:])), np.cumsum(x, axis=0)])
-    return (total[end] - total[start]) / (end - start).reshape(-1, *[1] * (x.ndim - 1))
+    return np.asarray((total[end] - total[start]) / (end - start).reshape(-1, *[1] * (x.ndim - 1)))

@@ -42,7 +42,7 @@ def texts() -> dict[str, list[str]]:
         text = ""
         while len(text) < 200:
             new = draw.choice(single)
-            text += new if text[-1:] + new not in OCR else ""
+            text += new if not text or text[-1] + new not in OCR else ""
         ocr.append(text)
     return {
         "letters": ["".join(draw.choice(LETTERS) for _ in range(200)) for _ in range(TEXTS)],

@@ -78,7 +78,8 @@ def test_a_share_of_features_is_hit_and_only_more_at_higher_severity(name: str, 
         assert np.array_equal(new, np.where(hit, becomes * x, x))
         assert (hit >= before).all()
         # Each feature of each sample by a coin of its own: binomial counts.
-        assert hit.sum(axis=1).var() == pytest.approx(d * severity * (1 - severity), rel=0.12, abs=1e-9)
+        variance = d * severity * (1 - severity)
+        assert abs(hit.sum(axis=1).var() - variance) <= 4 * np.sqrt((variance + 2 * variance**2) / len(x))
         before = hit
     assert hit.all()
     if name == "sign_flip":

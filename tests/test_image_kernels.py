@@ -177,7 +177,7 @@ def test_contrast_is_numpys(shape):
 @pytest.mark.parametrize("kept", [0.6, 0.5, 0.3, 0.25])
 @pytest.mark.parametrize("shape", [(200, 200), (60, 120)])
 def test_cells_are_pillows(kept, shape):
-    """Where a whole number of cells spans the image: Pillow's box filter down, nearest neighbour up. It rounds twice."""
+    """Where a whole number of cells spans the image: Pillow's box filter, then nearest neighbour. It rounds twice."""
     x = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     small = Image.fromarray(x).resize((round(shape[1] * kept), round(shape[0] * kept)), Image.Resampling.BOX)
     expected = np.asarray(small.resize((shape[1], shape[0]), Image.Resampling.NEAREST), np.float64)

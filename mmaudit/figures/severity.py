@@ -355,4 +355,5 @@ def scenario_curves(report: Report) -> tuple[Figure, ...]:
         *comparison_columns(report),
         Column("together minus separately"),
     )
-    return (Figure("scenario-curves", "Several modalities at once", caption, tuple(panels), Table(columns, tuple(body))),)
+    table = Table(columns, tuple(body))
+    return (Figure("scenario-curves", "Several modalities at once", caption, tuple(panels), table),)

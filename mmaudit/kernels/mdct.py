@@ -16,7 +16,10 @@ LINES = 576  # of an MPEG-1 layer III granule
 # Scale-factor bands of long blocks at 16 and 22.05 kHz (ISO/IEC 13818-3): where each begins, in lines.
 BANDS = (0, 6, 12, 18, 24, 30, 36, 44, 54, 66, 80, 96, 116, 140, 168, 200, 238, 284, 336, 396, 464, 522, 576)
 # How far the noise follows the level of its band, in dB per dB: 0 is white noise, 1 the same ratio in every band.
-FOLLOW = 0.5
+FOLLOW = 0.75
+OVERHEAD = 0.25  # bits per sample: header, side information and scale factors of a frame
+_NONZERO = 3.5  # bits for sign and place of a coefficient that does not round to 0
+
 
 
 def mdct(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -57,62 +60,65 @@ def _rising() -> FloatArray:
 
 
 def coded(x: npt.NDArray[Any], bits: float) -> npt.NDArray[Any]:
-    """Return signals `x` [C, T] after coding with `bits` per sample on average, over all channels and the whole time.
+    """Return signals `x` [C, T] after coding with `bits` per sample, above 0, the same number in every frame.
 
-    Every coefficient c of the MDCT is rounded to a multiple of its band's step, g·√(RMS of the band). The bits that
-    takes are estimated as Σ log₂(1 + |c| ÷ step); g, one for all, is what makes them meet the budget, so that loud and
-    busy moments get more of them. Not an encoder of any format: no bits are written, and nothing models hearing but
-    the noise that follows each band's level half way, in dB.
+    Of each frame a part of its bits goes into headers, bits / (bits + 0.25) is left. Lines above `bandwidth(bits)` are
+    dropped. Every other coefficient c is rounded to a multiple of its band's step, g · (RMS of the band)^0.75. One
+    that rounds to 0 counts as free, any other as 3.5 + log₂(2·|c| ÷ step) bits, near to what entropy coding takes
+    between ½ and 4 bits per sample; in each frame g is what makes their sum meet the budget.
     """
     lines = mdct(x)
-    steps, histogram, lowest, silent = _measured(lines.reshape(-1, LINES), np.array(BANDS), FOLLOW)
-    if silent:
-        return x.copy()
-    gain = _gain(histogram, lowest, bits * x.size)
-    return inverse(_rounded(lines.reshape(-1, LINES), steps * gain, np.array(BANDS)).reshape(lines.shape), x.shape[1])
+    lines[..., int(np.ceil(bandwidth(bits) * LINES)) :] = 0
+    frames = lines.reshape(-1, LINES)
+    budget = bits * bits / (bits + OVERHEAD) * x.size / len(frames)
+    bands = np.array(BANDS)
+    power = np.add.reduceat(np.square(frames, dtype=np.float64), bands[:-1], axis=1) / np.diff(bands)
+    steps = power ** (0.5 * FOLLOW)
+    with np.errstate(divide="ignore", invalid="ignore"):  # no step where a band is empty; its lines are 0, too
+        octaves = np.log2(np.abs(frames) / np.repeat(steps, np.diff(bands), axis=1))
+    return inverse(_rounded(frames, steps * _gains(octaves, budget)[:, None], bands).reshape(lines.shape), x.shape[1])
 
 
-# Ratios of coefficient and step are counted in bins of an eighth of a factor of 2.
-_BINS, _PER_OCTAVE = 1024, 8
+def bandwidth(bits: float) -> float:
+    """Return the share of the band that is coded with so many bits per sample: 0.34 at ½, 0.67 at 1, 0.97 at 4.
+
+    About what LAME does at 8 to 64 kbit/s and 16 kHz.
+    """
+    return bits * bits / (bits * bits + 0.7**2)
+
+
+# Ratios of coefficient and step are counted in bins of an eighth of a factor of 2, from 2^−64 to 2^64.
+_PER_OCTAVE, _OCTAVES = 8, 64
 
 
 @numba.njit(nogil=True, cache=True)
-def _measured(lines, bands, follow):  # type: ignore[no-untyped-def]
-    """Return each frame's and band's step for g = 1, and how many ratios |c| ÷ step lie in each bin.
-
-    Bin b stands for a ratio of 2^(lowest + (b + ½) / 8).
-    """
-    frames, count = len(lines), len(bands) - 1
-    steps, histogram = np.zeros((frames, count)), np.zeros(_BINS)
-    lowest, silent = -64.0, True
-    for t in range(frames):
-        for b in range(count):
-            total = 0.0
-            for k in range(bands[b], bands[b + 1]):
-                total += np.float64(lines[t, k]) ** 2
-            if total <= 0:
-                continue
-            silent = False
-            step = (total / (bands[b + 1] - bands[b])) ** (0.5 * follow)
-            steps[t, b] = step
-            for k in range(bands[b], bands[b + 1]):
-                size = abs(np.float64(lines[t, k])) / step
-                if size > 0:
-                    place = int((np.log2(size) - lowest) * _PER_OCTAVE)
-                    histogram[min(max(place, 0), _BINS - 1)] += 1
-    return steps, histogram, lowest, silent
-
-
-def _gain(histogram: FloatArray, lowest: float, budget: float) -> float:
-    """Return g for which Σ log₂(1 + ratio / g) meets the budget, in bits, by bisection."""
-    some = np.flatnonzero(histogram)
-    counts, ratios = histogram[some], 2.0 ** (lowest + (some + 0.5) / _PER_OCTAVE)
-    low, high = lowest - 64.0, lowest + _BINS / _PER_OCTAVE + 64.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        needed = float(np.sum(counts * np.log1p(ratios / 2.0**middle))) / np.log(2)
-        low, high = (middle, high) if needed > budget else (low, middle)
-    return float(2.0**high)
+def _gains(octaves, budget):  # type: ignore[no-untyped-def]
+    """Return each frame's g: the lowest at which the bits, estimated from log₂ of the ratios at g = 1, meet the budget."""
+    out = np.empty(len(octaves))
+    bins = 2 * _OCTAVES * _PER_OCTAVE
+    counts = np.zeros(bins, np.int64)
+    for t in range(len(octaves)):
+        counts[:] = 0
+        for k in range(octaves.shape[1]):
+            if octaves[t, k] > -_OCTAVES:
+                place = int((octaves[t, k] + _OCTAVES) * _PER_OCTAVE)
+                counts[min(place, bins - 1)] += 1
+        # From the top down: lines above half a step, their number and the sum of their octaves.
+        number, total, gain = 0, 0.0, float(_OCTAVES)
+        for b in range(bins - 1, -1, -1):
+            middle = (b + 0.5) / _PER_OCTAVE - _OCTAVES
+            more, sums = number + counts[b], total + counts[b] * middle
+            # log₂ g such that a line in this bin is just at half a step.
+            gain = middle + 1 - 0.5 / _PER_OCTAVE
+            if more * (_NONZERO + 1 - gain) + sums > budget:
+                # Between this bin and the one above the bits grow with the lines of this bin, taken as evenly spread.
+                above = number * (_NONZERO - gain + 1 - 1 / _PER_OCTAVE) + total
+                here = more * (_NONZERO + 1 - gain) + sums
+                gain += (here - budget) / (here - above) / _PER_OCTAVE
+                break
+            number, total = more, sums
+        out[t] = 2.0**gain
+    return out
 
 
 @numba.njit(nogil=True, cache=True)

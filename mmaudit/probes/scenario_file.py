@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from importlib.resources.abc import Traversable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +223,7 @@ def _is_number(value: Any) -> bool:
 def _is_increasing(value: Any, most: float) -> bool:
     if not isinstance(value, list) or len(value) != 5 or not all(_is_number(x) for x in value):
         return False
-    return value[0] > 0 and value[-1] <= most and all(a < b for a, b in zip(value, value[1:], strict=False))
+    return value[0] > 0 and value[-1] <= most and all(a < b for a, b in pairwise(value))
 
 
 def _is_text(value: Any) -> bool:

@@ -19,19 +19,18 @@ def scenario_steps(report: Report) -> Table:
         Column("unit", numeric=False),
         Column("of the samples"),
     )
-    body = []
-    for scenario in report.document.get("scenarios", ()):
-        for step in scenario["steps"]:
-            body.append(
-                (
-                    text_cell(_plain(scenario["probe"])),
-                    text_cell(", ".join(shorten(m, 24) for m in step["modalities"])),
-                    text_cell(_plain(step["probe"])),
-                    text_cell(", ".join(f"{x:.3g}" for x in step["severities"])),
-                    text_cell(shorten(step["unit"], 40)),
-                    Cell(number(step["share"], "share", decimals=0), step["share"]),
-                )
-            )
+    body = (
+        (
+            text_cell(_plain(scenario["probe"])),
+            text_cell(", ".join(shorten(m, 24) for m in step["modalities"])),
+            text_cell(_plain(step["probe"])),
+            text_cell(", ".join(f"{x:.3g}" for x in step["severities"])),
+            text_cell(shorten(step["unit"], 40)),
+            Cell(number(step["share"], "share", decimals=0), step["share"]),
+        )
+        for scenario in report.document.get("scenarios", ())
+        for step in scenario["steps"]
+    )
     return Table(columns, tuple(body))
 
 
@@ -39,11 +38,8 @@ def scenario_texts(report: Report) -> list[tuple[str, str]]:
     """Name and meaning of each scenario."""
     found = []
     for s in report.document.get("scenarios", ()):
-        spread = (
-            f"A sample meets {number(1 - s['spread'], 'share', decimals=0)} to 100 % of the severity."
-            if s["spread"]
-            else ""
-        )
+        least = number(1 - s["spread"], "share", decimals=0)
+        spread = f"A sample meets {least} to 100 % of the severity." if s["spread"] else ""
         why = f"Why together: {s['why']}." if s["why"] else ""
         found.append((_plain(s["probe"]), " ".join(x for x in (f"{s['summary']}.", why, spread) if x)))
     return found
@@ -68,7 +64,7 @@ def severity_scales(report: Report) -> list[tuple[str, Table]]:
         meaning = (
             f"Scale “{scale['name']}”: positions 1 to 5 are the severities at which the mean distance of "
             f"{scale['samples']} samples is {', '.join(f'{t:g}' for t in scale['targets'])}, in units of: "
-            f"{scale['unit']}. Shown is the severity, in the corruption's own unit, and the distance measured there."
+            f"{scale['unit']}. Shown is the severity, in the corruption's own unit; in brackets the distance there."
         )
         found.append((meaning, Table(columns, body)))
     return found

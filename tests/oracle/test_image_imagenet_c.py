@@ -24,7 +24,7 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "imagecorruptions.js
 DRAWS = 3
 # Relative difference allowed of root mean square difference, absolute of SSIM and of the mean (of 255), relative of
 # detail (energy of differences between neighbours).
-CLOSE = (0.02, 0.01, 1.0, 0.02)
+CLOSE = (0.02, 0.01, 1.0, 0.03)
 TOLERANCE = {
     # Our JPEG is Pillow's, to the bit.
     "jpeg_compression": (1e-4, 1e-4, 0.01, 1e-4),
@@ -85,7 +85,7 @@ def test_statistics_are_those_of_imagecorruptions(name, severity):
     a, b = ours(name, severity), theirs(name, severity)
     rms, ssim, mean, detail = TOLERANCE.get(name, CLOSE)
     assert a["rms"] == pytest.approx(b["rms"], rel=rms)
-    assert a["sigma"] == pytest.approx(b["sigma"], rel=max(rms, 0.15 if name == "fog" else 0))
+    assert a["sigma"] == pytest.approx(b["sigma"], rel=rms)
     assert a["ssim"] == pytest.approx(b["ssim"], abs=ssim)
     assert a["mean"] == pytest.approx(b["mean"], abs=mean)
     assert a["detail"] == pytest.approx(b["detail"], rel=detail)

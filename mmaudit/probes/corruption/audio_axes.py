@@ -6,6 +6,7 @@ spectrogram. `over_time` brings a sample of any layout into that form and back.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
@@ -25,14 +26,17 @@ _LOUD, _FAINT = 1e15, 1e-15
 
 
 def over_time(fn: F) -> F:
-    """Make `fn(x, severity, …, modality)` of `x` [R, T] a corruption of a sample in its own layout.
+    """Make `fn(x, severity, …)` of `x` [R, T], which it may write to, a corruption of a sample in its own layout.
 
     Values that are not finite count as 0 and stay where they are, so that a NaN spoils nothing around it. An empty
     sample comes back as it is.
     """
 
+    signature = inspect.signature(fn)
+    asks = "modality" in signature.parameters
+
     @wraps(fn)
-    def corrupted(x: Array, severity: float, *args: Any, modality: Modality, **others: Any) -> Array:
+    def corrupted(x: Array, severity: float, *, modality: Modality, **others: Any) -> Array:
         if not x.size:
             return x
         rows = np.ascontiguousarray(x.reshape(1, -1) if x.ndim == 1 else x.T if modality.time_axis == 0 else x)
@@ -44,7 +48,7 @@ def over_time(fn: F) -> F:
         extreme = peak > _LOUD or 0 < peak < _FAINT
         if extreme:
             rows = (rows / peak).astype(x.dtype)
-        y = fn(rows, severity, *args, modality=modality, **others)
+        y = fn(rows, severity, **others, **({"modality": modality} if asks else {}))
         if extreme:
             limit = np.finfo(x.dtype).max
             y = np.clip(np.multiply(y, peak, dtype=np.float64), -limit, limit).astype(x.dtype)
@@ -52,6 +56,9 @@ def over_time(fn: F) -> F:
             y = np.where(broken, kept, y)
         return y.reshape(x.shape) if x.ndim == 1 or modality.time_axis == 1 else y.T
 
+    if not asks:
+        given = inspect.Parameter("modality", inspect.Parameter.KEYWORD_ONLY, annotation=Modality)
+        corrupted.__signature__ = signature.replace(parameters=[*signature.parameters.values(), given])  # type: ignore[attr-defined]
     return cast(F, corrupted)
 
 

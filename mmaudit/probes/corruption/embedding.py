@@ -80,8 +80,9 @@ def feature_dropout(x: Array, severity: float, draws: Draws) -> Array:
 def sign_flip(x: Array, severity: float, draws: Draws) -> Array:
     """Features with the opposite sign.
 
-    Severity is the probability of each feature, in [0, 1], to have its sign turned, and so the share of them on average.
-    At 0.5 the product of a vector with what it was is 0 on average; at 1 it points the other way. The L2 norm is kept.
+    Severity is the probability of each feature, in [0, 1], to have its sign turned, and so the share of them on
+    average. At 0.5 the product of a vector with what it was is 0 on average; at 1 it points the other way. The L2 norm
+    is kept. What is turned at one severity is turned at every higher one.
     """
     require_share("sign_flip", severity, "the features")
     rows, hit = _hit(x, severity, draws)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmaudit.errors import BadInput
+from mmaudit.errors import BadInput, NotApplicable
 from mmaudit.kernels import colour
 from mmaudit.kernels.pixelate import pixelate as cells
 from mmaudit.probes.base import corruption
@@ -86,7 +86,13 @@ def saturate(x: Array, severity: float) -> Array:
     HSV saturation S' = a S + b, cut off at 0 and 1, with ImageNet-C's (a, b): (0.3, 0), (0.1, 0), (2, 0), (5, 0.1),
     (20, 0.2). With b above 0 pixels without colour become reddish, as they do there, because HSV gives grey the hue
     of red. Modalities that are not declared to have three channels are declined.
+
+    Raises:
+        BadInput: a severity above 5.
+        NotApplicable: an image that has not three channels.
     """
+    if x.shape[2] != 3:
+        raise NotApplicable(f"saturate: an image of shape {x.shape} has no red, green and blue to saturate.")
     factor, amount = parameters("saturate", SATURATE, severity)
     return faded(x, colour.scale_saturation(x, np.float32(factor), np.float32(amount)), severity)
 

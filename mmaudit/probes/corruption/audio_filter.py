@@ -1,0 +1,169 @@
+"""What rooms and transmission do to the spectrum. `x` is [C, T], channels of a waveform; all get the same filter."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+from scipy import fft
+
+from mmaudit.kernels import biquad, polyphase
+from mmaudit.kernels.mix import mean_square
+from mmaudit.probes.base import corruption
+from mmaudit.probes.corruption.audio_axes import AUDIO, AUDIOMENTATIONS, AVROBUST, no_rate, no_waveform, over_time
+from mmaudit.probes.corruption.nested import require_share
+from mmaudit.types import Array, Modality
+
+CUTOFFS = (100, 300, 600, 1200, 2400)  # Hz, of high_pass
+CENTRE = 1000.0  # Hz, of band_pass
+SETTLED = 3.0  # samples · cut-off ÷ Nyquist frequency, after which a filter's transient has died away
+FINEST = 256  # largest whole number in a ratio of sampling rates
+ROOM, DISTANCE = 60.0, 1.0  # m³ and m
+_REVERBERANT = DISTANCE**2 / (0.057**2 * ROOM)  # reverberant ÷ direct energy, per second of RT60
+
+
+@corruption(
+    "low_pass",
+    kinds=AUDIO,
+    severities=(0.4, 1, 2, 3, 4),
+    unit="octaves below the Nyquist frequency",
+    source=f"{AVROBUST}, compression: 6 to 1 kHz of 8; filter of {AUDIOMENTATIONS}, LowPassFilter",
+    declines=no_waveform,
+)
+@over_time
+def low_pass(x: Array, severity: float) -> Array:
+    """Low-pass filter: high frequencies are lost, as behind a wall or on a narrow line.
+
+    Cut-off (−6 dB) at severity octaves below the Nyquist frequency: at 16 kHz 6063, 4000, 2000, 1000 and 500 Hz; the
+    same share of the band at any other sampling rate. 24 dB per octave: Butterworth of second order, forwards and
+    backwards, so that nothing is delayed. Severities beyond 13 all mean 13.
+    """
+    return _filtered(x, low=2.0**-severity)
+
+
+def _below_nyquist(modality: Modality) -> str | None:
+    if reason := no_rate(modality):
+        return reason
+    if modality.sample_rate is not None and modality.sample_rate <= 2 * CUTOFFS[-1]:
+        return (
+            f"{modality.name!r} is sampled at {modality.sample_rate:g} Hz, and high_pass goes up to {CUTOFFS[-1]} Hz, "
+            "which needs more than twice as much"
+        )
+    return None
+
+
+@corruption(
+    "high_pass",
+    kinds=AUDIO,
+    severities=CUTOFFS,
+    unit="Hz, cut-off",
+    source=f"{AUDIOMENTATIONS}, HighPassFilter: 20 to 2400 Hz",
+    declines=_below_nyquist,
+)
+@over_time
+def high_pass(x: Array, severity: float, modality: Modality) -> Array:
+    """High-pass filter: low frequencies are lost, as in a small loudspeaker.
+
+    Severity is the cut-off (−6 dB) in Hz; slope and phase as in `low_pass`. A cut-off above the Nyquist frequency
+    leaves nothing. Needs the sampling rate.
+    """
+    return _filtered(x, high=severity / _nyquist(modality))
+
+
+@corruption(
+    "band_pass",
+    kinds=AUDIO,
+    severities=(0.25, 0.5, 0.75, 1, 2),
+    unit="Q: centre ÷ bandwidth",
+    source=f"{AUDIOMENTATIONS}, BandPassFilter: bandwidth 2 to 0.5 of the centre",
+    declines=no_rate,
+)
+@over_time
+def band_pass(x: Array, severity: float, modality: Modality) -> Array:
+    """Band-pass filter: only a band around 1 kHz is left, as over a telephone or a megaphone.
+
+    Severity is Q: the band from f₁ to f₂ (−6 dB each) has f₁·f₂ = (1 kHz)² and f₂ − f₁ = 1 kHz / Q: 236 to 4236, 414
+    to 2414, 535 to 1869, 618 to 1618 and 781 to 1281 Hz. A high-pass and a low-pass as in `low_pass`, one after the
+    other; without the latter where f₂ lies above the Nyquist frequency. Needs the sampling rate.
+    """
+    nyquist = _nyquist(modality)
+    half = 1 / (2 * severity)
+    upper = CENTRE * (math.hypot(1, half) + half)
+    return _filtered(x, high=CENTRE**2 / upper / nyquist, low=upper / nyquist)
+
+
+@corruption(
+    "resample",
+    kinds=AUDIO,
+    severities=(0.25, 0.5, 0.75, 0.875, 0.9375),
+    unit="1 − share of the sampling rate kept",
+    source=f"{AUDIOMENTATIONS}, Resample; filter of scipy.signal.resample_poly",
+    declines=no_waveform,
+)
+@over_time
+def resample(x: Array, severity: float) -> Array:
+    """Lower sampling rate: recorded at a lower rate and brought back to the old one, without aliasing.
+
+    Severity is 1 − share of the rate kept, in [0, 1]: at 16 kHz the table is 12, 8, 4, 2 and 1 kHz. The share is taken
+    to the nearest ratio of whole numbers up to 256. Both ways by a linear-phase windowed sinc, with silence beyond the
+    ends; the length stays.
+
+    Raises:
+        BadInput: a severity above 1.
+    """
+    require_share("resample", severity, "the sampling rate")
+    kept = Fraction(1 - severity).limit_denominator(FINEST)
+    kept = min(max(kept, Fraction(1, FINEST)), Fraction(FINEST - 1, FINEST))
+    down = polyphase.resample(x, kept.numerator, kept.denominator)
+    return polyphase.resample(down, kept.denominator, kept.numerator)[:, : x.shape[1]]
+
+
+@corruption(
+    "reverb",
+    kinds=AUDIO,
+    severities=(0.15, 0.3, 0.5, 0.8, 1.5),
+    unit="s, RT60",
+    source=f"{AUDIOMENTATIONS}, RoomSimulator: RT60 0.15 to 0.8 s, concert hall 1.5 s; impulse synthesised",
+    declines=no_rate,
+)
+@over_time
+def reverb(x: Array, severity: float, rng: np.random.Generator, modality: Modality) -> Array:
+    """Reverberation: speaker and microphone 1 m apart in a room of 60 m³.
+
+    Severity is RT60, the time in which sound decays by 60 dB. The room's impulse response is the direct sound followed
+    by Gaussian noise that decays exponentially (Polack 1988), independent per channel as in a diffuse field. Their ratio
+    follows from RT60 by the critical distance 0.057·√(V / RT60): +1, −2, −4, −6, −9 dB direct to reverberant over the
+    table. The recording's RMS stays what it was, and what rings on after its end is cut. Needs the sampling rate.
+    """
+    channels, length = x.shape
+    assert modality.sample_rate is not None  # the corruption declines without
+    rate = float(modality.sample_rate)
+    tail = max(1, min(length, int(severity * rate)))
+    # Time first, so that a longer tail begins with the same numbers.
+    noise = rng.standard_normal((tail, channels), dtype=np.float32).T
+    decay = 3 * math.log(10) / (severity * rate)
+    # The tail's energy, the sum over n of e^(−2·decay·n), is 1 / (2·decay); it should be the ratio times RT60.
+    level = math.sqrt(_REVERBERANT * severity * 2 * decay)
+    impulse = noise * (level * np.exp(-decay * np.arange(tail))).astype(np.float32)
+    impulse[:, 0] = 1
+    size = fft.next_fast_len(length + tail - 1, real=True)
+    spectrum = fft.rfft(x, size, axis=1) * fft.rfft(impulse.astype(x.dtype), size, axis=1)
+    y = np.asarray(fft.irfft(spectrum, size, axis=1, overwrite_x=True)[:, :length])
+    before, after = mean_square(x, 0.0), mean_square(np.ascontiguousarray(y), 0.0)
+    return y * x.dtype.type(math.sqrt(before / after)) if after > 0 else x
+
+
+def _filtered(x: Array, high: float = 0.0, low: float = 1.0) -> Array:
+    """Pass what lies above `high` and below `low`, shares of the Nyquist frequency; 0 and 1 pass everything."""
+    sections = [biquad.butterworth(high, True)] if high > 0 else []
+    if low < 1:
+        sections.append(biquad.butterworth(low, False))
+    # The slower filter has forgotten where it began after about so many samples.
+    reach = int(SETTLED / max(min(high or low, low), 1e-6))
+    return biquad.zero_phase(x, np.concatenate(sections), reach)
+
+
+def _nyquist(modality: Modality) -> float:
+    assert modality.sample_rate is not None  # the corruption declines without
+    return float(modality.sample_rate) / 2

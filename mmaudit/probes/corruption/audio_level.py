@@ -1,0 +1,82 @@
+"""Levels changed: gain, clipping, coarse coding. `x` is [R, T]: channels of a waveform or frequencies over time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mmaudit.kernels.mdct import coded
+from mmaudit.kernels.quantiles import quantiles
+from mmaudit.probes.base import corruption
+from mmaudit.probes.corruption.audio_axes import AUDIO, AUDIOMENTATIONS, no_time, no_waveform, over_time
+from mmaudit.probes.corruption.nested import require_share
+from mmaudit.types import Array, Modality
+
+PCM = 16  # bits of an uncompressed sample
+
+
+@corruption(
+    "gain",
+    kinds=AUDIO,
+    severities=(2, 4, 6, 9, 12),
+    unit="dB",
+    source=f"{AUDIOMENTATIONS}, Gain: up to ±12 dB",
+    declines=no_time,
+)
+@over_time
+def gain(x: Array, severity: float, rng: np.random.Generator, modality: Modality) -> Array:
+    """Gain: the whole recording louder or softer.
+
+    x' = x · 10^(±severity/20); half of the samples, drawn at random, become louder, the others softer. What then
+    leaves the legal range is clipped. The values of a spectrogram are taken for amplitudes and multiplied, or, where
+    its unit begins with "dB", for levels: then ±severity is added.
+    """
+    sign = 1 if rng.random() < 0.5 else -1
+    if modality.spectrogram and (modality.unit or "").lower().startswith("db"):
+        x += x.dtype.type(sign * severity)
+    else:
+        x *= x.dtype.type(10 ** (sign * severity / 20))
+    return x
+
+
+@corruption(
+    "clipping",
+    kinds=AUDIO,
+    severities=(0.02, 0.05, 0.1, 0.2, 0.4),
+    unit="share of samples clipped",
+    source=f"{AUDIOMENTATIONS}, ClippingDistortion: up to 40 %",
+    declines=no_waveform,
+)
+@over_time
+def clipping(x: Array, severity: float) -> Array:
+    """Clipping: an overdriven microphone or amplifier cuts the peaks off.
+
+    Samples below the quantile severity/2 or above 1 − severity/2 of the recording's own values, over all channels, are
+    set to it: a share of severity, in [0, 1], is clipped, and at 1 all become the median. Silence stays.
+
+    Raises:
+        BadInput: a severity above 1.
+    """
+    require_share("clipping", severity, "the samples")
+    low, high = quantiles(x, (severity / 2, 1 - severity / 2))
+    return np.clip(x, x.dtype.type(low), x.dtype.type(high), out=x)
+
+
+@corruption(
+    "mp3_compression",
+    kinds=AUDIO,
+    severities=(4, 6, 10, 16, 32),
+    unit="bits of 16-bit samples ÷ bits coded",
+    source=f"mp3-like; {AUDIOMENTATIONS}, Mp3Compression: 64 to 8 kbit/s at 16 kHz",
+    declines=no_waveform,
+)
+@over_time
+def mp3_compression(x: Array, severity: float) -> Array:
+    """Lossy compression like that of mp3: coarse rounding in a transform, band by band.
+
+    An MDCT of 576 lines, mp3's scale-factor bands, a rounding step for each band and moment that follows the level
+    there half way in dB, and so many bits per sample on average that 16-bit samples shrink by the factor severity: at
+    16 kHz the table is 64, 43, 26, 16 and 8 kbit/s. Weak bands vanish, loud ones get warbling noise, and transients
+    echo ahead. Not an mp3 encoder: no psychoacoustic model, no bit stream, hence "like". Channels are coded each by
+    itself from one budget. Silence stays.
+    """
+    return coded(x, PCM / severity)

@@ -1,0 +1,153 @@
+"""What gets lost on the way: samples, packets, a stretch of time, a band of frequencies. `x` is [R, T]: channels of a
+waveform, or frequencies of a spectrogram, over time.
+
+Silence is 0 in a waveform and the sample's lowest value in a spectrogram, whose scale may be logarithmic. What is lost
+at one severity is lost at every higher one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import fft
+
+from mmaudit.kernels.packets import bursts, stretch_weights
+from mmaudit.probes.base import corruption
+from mmaudit.probes.corruption.audio_axes import (
+    AUDIO,
+    AUDIOMENTATIONS,
+    no_rate,
+    no_time,
+    over_time,
+    silence,
+)
+from mmaudit.probes.corruption.nested import require_share
+from mmaudit.types import Array, Modality
+
+PACKET = 0.02  # s
+FEWEST = 16  # packets in a recording
+MEMORY = 0.5  # of the Gilbert chain
+FADE = 0.005  # s
+ROLL_OFF = 160  # of the band's width: 50 Hz at 16 kHz
+
+
+@corruption(
+    "dropout",
+    kinds=AUDIO,
+    severities=(0.1, 0.3, 0.5, 0.7, 0.9),
+    unit="share of samples",
+    source="MultiBench, audio_random_dropout: noise levels 0 to 0.9",
+    declines=no_time,
+)
+@over_time
+def dropout(x: Array, severity: float, rng: np.random.Generator, modality: Modality) -> Array:
+    """Dropout: single samples of a waveform, or frames of a spectrogram, are silent.
+
+    Severity is the probability of each, in [0, 1], independently of the others; the same in all channels.
+
+    Raises:
+        BadInput: a severity above 1.
+    """
+    require_share("dropout", severity, "the samples")
+    lost = rng.random(x.shape[1], dtype=np.float32) < severity
+    np.copyto(x, silence(x, modality), where=lost)
+    return x
+
+
+def _no_packets(modality: Modality) -> str | None:
+    return no_time(modality) if modality.spectrogram else no_rate(modality)
+
+
+@corruption(
+    "packet_loss",
+    kinds=AUDIO,
+    severities=(0.05, 0.1, 0.2, 0.3, 0.5),
+    unit="share of packets",
+    source="mmaudit; Gilbert 1960, Elliott 1963, as for voice over IP",
+    declines=_no_packets,
+)
+@over_time
+def packet_loss(x: Array, severity: float, rng: np.random.Generator, modality: Modality) -> Array:
+    """Packet loss: packets of 20 ms get lost in bursts and are silent.
+
+    Severity is the share of packets lost, in [0, 1]. Losses follow the chain of Gilbert and Elliott whose bad state
+    loses everything, with memory 0.5: bursts of 2 / (1 − severity) packets on average. Packets hold all channels. A
+    recording of less than 16 packets is cut into 16 shorter ones; a packet of a spectrogram is one frame. Needs the
+    sampling rate of a waveform.
+
+    Raises:
+        BadInput: a severity above 1.
+    """
+    require_share("packet_loss", severity, "the packets")
+    length = x.shape[1]
+    packet = 1.0
+    if not modality.spectrogram:
+        assert modality.sample_rate is not None  # the corruption declines without
+        packet = max(1.0, min(PACKET * modality.sample_rate, length / FEWEST))
+    number = (np.arange(length) / packet).astype(np.int64)
+    lost = bursts(rng.random(int(number[-1]) + 1), float(severity), MEMORY)[number]
+    np.copyto(x, silence(x, modality), where=lost)
+    return x
+
+
+@corruption(
+    "time_mask",
+    kinds=AUDIO,
+    severities=(0.05, 0.1, 0.2, 0.3, 0.4),
+    unit="share of the time",
+    source=f"SpecAugment (Park et al. 2019); {AUDIOMENTATIONS}, TimeMask: up to 20 %",
+    declines=no_time,
+)
+@over_time
+def time_mask(x: Array, severity: float, rng: np.random.Generator, modality: Modality) -> Array:
+    """Time mask: one stretch of the recording is blanked out, in all channels.
+
+    Severity is its share of the time, in [0, 1]; its place is random. A waveform falls silent, fading out and in over
+    5 ms within the stretch where the sampling rate is known; a spectrogram takes the sample's mean, as in SpecAugment.
+
+    Raises:
+        BadInput: a severity above 1.
+    """
+    require_share("time_mask", severity, "the time")
+    fade = FADE * (modality.sample_rate or 0) if not modality.spectrogram else 1.0
+    return _blanked(x, stretch_weights(rng.random(), severity, x.shape[1], fade), modality)
+
+
+@corruption(
+    "frequency_mask",
+    kinds=AUDIO,
+    severities=(0.05, 0.1, 0.2, 0.3, 0.4),
+    unit="share of the band",
+    source="SpecAugment (Park et al. 2019): up to 27 of 80 channels",
+    declines=no_time,
+)
+@over_time
+def frequency_mask(x: Array, severity: float, rng: np.random.Generator, modality: Modality) -> Array:
+    """Frequency mask: one band of frequencies is blanked out, all the time and in all channels.
+
+    Severity is its share of the whole band, in [0, 1]; its place is random. In a spectrogram the band takes the sample's
+    mean, as in SpecAugment. From a waveform it is removed without delay, on a linear scale from 0 to the Nyquist
+    frequency, with slopes of 1/160 of the band within it.
+
+    Raises:
+        BadInput: a severity above 1.
+    """
+    require_share("frequency_mask", severity, "the band")
+    place = rng.random()
+    if modality.spectrogram:
+        return _blanked(x.T, stretch_weights(place, severity, len(x), 1.0), modality).T
+    # Filled up with silence for as long as the slopes ring, so that an end does not ring into the other.
+    size = fft.next_fast_len(x.shape[1] + 2 * ROLL_OFF, real=True)
+    spectrum = fft.rfft(x, size, axis=1)
+    bins = spectrum.shape[1]
+    spectrum *= (1 - stretch_weights(place, severity, bins, bins / ROLL_OFF)).astype(x.dtype)
+    return np.asarray(fft.irfft(spectrum, size, axis=1, overwrite_x=True)[:, : x.shape[1]])
+
+
+def _blanked(x: Array, weights: Array, modality: Modality) -> Array:
+    """Take a share away along the last axis: towards silence in a waveform, towards the mean in a spectrogram."""
+    some = np.flatnonzero(weights)
+    if len(some):
+        part = x[:, some[0] : some[-1] + 1]
+        blank = x.mean(dtype=np.float64) if modality.spectrogram else 0.0
+        part += weights[some[0] : some[-1] + 1].astype(x.dtype) * (x.dtype.type(blank) - part)
+    return x
