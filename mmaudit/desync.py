@@ -134,7 +134,9 @@ def _half_width(
     curve: Group, values: Mapping[str, FloatArray], clean: Reference, unanswered: set[str]
 ) -> tuple[Score, FloatArray]:
     shift = np.array([c.severity or 0.0 for c in curve.conditions])
-    widths = half_width(shift, clean.values, np.stack([values[c.key] for c in curve.conditions]), clean.floor, clean.better)
+    widths = half_width(
+        shift, clean.values, np.stack([values[c.key] for c in curve.conditions]), clean.floor, clean.better
+    )
     unit = curve.conditions[0].unit
     unknown = next((c for c in curve.conditions if c.key in unanswered), None)
     farthest = f"{shift[-1]:g} {unit}"

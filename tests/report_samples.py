@@ -175,7 +175,14 @@ def arbitrations(conditions: list[tuple[Condition, float]], classes: Sequence[st
         kept = [[keep * (0.6 + 0.4 * ((i + j) % 3 / 2)) if n[i][j] else None for j in range(size)] for i in range(size)]
         exchanged = [[None if k is None else 0.9 * (1 - k) for k in row] for row in kept]
         out.append(
-            {"condition": c.key, "label": c.label, "classes": list(classes), "n": n, "kept": kept, "exchanged": exchanged}
+            {
+                "condition": c.key,
+                "label": c.label,
+                "classes": list(classes),
+                "n": n,
+                "kept": kept,
+                "exchanged": exchanged,
+            }
         )
     return out
 

@@ -162,7 +162,7 @@ def test_a_share_outside_zero_to_one_is_refused(value):
 
 @pytest.mark.parametrize(("field", "given"), [("shares", (0.5, 1.0)), ("shifts", (0.0,)), ("lags", (1, 2.5))])
 def test_a_scope_refuses_degrees_out_of_range(field, given):
-    with pytest.raises(BadInput, match="shares|shifts|lags"):
+    with pytest.raises(BadInput, match=r"shares|shifts|lags"):
         Scope((TABLE, TEXT), Task.classification(2), **{field: given})
 
 

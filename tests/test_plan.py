@@ -41,8 +41,9 @@ def test_every_suite_gives_distinct_conditions_clean_and_controls_first(suite: s
     assert len({c.label for c in plan.conditions}) == len(keys)
     assert plan.conditions[0] == CLEAN
     families = [c.family for c in plan.conditions]
-    assert {"clean", "control", "missing", "mismatch", "corruption"} == set(families)
-    assert families == sorted(families, key=["clean", "control", "missing", "mismatch", "corruption"].index)
+    order = ["clean", "control", "missing", "mismatch", "conflict", "scenario", "corruption"]
+    assert set(families) == set(order) - ({"conflict", "scenario"} if suite != "full" else set())
+    assert families == sorted(families, key=order.index)
     assert plan.suite == SUITES[suite]
     assert make_plan(suite, (IMAGE, NOTE, TABLE), TASK, native=native) == plan
 
@@ -188,5 +189,7 @@ def test_planning_needs_no_model_and_every_probe_can_be_planned() -> None:
     series = Modality("ecg", "series", (50,))
     sound = Modality("voice", "audio", (80,), sample_rate=8000.0)
     vector = Modality("vector", "embedding", (4,))
-    plan = make_plan("full", (IMAGE, NOTE, TABLE, series, sound, vector), TASK, incomplete=("photo",))
+    given = (IMAGE, NOTE, TABLE, series, sound, vector)
+    gradients = {m.name: "" if m.numeric else "text" for m in given}
+    plan = make_plan("full", given, TASK, incomplete=("photo",), gradients=gradients)
     assert {c.probe for c in plan.conditions} - {"clean"} == every

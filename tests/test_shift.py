@@ -136,7 +136,8 @@ def test_what_is_planned_for_whom():
     scope = Scope((PHOTO, VOICE, LIPS, ECG), TASK, shifts=(40, 80, 160))
     found = conditions(probes.get("temporal_shift"), scope)
     assert [(c.modalities, c.severity) for c in found if c.option("direction") == "later"] == [
-        (("voice",), 40.0), (("voice",), 80.0), (("voice",), 160.0), (("lips",), 40.0), (("lips",), 80.0), (("lips",), 160.0),
+        (("voice",), 40.0), (("voice",), 80.0), (("voice",), 160.0),
+        (("lips",), 40.0), (("lips",), 80.0), (("lips",), 160.0),
     ]  # fmt: skip
     assert {c.option("relative_to") for c in found} == {"lips+ecg", "voice+ecg"}
     assert [d.modalities for d in declined(probes.get("temporal_shift"), scope)] == [("ecg",)]
@@ -184,7 +185,10 @@ def test_the_distance_is_a_share_of_the_shorter_side_and_the_direction_random():
     n, side = 400, 40
     y, x = np.mgrid[:side, : 2 * side]
     spot = np.exp(-((y - 20) ** 2 + (x - 40) ** 2) / 8.0)
-    data = two(np.repeat(spot[None, :, :, None], n, axis=0).astype(np.float32), Modality("photo", "image", layout="HWC", range=(0, 1)))
+    data = two(
+        np.repeat(spot[None, :, :, None], n, axis=0).astype(np.float32),
+        Modality("photo", "image", layout="HWC", range=(0, 1)),
+    )
     angles = {}
     for severity in (0.05, 0.2):
         new = after(data, displaced("photo", severity))[..., 0]

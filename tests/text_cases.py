@@ -15,8 +15,9 @@ NAMES = (
     *("word_delete", "word_repeat", "word_swap", "truncation", "synonym", "negation"),
 )
 REVIEW = (
-    "Very pretty swimsuit. This swimsuit is very well made and even prettier in person. I'm 5'8\" and about 145 "
-    "pounds; I usually wear a size 6. I found the suit to run a bit small, because it wasn't flattering on my body type!"
+    "Very pretty swimsuit. This swimsuit is very well made and even prettier in person. I'm 5'8\" and about "
+    "145 pounds; I usually wear a size 6. I found the suit to run a bit small, because it wasn't flattering on my "
+    "body type!"
 )
 QUESTION = "is there a red shape in the image?"
 FAMILY = "👨\u200d👩\u200d👧"

@@ -9,10 +9,11 @@ from mmaudit.figures.base import Cell, Column, Figure, Panel, Table, words
 from mmaudit.figures.baselines import baselines
 from mmaudit.figures.confidence import confidence
 from mmaudit.figures.lattice import subset_lattice
+from mmaudit.figures.misalignment import misalignment
 from mmaudit.figures.overview import overview
 from mmaudit.figures.recalibration import recalibration
 from mmaudit.figures.reliability import reliability
-from mmaudit.figures.severity import misalignment, missing_rates, scenario_curves, severity_curves
+from mmaudit.figures.severity import missing_rates, scenario_curves, severity_curves
 from mmaudit.figures.surface import surface
 from mmaudit.figures.tolerance import tolerance
 

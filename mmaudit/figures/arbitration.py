@@ -1,4 +1,4 @@
-"""The arbitration matrix: where modalities contradict each other, who wins, how confident, and between which classes."""
+"""The arbitration matrix: where modalities contradict each other, who wins, how confident, between which classes."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _who_wins(report: Report, conflicts: Sequence[Measured]) -> Figure:
     clean = report.score(report.clean, "mean_confidence")
     panels = []
     if known(wins, "value"):
-        alt = f"Share of conflicts that each side wins, for {len(drawn)} exchanged modalities. All numbers are in the table."
+        alt = f"Share of conflicts that each side wins, for {len(drawn)} modalities. All numbers are in the table."
         panels.append(Panel("Who wins", alt, _dots(wins, heads, height, "share of conflicts (%)", None), "half"))
     if known(sure, "value"):
         alt = "Mean confidence of the answers that follow each side. All numbers are in the table."
@@ -123,7 +123,11 @@ def _datum(score: Score | None, outcome: str, name: str, y: float) -> list[dict[
 
 
 def _dots(
-    data: Sequence[Mapping[str, Any]], heads: Sequence[Mapping[str, Any]], height: float, title: str, clean: Score | None
+    data: Sequence[Mapping[str, Any]],
+    heads: Sequence[Mapping[str, Any]],
+    height: float,
+    title: str,
+    clean: Score | None,
 ) -> Spec:
     x: Spec = {
         "type": "quantitative",
@@ -137,7 +141,9 @@ def _dots(
         at = {"x": {**x, "field": "x"}, "y": {"value": -5}, "text": {"field": "text"}}
         text = f"clean {number(clean.value, 'share')}"
         side = "right" if place > 50 else "left"
-        layers.append(layer([{"x": place, "text": text}], "text", at, fontSize=11, baseline="bottom", align=side, color=INK))
+        layers.append(
+            layer([{"x": place, "text": text}], "text", at, fontSize=11, baseline="bottom", align=side, color=INK)
+        )
     span = {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y}
     layers.append(layer(known(data, "low", "high"), "rule", tinted(span), strokeWidth=2))
     styles = {WORDS[o]: STYLES[o] for o in OUTCOMES}
@@ -182,8 +188,8 @@ def _matrices(report: Report) -> list[Figure]:
                 f"arbitration-classes-{number_}",
                 f"{exchanged} against {kept}, class by class",
                 f"Share of conflicts in which the answer is the class that {exchanged} says (columns) rather than the "
-                f"one that {kept} says (rows); the fuller the colour, the more {exchanged} is believed. Cells rest on few samples: "
-                f"{_sizes(cells)} each.{coarse}",
+                f"one that {kept} says (rows); the fuller the colour, the more {exchanged} is believed. Cells rest on "
+                f"few samples: {_sizes(cells)} each.{coarse}",
                 panels,
                 Table(columns, tuple(body)),
             )
@@ -243,7 +249,12 @@ def _heat_map(
         "axis": {"title": f"{kept} says", "ticks": False},
     }
     # Depth of one colour: a page's theme exchanges the colour, and depth stays readable on light and dark ground.
-    depth = {"field": "value", "type": "quantitative", "legend": None, "scale": {"domain": [0, 100], "range": [0.04, 0.6]}}
+    depth = {
+        "field": "value",
+        "type": "quantitative",
+        "legend": None,
+        "scale": {"domain": [0, 100], "range": [0.04, 0.6]},
+    }
     encoding = {"x": x, "y": y, "opacity": depth, "description": {"field": "tip"}}
     layers = [layer(data, "rect", encoding, color=RED, aria=True)]
     if len(names) <= MOST_WRITTEN:

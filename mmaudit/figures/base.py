@@ -89,7 +89,9 @@ def words(c: Condition) -> str:
         text = f"control: {readable(c.probe)}"
     elif c.probe == "missing":
         text = f"without {names}"
-    elif c.probe == "missing_rate" and c.severity is not None:
+    elif c.probe == "missing_pattern":
+        text = f"{names} absent as in another sample"
+    elif c.family == "missing" and c.severity is not None:
         text = f"{plain(100 * c.severity, 0)} % without {names}"
     elif c.probe == "mismatch":
         text, options = f"{names} of another sample", options.replace("random", "any")
@@ -118,8 +120,15 @@ def _severity(c: Condition) -> str:
 
 def _said(c: Condition) -> list[str]:
     """A condition's options in words, those left out that a reader need not see."""
-    said = {("latent", "shared"): "", ("latent", "independent"): "separately"}
-    texts = [said.get((n, v), f"{v} scale" if n == "scale" else v) for n, v in c.options if n != "definition"]
+    said = {
+        ("latent", "shared"): "",
+        ("latent", "independent"): "separately",
+        ("keep", "one"): "each by itself",
+        ("by", "itself"): "by its own value",
+    }
+    phrases = {"scale": "{} scale", "by": "by {}"}
+    hidden = ("definition", "mechanism")
+    texts = [said.get((n, v), phrases.get(n, "{}").format(v)) for n, v in c.options if n not in hidden]
     return [text.replace("_", " ") for text in texts if text]
 
 

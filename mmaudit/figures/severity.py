@@ -56,13 +56,13 @@ def severity_curves(report: Report) -> tuple[Figure, ...]:
     for c, score in _points_of(report, missing=False):
         groups.setdefault(c.modalities, {}).setdefault(c.probe, {}).setdefault(variant(c), []).append((c, score))
     all_curves = [curve for probes in groups.values() for curves in probes.values() for curve in curves.values()]
-    limits = _limits(report, (s for curve in all_curves for _, s in curve))
+    limits = shared_limits(report, (s for curve in all_curves for _, s in curve))
     parts = []
     for modalities, probes in groups.items():
         name = " + ".join(shorten(m, 30) for m in modalities) or "all modalities"
-        panels = [_severity_panel(report, probe, name, curves, limits) for probe, curves in probes.items()]
+        panels = [severity_panel(report, probe, name, curves, limits) for probe, curves in probes.items()]
         parts.append(
-            (name, panels, [p for curves in probes.values() for curve in curves.values() for p in _ordered(curve)])
+            (name, panels, [p for curves in probes.values() for curve in curves.values() for p in ordered(curve)])
         )
     if not parts:
         return ()
@@ -74,7 +74,7 @@ def severity_curves(report: Report) -> tuple[Figure, ...]:
             title=f"Corrupting {name}" if name else "One modality corrupted at a time",
             caption=_severity_caption(report) if i == 1 else "",
             panels=tuple(panels),
-            table=_table(report, rows),
+            table=curve_table(report, rows),
         )
         for i, (name, panels, rows) in enumerate(parts, 1)
     )
@@ -84,18 +84,20 @@ def missing_rates(report: Report) -> tuple[Figure, ...]:
     """One figure: per modality, the primary metric against the share of samples in which it is missing."""
     groups: dict[tuple[str, ...], dict[str, Curve]] = {}
     for c, score in _points_of(report, missing=True):
+        if c.probe == "missing_pattern":  # one point, and no rate of anything
+            continue
         groups.setdefault(c.modalities, {}).setdefault(variant(c), []).append((c, score))
     if not groups:
         return ()
-    limits = _limits(report, (s for curves in groups.values() for curve in curves.values() for _, s in curve))
+    limits = shared_limits(report, (s for curves in groups.values() for curve in curves.values() for _, s in curve))
     panels = []
     for modalities, curves in groups.items():
         name = " + ".join(shorten(m, 22) for m in modalities)
-        placed = {k: [(100 * float(c.severity or 0), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
-        x = _x(f"{name} missing (% of samples)", [0, 25, 50, 75, 100], {}, [0, 100])
+        placed = {k: [(100 * float(c.severity or 0), c, s) for c, s in ordered(v)] for k, v in curves.items()}
+        x = severity_axis(f"{name} missing (% of samples)", [0, 25, 50, 75, 100], {}, [0, 100])
         stand_in = ", ".join(k for k in curves if k)
         panels.append(
-            _panel(
+            curve_panel(
                 report,
                 f"{name} missing" + (f" · {stand_in}" if len(curves) == 1 and stand_in else ""),
                 placed,
@@ -103,74 +105,29 @@ def missing_rates(report: Report) -> tuple[Figure, ...]:
                 limits,
             )
         )
-    rows = [p for curves in groups.values() for curve in curves.values() for p in _ordered(curve)]
+    rows = [p for curves in groups.values() for curve in curves.values() for p in ordered(curve)]
     caption = (
-        f"{_capital(primary_title(report))} against the share of samples from which a modality was taken away at "
-        "random. Samples that miss it at a low rate also miss it at every higher one, so the curve is paired."
+        f"{capital(primary_title(report))} against the share of samples from which a modality was taken away: at "
+        "random, or where it says so by what the sample holds. Samples that miss it at a low rate also miss it at every "
+        "higher one, so the curve is paired."
     )
-    return (Figure("missing-rates", "Missing in some samples", caption, tuple(panels), _table(report, rows)),)
-
-
-def misalignment(report: Report) -> tuple[Figure, ...]:
-    """One figure: the primary metric against the degree of a mismatch: how many samples, how far, how long ago.
-
-    Time shifts have two directions and a chart of their own, `tolerance`.
-    """
-    groups: dict[tuple[str, tuple[str, ...]], dict[str, Curve]] = {}
-    for c, score in _all_points(report):
-        if c.family == "mismatch" and c.option("direction") is None:
-            groups.setdefault((c.probe, c.modalities), {}).setdefault(variant(c), []).append((c, score))
-    for (probe, modalities), curves in groups.items():
-        if probe == "mismatch_share":
-            for curve in curves.values():
-                curve += _everyone(report, modalities, curve[0][0].repeat)
-    if not groups:
-        return ()
-    limits = _limits(report, (s for curves in groups.values() for curve in curves.values() for _, s in curve))
-    panels = []
-    for (probe, modalities), curves in groups.items():
-        name = " + ".join(shorten(m, 22) for m in modalities)
-        if probe != "mismatch_share":
-            panels.append(_severity_panel(report, probe, name, curves, limits))
-            continue
-        placed = {k: [(_percent(c), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
-        x = _x(f"{name} of another sample (% of samples)", [0, 25, 50, 75, 100], {}, [0, 100])
-        panels.append(_panel(report, f"mismatch in some samples · {name}", placed, x, limits))
-    rows = [p for curves in groups.values() for curve in curves.values() for p in _ordered(curve)]
-    caption = (
-        f"{_capital(primary_title(report))} against the degree of a mismatch; the shaded band is the 95 % interval. "
-        "Samples that get another one's value at a low share also get it, from the same one, at every higher share."
-    )
-    return (Figure("misalignment", "Mismatch by degrees", caption, tuple(panels), _table(report, rows)),)
-
-
-def _everyone(report: Report, modalities: tuple[str, ...], repeat: int) -> Curve:
-    """The end of a curve over shares: every sample exchanged, which is the condition `mismatch`."""
-    for m in report.conditions:
-        c, score = m.condition, report.score(m.key, report.primary.name)
-        if c.probe == "mismatch" and c.modalities == modalities and c.option("pool") == "random" and score:
-            if c.repeat == repeat:
-                return [(c, score)]
-    return []
-
-
-def _percent(c: Condition) -> float:
-    return 100.0 if c.severity is None else 100 * c.severity
+    return (Figure("missing-rates", "Missing in some samples", caption, tuple(panels), curve_table(report, rows)),)
 
 
 def _severity_caption(report: Report) -> str:
     return (
-        f"{_capital(primary_title(report))} against severity; the shaded band is the 95 % interval. The solid line is "
+        f"{capital(primary_title(report))} against severity; the shaded band is the 95 % interval. The solid line is "
         "the clean value, the dotted one what chance would reach. All panels share one scale."
     )
 
 
 def _points_of(report: Report, missing: bool) -> Curve:
-    found = [(c, s) for c, s in _all_points(report) if c.family not in ("mismatch", "scenario")]
+    found = [(c, s) for c, s in curve_points(report) if c.family not in ("mismatch", "scenario")]
     return [(c, s) for c, s in found if (c.family == "missing") == missing]
 
 
-def _all_points(report: Report) -> Curve:
+def curve_points(report: Report) -> Curve:
+    """Every condition with a severity and its primary score; no controls."""
     found = []
     for m in report.conditions:
         c = m.condition
@@ -180,7 +137,8 @@ def _all_points(report: Report) -> Curve:
     return found
 
 
-def _severity_panel(report: Report, probe: str, modality: str, curves: dict[str, Curve], limits: list[float]) -> Panel:
+def severity_panel(report: Report, probe: str, modality: str, curves: dict[str, Curve], limits: list[float]) -> Panel:
+    """A panel against the severity of one probe, by position in its table where all have one."""
     members = [c for curve in curves.values() for c, _ in curve]
     unit = shorten(next((c.unit for c in members if c.unit), ""), 34)
     if all(c.position is not None for c in members):
@@ -192,18 +150,19 @@ def _severity_panel(report: Report, probe: str, modality: str, curves: dict[str,
         below = {float(k): min(v) for k, v in severities.items()} if one_table else {}
         title = f"severity ({unit})" if below and unit else "severity (position 1 to 5)"
         below = {} if all(k == v for k, v in below.items()) else below
-        x = _x(title, [0.0, *map(float, sorted(severities))], below, [0.0, float(max(severities))])
-        placed = {k: [(float(c.position or 0), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
+        x = severity_axis(title, [0.0, *map(float, sorted(severities))], below, [0.0, float(max(severities))])
+        placed = {k: [(float(c.position or 0), c, s) for c, s in ordered(v)] for k, v in curves.items()}
     else:
         values = [float(c.severity or 0) for c in members]
-        x = _x(f"severity ({unit})" if unit else "severity", None, {}, [min(0.0, *values), max(values)])
-        placed = {k: [(float(c.severity or 0), c, s) for c, s in _ordered(v)] for k, v in curves.items()}
-    return _panel(report, f"{readable(probe.split('.', 1)[-1])} · {modality}", placed, x, limits)
+        x = severity_axis(f"severity ({unit})" if unit else "severity", None, {}, [min(0.0, *values), max(values)])
+        placed = {k: [(float(c.severity or 0), c, s) for c, s in ordered(v)] for k, v in curves.items()}
+    return curve_panel(report, f"{readable(probe.split('.', 1)[-1])} · {modality}", placed, x, limits)
 
 
-def _panel(
+def curve_panel(
     report: Report, title: str, curves: dict[str, list[tuple[float, Condition, Score]]], x: Spec, limits: list[float]
 ) -> Panel:
+    """A panel of curves with their bands, from clean on, the clean line and the chance floor."""
     clean = report.score(report.clean, report.primary.name)
     unit = report.primary.unit
     y: Spec = {
@@ -261,7 +220,8 @@ def _references(clean: Score | None, unit: str, limits: list[float], x: Spec, y:
     return layers
 
 
-def _x(title: str, ticks: Sequence[float] | None, below: dict[float, float], span: list[float]) -> Spec:
+def severity_axis(title: str, ticks: Sequence[float] | None, below: dict[float, float], span: list[float]) -> Spec:
+    """The axis of severities, or of shares; `below` gives what stands under a tick."""
     settings: Spec = {"grid": False, "title": title}
     if ticks is not None:
         settings["values"] = list(ticks)
@@ -284,12 +244,14 @@ def _datum(at: float, score: Score, what: str, series: str, unit: str) -> dict[s
     }
 
 
-def _ordered(curve: Curve) -> Curve:
+def ordered(curve: Curve) -> Curve:
+    """A curve by increasing severity."""
     # A condition without severity is the end of its curve: every sample.
     return sorted(curve, key=lambda p: (p[0].position or 0, math.inf if p[0].severity is None else p[0].severity))
 
 
-def _limits(report: Report, scores: Iterable[Score]) -> list[float]:
+def shared_limits(report: Report, scores: Iterable[Score]) -> list[float]:
+    """The scale of the primary metric that all panels of a figure share."""
     unit = report.primary.unit
     clean = report.score(report.clean, report.primary.name)
     values = [v for s in scores for v in (s.low, s.high, s.value)]
@@ -297,11 +259,13 @@ def _limits(report: Report, scores: Iterable[Score]) -> list[float]:
     return domain((scaled(v, unit) for v in values), unit, 0.07)
 
 
-def _capital(text: str) -> str:
+def capital(text: str) -> str:
+    """Text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
-def _table(report: Report, rows: Curve) -> Table:
+def curve_table(report: Report, rows: Curve) -> Table:
+    """The clean row, then one row per point of the curves."""
     columns = (Column("condition", numeric=False), Column("severity"), Column("n"), *comparison_columns(report))
     clean = report.score(report.clean, report.primary.name)
     body = (
@@ -325,26 +289,26 @@ def scenario_curves(report: Report) -> tuple[Figure, ...]:
     The table says what the correlation between the modalities costs: together minus separately.
     """
     groups: dict[tuple[str, tuple[str, ...]], dict[str, Curve]] = {}
-    for c, score in _all_points(report):
+    for c, score in curve_points(report):
         if c.family == "scenario":
             series = {"shared": "together", "independent": "separately"}.get(c.option("latent") or "", variant(c))
             name = f"{series}, repeat {c.repeat}" if c.repeat else series
             groups.setdefault((c.probe, c.modalities), {}).setdefault(name, []).append((c, score))
     if not groups:
         return ()
-    limits = _limits(report, (s for curves in groups.values() for curve in curves.values() for _, s in curve))
+    limits = shared_limits(report, (s for curves in groups.values() for curve in curves.values() for _, s in curve))
     panels = []
     body = []
     for (probe, modalities), curves in groups.items():
-        panels.append(_severity_panel(report, probe, " + ".join(shorten(m, 22) for m in modalities), curves, limits))
+        panels.append(severity_panel(report, probe, " + ".join(shorten(m, 22) for m in modalities), curves, limits))
         apart = {(c.severity, c.repeat): c for c, _ in curves.get("separately", ())}
-        for c, s in (p for curve in curves.values() for p in _ordered(curve)):
+        for c, s in (p for curve in curves.values() for p in ordered(curve)):
             other = apart.get((c.severity, c.repeat)) if c.option("latent") == "shared" else None
             effect = report.score(c.key, report.primary.name, against=other.key) if other else None
             cell = value_cell(effect, "delta") if effect else text_cell("")
             body.append((text_cell(words(c)), count_cell(s.n), *comparison_cells(s), cell))
     caption = (
-        f"{_capital(primary_title(report))} against the severity of a scenario; the shaded band is the 95 % interval. "
+        f"{capital(primary_title(report))} against the severity of a scenario; the shaded band is the 95 % interval. "
         "Together: one severity drives every modality of a sample, so the samples that are hit hard are hit hard in "
         "all. Separately: every modality draws its own, from the same distribution; the gap between the two "
         "curves is what the correlation does."

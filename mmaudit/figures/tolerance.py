@@ -75,7 +75,12 @@ def tolerance(report: Report) -> tuple[Figure, ...]:
         widths = {d: _summary(report, curve_name(curve[0][1], d), HALF_WIDTH) for d in ("earlier", "later")}
         panels.append(_panel(report, curve, clean, widths, limits))
         body += [
-            (text_cell(words(c)), Cell(f"{plain(at, 6).rstrip('0').rstrip('.')} {c.unit}", at), count_cell(s.n), *comparison_cells(s))
+            (
+                text_cell(words(c)),
+                Cell(f"{plain(at, 6).rstrip('0').rstrip('.')} {c.unit}", at),
+                count_cell(s.n),
+                *comparison_cells(s),
+            )
             for at, c, s in curve
         ]
         body += _width_rows(curve[0][1], widths, _summary(report, name, ASYMMETRY))
@@ -137,11 +142,15 @@ def _caption(report: Report, curves: dict[str, list[Point]], clean: Score | None
 def _width_rows(c: Condition, widths: dict[str, Score | None], asymmetry: Score | None) -> list[tuple[Cell, ...]]:
     names = " + ".join(shorten(m, 24) for m in c.modalities)
     rest = (Cell(""),) * 5
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for direction, score in widths.items():
         if score is None:
             continue
-        cell = Cell(width_text(score), score.value) if math.isfinite(score.value) else number_cell(score.value, reason=score.reason)
+        cell = (
+            Cell(width_text(score), score.value)
+            if math.isfinite(score.value)
+            else number_cell(score.value, reason=score.reason)
+        )
         rows.append((text_cell(f"half-width, {names} {direction}"), cell, count_cell(score.n), *rest))
     if asymmetry is not None:
         value = asymmetry.value
@@ -177,7 +186,9 @@ def _panel(
     said = "; ".join(f"half-width {d} {width_text(s)}" for d, s in widths.items())
     others = c.option("relative_to") or "the rest"
     beside = "" if others == "static" else f" against {shorten(others, 24)}"
-    alt = f"{readable(report.primary.name)} against a time shift of {name}{beside}: {said}. All numbers are in the table."
+    alt = (
+        f"{readable(report.primary.name)} against a time shift of {name}{beside}: {said}. All numbers are in the table."
+    )
     return Panel(f"{name}{beside}", alt, spec(layers, 440, 270), "half")
 
 
@@ -244,7 +255,9 @@ def _marks(widths: dict[str, Score | None], half: float, unit: str, x: Spec, y: 
         span = {"x": x, "x2": {"field": "to"}, "y": y}
         layers.append(layer(bars, "rule", span, color=RED, strokeWidth=6, opacity=0.4))
     if dots:
-        layers.append(layer(dots, "point", {"x": x, "y": y}, color=RED, shape="diamond", size=110, filled=True, opacity=1))
+        layers.append(
+            layer(dots, "point", {"x": x, "y": y}, color=RED, shape="diamond", size=110, filled=True, opacity=1)
+        )
         layers += haloed(labels, {"x": x, "y": y, "text": {"field": "text"}}, baseline="bottom", dy=-9, fontSize=11)
     return layers
 
@@ -255,10 +268,13 @@ def _fine(data: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for one, other in pairwise(data):
         for i in range(PIECES):
             part = i / PIECES
-            fine.append({"x": significant(one["x"] + part * (other["x"] - one["x"]))} | {
-                k: None if one[k] is None or other[k] is None else significant(one[k] + part * (other[k] - one[k]))
-                for k in ("value", "low", "high")
-            })
+            fine.append(
+                {"x": significant(one["x"] + part * (other["x"] - one["x"]))}
+                | {
+                    k: None if one[k] is None or other[k] is None else significant(one[k] + part * (other[k] - one[k]))
+                    for k in ("value", "low", "high")
+                }
+            )
     return [*fine, {k: data[-1][k] for k in ("x", "value", "low", "high")}]
 
 

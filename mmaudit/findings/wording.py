@@ -106,10 +106,11 @@ def words(condition: Condition) -> str:
         return "clean data"
     if condition.probe == "missing":
         return f"{names} missing{_bracketed(stand_in(condition))}"
-    if condition.probe == "missing_rate":
-        return (
-            f"{names} missing in {percent(condition.severity or 0.0)} of the samples{_bracketed(stand_in(condition))}"
-        )
+    if condition.probe == "missing_pattern":
+        return f"{names} absent as in another sample{_bracketed(stand_in(condition))}"
+    if condition.family == "missing":
+        share, why = percent(condition.severity or 0.0), _depending(condition)
+        return f"{names} missing in {share} of the samples{why}{_bracketed(stand_in(condition))}"
     if condition.probe == "mismatch":
         return f"{names} taken from {_donor(condition)}"
     if condition.probe == "mismatch_share":
@@ -126,6 +127,18 @@ def words(condition: Condition) -> str:
 def plain_name(condition: Condition) -> str:
     """The probe's name without its kind, in words: `image.gaussian_blur` → `gaussian blur`."""
     return formats.readable(condition.probe.rpartition(".")[2])
+
+
+def _depending(condition: Condition) -> str:
+    """What decides which samples lack the modality, where it is not chance."""
+    by = condition.option("by")
+    if condition.option("keep") == "one":
+        return " each"
+    if by is None:
+        return ""
+    return {"itself": " depending on its own value", "target": " depending on the target"}.get(
+        by, f" depending on {by}"
+    )
 
 
 def _donor(condition: Condition) -> str:

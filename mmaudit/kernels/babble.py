@@ -7,6 +7,7 @@ from functools import lru_cache
 import numba
 import numpy as np
 import numpy.typing as npt
+from scipy import fft
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -31,14 +32,26 @@ VOWELS = np.array(
 BANDWIDTHS = np.array([60.0, 90.0, 150.0])
 FRICTION = 4500.0  # Hz, where the noise of consonants is strongest
 _CONTROL = 200.0  # control values per second
+# Long-term average speech spectrum: thirds of an octave around these Hz, and their levels in dB (Byrne et al. 1994).
+THIRDS = np.array(
+    [63, 80, 100, 125, 160, 200, 250, 315, 400, 500, 630, 800, 1000, 1250, 1600, 2000, 2500, 3150, 4000, 5000, 6300]
+    + [8000, 10000, 12500, 16000],
+    np.float64,
+)
+LEVELS = np.array(
+    [38.6, 43.5, 54.4, 57.7, 56.8, 60.2, 60.3, 59.0, 62.1, 62.1, 60.5, 56.8, 53.7, 53.0, 52.0, 48.7, 48.1, 46.8, 45.6]
+    + [44.5, 44.3, 43.7, 43.4, 41.3, 40.7]
+)
 
 
 @lru_cache(maxsize=4)
 def babble(sample_rate: float) -> npt.NDArray[np.float32]:
-    """Return 30 s of babble at `sample_rate` Hz, RMS 1: the same recording every time.
+    """Return 30 s of babble at `sample_rate` Hz, 2,000 at least, RMS 1: the same recording every time.
 
     Eight talkers, men and women in turns, each on their own: a pulse train at the pitch of the voice, or noise, through
-    three resonances that glide from vowel to vowel, four to five syllables per second with pauses between phrases.
+    three resonances that glide from vowel to vowel, four to five syllables per second with pauses between phrases. The
+    spectrum of all together is brought to that of speech in twelve languages (Byrne et al., "An international
+    comparison of long-term average speech spectra", 1994).
     """
     size = int(SECONDS * sample_rate)
     out = np.zeros(size)
@@ -48,13 +61,37 @@ def babble(sample_rate: float) -> npt.NDArray[np.float32]:
         controls = _phrases(rng, pitch=(110.0 + 95.0 * female) * rng.uniform(0.85, 1.15), tract=1.0 + 0.17 * female)
         voice = _spoken(controls, BANDWIDTHS, rng.standard_normal(size), sample_rate, _CONTROL, FRICTION)
         out += voice / np.sqrt(np.mean(np.square(voice)))
+    out = _speech_shaped(out, sample_rate)
     recorded = (out / np.sqrt(np.mean(np.square(out)))).astype(np.float32)
     recorded.flags.writeable = False
     return recorded
 
 
+def third_levels(x: FloatArray, sample_rate: float) -> FloatArray:
+    """Return the power of `x` in dB in each of those `THIRDS` of an octave that lie below its Nyquist frequency."""
+    power = np.square(np.abs(fft.rfft(x)))
+    frequency = np.arange(len(power)) * sample_rate / len(x)
+    centres = THIRDS[sample_rate / 2 > THIRDS * 2 ** (1 / 6)]
+    edges = np.searchsorted(frequency, np.stack([centres * 2 ** (-1 / 6), centres * 2 ** (1 / 6)]))
+    total = np.concatenate(([0.0], np.cumsum(power)))
+    return np.asarray(10 * np.log10(np.maximum(total[edges[1]] - total[edges[0]], 1e-30)), np.float64)
+
+
+def _speech_shaped(x: FloatArray, sample_rate: float) -> FloatArray:
+    centres = np.log(THIRDS[: len(third_levels(x, sample_rate))])
+    if not len(centres):
+        return x
+    frequency = np.log(np.maximum(np.arange(len(x) // 2 + 1) * sample_rate / len(x), 1.0))
+    # Gains are smooth in frequency, so a third gets a little of its neighbours' too; three rounds settle that.
+    for _ in range(3):
+        wanted = LEVELS[: len(centres)] - third_levels(x, sample_rate)
+        gain = np.interp(frequency, centres, wanted - wanted.mean())
+        x = np.asarray(fft.irfft(fft.rfft(x) * 10 ** (gain / 20), len(x)))
+    return x
+
+
 def _phrases(rng: np.random.Generator, pitch: float, tract: float) -> FloatArray:
-    """Return [steps, 6] at the control rate: pitch in Hz, three formants in Hz, level of the voice, level of the noise."""
+    """Return [steps, 6] at the control rate: pitch and three formants in Hz, levels of the voice and of the noise."""
     steps = int(SECONDS * _CONTROL) + 2
     out = np.zeros((steps, 6))
     out[:, 0], out[:, 1:4] = pitch, VOWELS[0] * tract
@@ -81,11 +118,12 @@ def _phrases(rng: np.random.Generator, pitch: float, tract: float) -> FloatArray
 
 @numba.njit(nogil=True, cache=True)
 def _spoken(controls, bandwidths, noise, sample_rate, control, friction):  # type: ignore[no-untyped-def]
-    """Return the voice: a source through three resonators in a row (Klatt 1980), consonants through one at `friction`."""
+    """Return the voice: a source through three resonators in a row (Klatt 1980), and noise through one of its own."""
     out = np.empty(len(noise))
     memory = np.zeros((4, 2))
     coefficients = np.zeros((4, 3))
     phase, source, last = 0.0, 0.0, -1
+    fall = 1 - np.exp(-2 * np.pi * 100 / sample_rate)
     for i in range(len(noise)):
         step = i * control / sample_rate
         row = int(step)
@@ -109,7 +147,7 @@ def _spoken(controls, bandwidths, noise, sample_rate, control, friction):  # typ
             phase -= 1
             pulse = np.sqrt(sample_rate / pitch)
         # Glottal pulses fall by 12 dB per octave, and radiation from the lips gives 6 back.
-        source += (2 * np.pi * 100 / sample_rate) * (pulse - source)
+        source += fall * (pulse - source)
         value = (source * np.sqrt(sample_rate / 1000) + 0.02 * noise[i]) * voiced
         for f in range(3):
             value = _resonator(value, coefficients[f], memory[f])

@@ -1,4 +1,4 @@
-"""Butterworth filters of second order, run forwards and backwards. SciPy twins: `butter` and `sosfilt`, in the tests."""
+"""Butterworth filters of second order, run forwards and backwards. SciPy twins: `butter`, `sosfilt`, in the tests."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def zero_phase(x: npt.NDArray[Any], sections: Sections, reach: int) -> npt.NDArr
     that each pass starts from the steady state of the mean, not of a single value: beyond its ends a signal goes on
     as its mirror image for `reach` samples, and before that has been at its mean for ever.
     """
-    channels, length = x.shape
+    length = x.shape[1]
     if not length:
         return x.copy()
     steady = _steady(sections.tobytes(), len(sections))

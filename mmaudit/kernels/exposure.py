@@ -1,4 +1,4 @@
-"""Less light on a sensor: sRGB to linear light, fewer photons, noise, and back. NumPy twin: the formula, in the tests."""
+"""Less light on a sensor: sRGB to linear light, fewer photons, noise, and back. NumPy twin: in the tests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def underexposed(x: FloatImage, noise: FloatImage, kept: float, full: float, rea
 
 @lru_cache(maxsize=1)
 def _tables() -> tuple[Table, Table]:
-    """sRGB's curve (IEC 61966-2-1) and its inverse over the root of the light, both off by less than 2e-6 between steps.
+    """sRGB's curve (IEC 61966-2-1) and its inverse over the root of the light, off by less than 2e-6 between steps.
 
     A power takes ten times as long as looking it up. Over the root the inverse is smooth, down to black.
     """

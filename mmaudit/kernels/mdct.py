@@ -21,7 +21,6 @@ OVERHEAD = 0.25  # bits per sample: header, side information and scale factors o
 _NONZERO = 3.5  # bits for sign and place of a coefficient that does not round to 0
 
 
-
 def mdct(x: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the modified discrete cosine transform of signals `x` [C, T]: [C, ceil(T / 576) + 1, 576].
 
@@ -93,7 +92,7 @@ _PER_OCTAVE, _OCTAVES = 8, 64
 
 @numba.njit(nogil=True, cache=True)
 def _gains(octaves, budget):  # type: ignore[no-untyped-def]
-    """Return each frame's g: the lowest at which the bits, estimated from log₂ of the ratios at g = 1, meet the budget."""
+    """Return each frame's g, at which the bits meet the budget; `octaves` are log₂ of the ratios at g = 1."""
     out = np.empty(len(octaves))
     bins = 2 * _OCTAVES * _PER_OCTAVE
     counts = np.zeros(bins, np.int64)

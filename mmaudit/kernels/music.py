@@ -25,8 +25,8 @@ _POINTS = 2048
 def music(sample_rate: float) -> FloatArray:
     """Return 32 s of music at `sample_rate` Hz, RMS 1: the same recording every time.
 
-    16 bars of 4/4 at 120 beats per minute over I-V-vi-IV in C major at A4 = 440 Hz: sustained triads, a plucked bass and
-    tune, and noise bursts for drums. No recording and no composition of anyone's.
+    16 bars of 4/4 at 120 beats per minute over I-V-vi-IV in C major at A4 = 440 Hz: sustained triads, a plucked bass
+    and tune, and noise bursts for drums. No recording and no composition of anyone's.
     """
     out = np.zeros(int(SECONDS * sample_rate), np.float32)
     rng = np.random.Generator(np.random.Philox(key=[0x50FA, 0]))
@@ -67,7 +67,7 @@ def _tone(frequency: float, seconds: float, decay: float, sample_rate: float) ->
     seconds_in = np.arange(size) / sample_rate
     soft = np.minimum(1, np.minimum(seconds_in, seconds_in[::-1]) / 0.01)
     envelope = (soft * np.exp(-seconds_in / decay)).astype(np.float32)
-    return repeated(period, frequency / sample_rate, 0.0, size) * envelope
+    return np.asarray(repeated(period, frequency / sample_rate, 0.0, size) * envelope)
 
 
 def _add(out: FloatArray, beat: float, sound: FloatArray, sample_rate: float) -> None:

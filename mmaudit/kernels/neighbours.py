@@ -45,9 +45,10 @@ def columns(shape: tuple[int, ...], width: int) -> tuple[IntArray, FloatRows]:
 
 @numba.njit(nogil=True, cache=True)
 def sketch(x: FloatRows, column: IntArray, sign: FloatRows, width: int) -> FloatRows:
-    """Return float32 [n, width]: values added up in their columns, with their signs (Charikar, Chen & Farach-Colton 2002).
+    """Return float32 [n, width]: values added up in their columns, with their signs.
 
-    Squared distances between rows are kept on average, with a relative standard deviation of at most √(2 / width).
+    Charikar, Chen & Farach-Colton (2002). Squared distances between rows are kept on average, with a
+    relative standard deviation of at most √(2 / width).
     """
     n, size = x.shape
     out = np.zeros((n, width), np.float32)

@@ -39,7 +39,7 @@ def _key(bits):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _selected(x, ranks):  # type: ignore[no-untyped-def]
-    """Return [len(ranks), 2]: the values at each rank of the sorted `x` and at the next one, the last where there is none."""
+    """Return [len(ranks), 2]: the values at each rank of the sorted `x` and at the next one, where there is one."""
     bits = x.view(np.uint32)
     shift = np.uint32(32 - _SPLIT)
     counts = np.zeros(1 << _SPLIT, np.int64)

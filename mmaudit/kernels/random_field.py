@@ -47,7 +47,7 @@ def _taps(size: int, sigma: float) -> npt.NDArray[np.float32]:
     radius = _radius(sigma)
     taps = _gauss(np.arange(-radius, radius + 1), sigma)
     if len(taps) > size:
-        taps = np.bincount(np.arange(len(taps)) % size, taps)
+        taps = np.bincount(np.arange(len(taps)) % size, taps).astype(np.float64)
     return np.asarray(taps / np.sqrt(np.sum(taps**2)), np.float32)
 
 

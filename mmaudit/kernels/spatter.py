@@ -34,10 +34,12 @@ def water(field: Plane, mean: float, spread: float, threshold: float, sigma: flo
 
 
 @numba.njit(nogil=True, cache=True)
-def _water(field: Plane, u: np.float32, mean: np.float32, rims: np.float32, bend: np.float32, unit: np.float32) -> Plane:
+def _water(
+    field: Plane, u: np.float32, mean: np.float32, rims: np.float32, bend: np.float32, unit: np.float32
+) -> Plane:
     height, width = field.shape
     one, tenth = np.float32(1), np.float32(0.1)
-    far, half = np.float32(20), np.float32(0.5)
+    far, half, quarter = np.float32(20), np.float32(0.5), np.float32(0.25)
     distance = np.empty((height, width), np.float32)
     for i in range(height):
         above, row, below = field[(i - 1) % height], field[i], field[(i + 1) % height]
@@ -54,8 +56,8 @@ def _water(field: Plane, u: np.float32, mean: np.float32, rims: np.float32, bend
     share = averaged(distance)
     for i in range(height):
         for j in range(width):
-            # The published chain rounds distances down to whole pixels, half a pixel on average.
-            share[i, j] = one - np.exp(-rims * max(share[i, j] - half, np.float32(0)))
+            # The published chain rounds distances down to whole pixels; a quarter fits its light best.
+            share[i, j] = one - np.exp(-rims * max(share[i, j] - quarter, np.float32(0)))
     lit = distance
     for i in range(height):
         above, row, below = share[max(i - 1, 0)], share[i], share[min(i + 1, height - 1)]
@@ -63,16 +65,16 @@ def _water(field: Plane, u: np.float32, mean: np.float32, rims: np.float32, bend
             left, right = max(j - 1, 0), min(j + 1, width - 1)
             slope = 2 * (below[right] - above[left]) + below[j] - above[j] + row[right] - row[left]
             lit[i, j] = min(max(row[j] + unit * slope, np.float32(0)), one)
-    lit = averaged(lit)
+    layer: Plane = averaged(lit)
     brightest = np.float32(1e-9)
     for i in range(height):
         for j in range(width):
-            lit[i, j] = lit[i, j] * (mean + field[i, j]) if field[i, j] > u else np.float32(0)
-            brightest = max(brightest, lit[i, j])
+            layer[i, j] = layer[i, j] * (mean + field[i, j]) if field[i, j] > u else np.float32(0)
+            brightest = max(brightest, layer[i, j])
     for i in range(height):
         for j in range(width):
-            lit[i, j] /= brightest
-    return lit
+            layer[i, j] /= brightest
+    return layer
 
 
 @numba.njit(nogil=True, cache=True)

@@ -67,7 +67,7 @@ def rotated(x: FloatImage, radians: float) -> FloatImage:
 
 @numba.njit(nogil=True, cache=True)
 def zoomed(x: Plane, tall: float, wide: float) -> Plane:
-    """Return float32 [H, W]: the middle `tall`×`wide` pixels of `x` stretched over the whole, first onto first, last onto last."""
+    """Return float32 [H, W]: the middle `tall`×`wide` pixels of `x` stretched so that their corners are its corners."""
     height, width = x.shape
     out = np.empty((height, width), np.float32)
     top, left = (height - tall) / 2, (width - wide) / 2

@@ -83,7 +83,12 @@ def _vectors(array: Array, modality: Modality, statistics: ModalityStatistics | 
     mean, std = (np.zeros(()), np.ones(())) if statistics is None else (statistics.mean, statistics.std)
     if array.dtype == object:
         rows = [_standard(np.asarray(x)[None], mean, std, modality) for x in array]
-        return np.concatenate([neighbours.sketch(r, *neighbours.columns(np.shape(x), WIDTH), WIDTH) for r, x in zip(rows, array, strict=True)])
+        return np.concatenate(
+            [
+                neighbours.sketch(r, *neighbours.columns(np.shape(x), WIDTH), WIDTH)
+                for r, x in zip(rows, array, strict=True)
+            ]
+        )
     flat = _standard(array, mean, std, modality)
     if flat.shape[1] <= WIDTH:
         return flat
@@ -93,7 +98,7 @@ def _vectors(array: Array, modality: Modality, statistics: ModalityStatistics | 
 def _standard(array: Array, mean: Array, std: Array, modality: Modality) -> neighbours.FloatRows:
     dtype = canonical.working_dtype(array.dtype)
     if array.dtype == object or np.ndim(mean) != array.ndim - 1 or np.shape(mean) != array.shape[1:]:
-        mean, std = np.mean(mean), np.sqrt(np.mean(np.square(std)))
+        mean, std = np.asarray(np.mean(mean)), np.asarray(np.sqrt(np.mean(np.square(std))))
     scale = np.where(std > 0, std, 1.0).astype(dtype)
     flat = ((array.astype(dtype) - np.asarray(mean, dtype)) / scale).reshape(len(array), -1)
     return np.ascontiguousarray(flat, np.float32)

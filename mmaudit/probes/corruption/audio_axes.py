@@ -85,6 +85,27 @@ def no_rate(modality: Modality) -> str | None:
     return None
 
 
+def rate_above(lowest: float) -> Callable[[Modality], str | None]:
+    """Return a function that says why a modality is no waveform sampled above `lowest` Hz, None where it is one."""
+
+    def declines(modality: Modality) -> str | None:
+        if reason := no_rate(modality):
+            return reason
+        if sampling_rate(modality) <= lowest:
+            return (
+                f"{modality.name!r} is sampled at {modality.sample_rate:g} Hz, and this needs more than {lowest:g} Hz"
+            )
+        return None
+
+    return declines
+
+
+def sampling_rate(modality: Modality) -> float:
+    """Return the sampling rate in Hz of a modality that `no_rate` has nothing to say against."""
+    assert modality.sample_rate is not None
+    return float(modality.sample_rate)
+
+
 def silence(x: Array, modality: Modality) -> float:
     """Return what silence reads like: 0 in a waveform, the lowest value in a spectrogram (linear or logarithmic)."""
     return float(x.min()) if modality.spectrogram else 0.0

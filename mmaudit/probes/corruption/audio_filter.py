@@ -11,7 +11,16 @@ from scipy import fft
 from mmaudit.kernels import biquad, polyphase
 from mmaudit.kernels.mix import mean_square
 from mmaudit.probes.base import corruption
-from mmaudit.probes.corruption.audio_axes import AUDIO, AUDIOMENTATIONS, AVROBUST, no_rate, no_waveform, over_time
+from mmaudit.probes.corruption.audio_axes import (
+    AUDIO,
+    AUDIOMENTATIONS,
+    AVROBUST,
+    no_rate,
+    no_waveform,
+    over_time,
+    rate_above,
+    sampling_rate,
+)
 from mmaudit.probes.corruption.nested import require_share
 from mmaudit.types import Array, Modality
 
@@ -42,31 +51,20 @@ def low_pass(x: Array, severity: float) -> Array:
     return _filtered(x, low=2.0**-severity)
 
 
-def _below_nyquist(modality: Modality) -> str | None:
-    if reason := no_rate(modality):
-        return reason
-    if modality.sample_rate is not None and modality.sample_rate <= 2 * CUTOFFS[-1]:
-        return (
-            f"{modality.name!r} is sampled at {modality.sample_rate:g} Hz, and high_pass goes up to {CUTOFFS[-1]} Hz, "
-            "which needs more than twice as much"
-        )
-    return None
-
-
 @corruption(
     "high_pass",
     kinds=AUDIO,
     severities=CUTOFFS,
     unit="Hz, cut-off",
     source=f"{AUDIOMENTATIONS}, HighPassFilter: 20 to 2400 Hz",
-    declines=_below_nyquist,
+    declines=rate_above(2 * CUTOFFS[-1]),
 )
 @over_time
 def high_pass(x: Array, severity: float, modality: Modality) -> Array:
     """High-pass filter: low frequencies are lost, as in a small loudspeaker.
 
     Severity is the cut-off (−6 dB) in Hz; slope and phase as in `low_pass`. A cut-off above the Nyquist frequency
-    leaves nothing. Needs the sampling rate.
+    leaves nothing. Needs a sampling rate above 4.8 kHz.
     """
     return _filtered(x, high=severity / _nyquist(modality))
 
@@ -77,7 +75,7 @@ def high_pass(x: Array, severity: float, modality: Modality) -> Array:
     severities=(0.25, 0.5, 0.75, 1, 2),
     unit="Q: centre ÷ bandwidth",
     source=f"{AUDIOMENTATIONS}, BandPassFilter: bandwidth 2 to 0.5 of the centre",
-    declines=no_rate,
+    declines=rate_above(2 * CENTRE),
 )
 @over_time
 def band_pass(x: Array, severity: float, modality: Modality) -> Array:
@@ -85,7 +83,7 @@ def band_pass(x: Array, severity: float, modality: Modality) -> Array:
 
     Severity is Q: the band from f₁ to f₂ (−6 dB each) has f₁·f₂ = (1 kHz)² and f₂ − f₁ = 1 kHz / Q: 236 to 4236, 414
     to 2414, 535 to 1869, 618 to 1618 and 781 to 1281 Hz. A high-pass and a low-pass as in `low_pass`, one after the
-    other; without the latter where f₂ lies above the Nyquist frequency. Needs the sampling rate.
+    other; without the latter where f₂ lies above the Nyquist frequency. Needs a sampling rate above 2 kHz.
     """
     nyquist = _nyquist(modality)
     half = 1 / (2 * severity)
@@ -132,13 +130,12 @@ def reverb(x: Array, severity: float, rng: np.random.Generator, modality: Modali
     """Reverberation: speaker and microphone 1 m apart in a room of 60 m³.
 
     Severity is RT60, the time in which sound decays by 60 dB. The room's impulse response is the direct sound followed
-    by Gaussian noise that decays exponentially (Polack 1988), independent per channel as in a diffuse field. Their ratio
-    follows from RT60 by the critical distance 0.057·√(V / RT60): +1, −2, −4, −6, −9 dB direct to reverberant over the
+    by Gaussian noise that decays exponentially (Polack 1988), independent per channel as in a diffuse field. Their
+    ratio follows from RT60 by the critical distance 0.057·√(V / RT60): +1, −2, −4, −6, −9 dB direct to reverberant over the
     table. The recording's RMS stays what it was, and what rings on after its end is cut. Needs the sampling rate.
     """
     channels, length = x.shape
-    assert modality.sample_rate is not None  # the corruption declines without
-    rate = float(modality.sample_rate)
+    rate = sampling_rate(modality)
     tail = max(1, min(length, int(severity * rate)))
     # Time first, so that a longer tail begins with the same numbers.
     noise = rng.standard_normal((tail, channels), dtype=np.float32).T
@@ -165,5 +162,4 @@ def _filtered(x: Array, high: float = 0.0, low: float = 1.0) -> Array:
 
 
 def _nyquist(modality: Modality) -> float:
-    assert modality.sample_rate is not None  # the corruption declines without
-    return float(modality.sample_rate) / 2
+    return sampling_rate(modality) / 2

@@ -15,7 +15,15 @@ from mmaudit.kernels.babble import babble
 from mmaudit.kernels.mix import add_at_ratio, repeated
 from mmaudit.kernels.music import music
 from mmaudit.probes.base import corruption
-from mmaudit.probes.corruption.audio_axes import AUDIO, AUDIOMENTATIONS, AVROBUST, no_rate, no_time, over_time
+from mmaudit.probes.corruption.audio_axes import (
+    AUDIO,
+    AUDIOMENTATIONS,
+    AVROBUST,
+    no_time,
+    over_time,
+    rate_above,
+    sampling_rate,
+)
 from mmaudit.types import Array, Modality
 
 UNIT = "RMS of noise ÷ RMS of signal"
@@ -54,17 +62,17 @@ def gaussian_snr(x: Array, severity: float, rng: np.random.Generator, modality: 
     severities=SURROUNDINGS,
     unit=UNIT,
     source=f"{AVROBUST}, crowd: SNR 20 to 0 dB; voices synthesised (Klatt 1980)",
-    declines=no_rate,
+    declines=rate_above(2000),
 )
 @over_time
 def background_babble(x: Array, severity: float, rng: np.random.Generator, modality: Modality) -> Array:
     """Babble: eight people talking at once, synthesised, at a given signal-to-noise ratio.
 
     A random part of 30 s that are always the same, repeated where the recording is longer. Every channel hears another
-    part, as microphones in the midst of a crowd do. Needs the sampling rate. SNR 20, 15, 10, 5, 0 dB.
+    part, as microphones in the midst of a crowd do. Needs a sampling rate above 2 kHz. SNR 20, 15, 10, 5, 0 dB.
     """
     places = rng.random(len(x))
-    return _with_background(x, severity, babble(_rate(modality)), places)
+    return _with_background(x, severity, babble(sampling_rate(modality)), places)
 
 
 @corruption(
@@ -73,16 +81,16 @@ def background_babble(x: Array, severity: float, rng: np.random.Generator, modal
     severities=SURROUNDINGS,
     unit=UNIT,
     source=f"{AVROBUST}, concert: SNR 20 to 0 dB; music synthesised",
-    declines=no_rate,
+    declines=rate_above(2000),
 )
 @over_time
 def background_music(x: Array, severity: float, rng: np.random.Generator, modality: Modality) -> Array:
     """Music-like background: chords, bass, tune and drums, synthesised, at a given signal-to-noise ratio.
 
     A random part of 32 s that are always the same, repeated where the recording is longer; the same in all channels,
-    as from a loudspeaker. Needs the sampling rate. SNR 20, 15, 10, 5, 0 dB.
+    as from a loudspeaker. Needs a sampling rate above 2 kHz. SNR 20, 15, 10, 5, 0 dB.
     """
-    return _with_background(x, severity, music(_rate(modality)), np.full(len(x), rng.random()))
+    return _with_background(x, severity, music(sampling_rate(modality)), np.full(len(x), rng.random()))
 
 
 @corruption(
@@ -91,26 +99,21 @@ def background_music(x: Array, severity: float, rng: np.random.Generator, modali
     severities=SURROUNDINGS,
     unit=UNIT,
     source=f"mmaudit; mains hum at the SNRs of {AVROBUST}'s surroundings",
-    declines=no_rate,
+    declines=rate_above(2 * 60),
 )
 @over_time
 def hum(x: Array, severity: float, rng: np.random.Generator, modality: Modality) -> Array:
     """Mains hum: 50 or 60 Hz and their harmonics, at a given signal-to-noise ratio.
 
     Fundamental drawn per sample, phase too; up to 20 harmonics below the Nyquist frequency, the k-th with amplitude
-    1/k; the same in all channels, as from a ground loop. Needs the sampling rate. SNR 20, 15, 10, 5, 0 dB.
+    1/k; the same in all channels, as from a ground loop. Needs a sampling rate above 120 Hz. SNR 20, 15, 10, 5, 0 dB.
     """
-    rate = _rate(modality)
+    rate = sampling_rate(modality)
     fundamental, phase = (50.0, 60.0)[int(rng.integers(2))], rng.random()
     below = min(HARMONICS, int(np.ceil(rate / 2 / fundamental)) - 1)
     wave = repeated(_period(max(below, 1)), fundamental / rate, phase, x.shape[1])
     add_at_ratio(x, np.broadcast_to(wave.astype(x.dtype), x.shape).copy(), float(severity), 0.0)
     return x
-
-
-def _rate(modality: Modality) -> float:
-    assert modality.sample_rate is not None  # the corruption declines without
-    return float(modality.sample_rate)
 
 
 def _with_background(x: Array, severity: float, recording: Array, places: Array) -> Array:

@@ -82,4 +82,4 @@ def _read_at(x: Array, places: Array, beyond: float) -> Array:
     left = np.minimum(places.astype(np.int64), last)
     share = (places - left).astype(x.dtype)
     a, b = x[:, left], x[:, np.minimum(left + 1, last)]
-    return np.where(places <= last, a + share * (b - a), x.dtype.type(beyond))
+    return np.asarray(np.where(places <= last, a + share * (b - a), x.dtype.type(beyond)))

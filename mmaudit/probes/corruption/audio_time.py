@@ -18,6 +18,7 @@ from mmaudit.probes.corruption.audio_axes import (
     no_rate,
     no_time,
     over_time,
+    sampling_rate,
     silence,
 )
 from mmaudit.probes.corruption.nested import require_share
@@ -81,8 +82,7 @@ def packet_loss(x: Array, severity: float, rng: np.random.Generator, modality: M
     length = x.shape[1]
     packet = 1.0
     if not modality.spectrogram:
-        assert modality.sample_rate is not None  # the corruption declines without
-        packet = max(1.0, min(PACKET * modality.sample_rate, length / FEWEST))
+        packet = max(1.0, min(PACKET * sampling_rate(modality), length / FEWEST))
     number = (np.arange(length) / packet).astype(np.int64)
     lost = bursts(rng.random(int(number[-1]) + 1), float(severity), MEMORY)[number]
     np.copyto(x, silence(x, modality), where=lost)
@@ -124,8 +124,8 @@ def time_mask(x: Array, severity: float, rng: np.random.Generator, modality: Mod
 def frequency_mask(x: Array, severity: float, rng: np.random.Generator, modality: Modality) -> Array:
     """Frequency mask: one band of frequencies is blanked out, all the time and in all channels.
 
-    Severity is its share of the whole band, in [0, 1]; its place is random. In a spectrogram the band takes the sample's
-    mean, as in SpecAugment. From a waveform it is removed without delay, on a linear scale from 0 to the Nyquist
+    Severity is its share of the whole band, in [0, 1]; its place is random. In a spectrogram the band takes the
+    sample's mean, as in SpecAugment. From a waveform it is removed without delay, on a linear scale from 0 to the Nyquist
     frequency, with slopes of 1/160 of the band within it.
 
     Raises:

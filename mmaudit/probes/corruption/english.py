@@ -74,7 +74,12 @@ def _without(sentence: str, words: list[Word]) -> str | None:
             stem = contraction[1]
             full = _SHORTENED.get(stem.lower(), stem.lower())
             return _put(sentence, word, full.capitalize() if stem[0].isupper() else full)
-        if text == "no" and after and after not in _NO_WORDS and sentence[word.end()].isspace():
+        if (
+            text == "no"
+            and after
+            and after not in _NO_WORDS
+            and not sentence[word.end() : words[k + 1].start()].strip(" ")
+        ):
             following = words[k + 1][0].lower()
             article = "some" if following.endswith("s") else "an" if following[0] in "aeiou" else "a"
             return _put(sentence, word, article.capitalize() if word[0][0].isupper() else article)

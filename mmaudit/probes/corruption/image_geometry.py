@@ -11,7 +11,7 @@ from mmaudit.errors import BadInput
 from mmaudit.kernels.random_field import smooth_field, spread
 from mmaudit.kernels.warp import displaced, rotated
 from mmaudit.probes.base import corruption
-from mmaudit.probes.corruption.image_severity import SOURCE, grey, one_pixel, pixels
+from mmaudit.probes.corruption.image_severity import grey, one_pixel, pixels
 from mmaudit.types import Array
 
 if TYPE_CHECKING:
@@ -89,9 +89,11 @@ def occlusion(x: Array, severity: float, rng: np.random.Generator, statistics: M
     height, width = x.shape[:2]
     area = severity * height * width
     tall = min(max(math.sqrt(area), area / width), height)
-    down, across = (_covered(n, side, u) for n, side, u in zip((height, width), (tall, area / tall), rng.random(2)))
-    mean = statistics.mean.mean((0, 1)) if statistics.mean.ndim else statistics.mean
-    return x + (down[:, None] * across)[:, :, None] * (mean - x)
+    u, v = rng.random(2).tolist()
+    down, across = _covered(height, tall, u), _covered(width, area / tall, v)
+    mean = np.asarray(statistics.mean, np.float32)
+    colour = mean.mean((0, 1)) if mean.ndim else mean
+    return np.asarray(x + (down[:, None] * across)[:, :, None] * (colour - x))
 
 
 def _covered(n: int, side: float, u: float) -> Array:
@@ -99,7 +101,7 @@ def _covered(n: int, side: float, u: float) -> Array:
     start = u * (n - side)
     pixel = np.arange(n)
     covered = np.minimum(pixel + 1, start + side) - np.maximum(pixel, start)
-    return np.clip(covered, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(covered, 0, 1), np.float32)
 
 
 @corruption(

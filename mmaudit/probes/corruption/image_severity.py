@@ -41,7 +41,7 @@ def faded(x: Array, y: Array, severity: float) -> Array:
 
 def pixels(x: Array, at_224: float) -> float:
     """Return a length in pixels of `x` that is `at_224` pixels where the short side has 224 of them."""
-    return at_224 * min(x.shape[:2]) / SHORT_SIDE
+    return at_224 * float(min(x.shape[:2])) / SHORT_SIDE
 
 
 def one_pixel(modality: Modality) -> str | None:

@@ -10,12 +10,13 @@ import math
 
 import numpy as np
 
-from mmaudit.kernels.exposure import underexposed
+from mmaudit.kernels import ice
 from mmaudit.kernels import spatter as drops
 from mmaudit.kernels.blur import gaussian_blur
+from mmaudit.kernels.exposure import underexposed
+from mmaudit.kernels.motion import motion_blur
 from mmaudit.kernels.plasma import diamond_square
 from mmaudit.kernels.random_field import smooth_field, spread
-from mmaudit.kernels.streak import streaked
 from mmaudit.kernels.warp import zoomed
 from mmaudit.probes.base import corruption
 from mmaudit.probes.corruption.image_severity import (
@@ -42,6 +43,8 @@ SNOW = (
     (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65),
     (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
 )
+# Share of the image, share of the ice.
+FROST = ((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))
 # Thickness, decay of the cloud's roughness per halving.
 FOG = ((1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4))
 # The liquid: mean and σ of noise, σ of its blur, threshold; water: how bright at most; mud: σ of the blur of its spots.
@@ -83,13 +86,46 @@ def snow(x: Array, severity: float, rng: np.random.Generator) -> Array:
     layer += np.float32(loc)
     layer[layer < threshold] = 0
     np.minimum(layer, 1, out=layer)
-    layer = streaked(layer, pixels(x, sigma), pixels(x, 2 * radius), angle)
+    layer = motion_blur(layer[:, :, None], pixels(x, sigma), 0.0, pixels(x, 2 * radius), angle)[:, :, 0]
     layer += layer[::-1, ::-1].copy()
     y = np.maximum(x, (1.5 * luminance(x) + np.float32(0.5))[:, :, None])
     y *= np.float32(1 - keep)
     y += np.float32(keep) * x
     y += layer[:, :, None]
     return faded(x, np.minimum(y, 1), severity)
+
+
+@corruption(
+    "frost",
+    kinds=IMAGE,
+    severities=SEVERITIES,
+    unit=UNIT,
+    source=STYLE,
+    not_monotone="ImageNet-C's row 4 adds as much ice as row 3 to a darker image, often nearer to the clean one",
+)
+def frost(x: Array, severity: float, rng: np.random.Generator) -> Array:
+    """Ice on the window: the image seen through crystals.
+
+    x' = a x + b ice, with ImageNet-C's a and b. In the place of ImageNet-C's photographs stand five synthesised
+    textures: pointed blades and ferns with branches at 60° over a cloudy ground, of the colours and the contrast of
+    the five photographs that imagecorruptions uses. As there, the texture and the part of it that is seen are drawn
+    per sample; here it may be turned and mirrored, too. 224 px of it span the short side of any image. Images
+    without three channels see its luminance.
+
+    Differs from imagecorruptions 1.1.2: it cuts the part out at the photograph's own size, so that a small image sees
+    little more than one shade of it, and fails where the photograph is hardly larger than the image. Of its six
+    photographs two are the same and one is never drawn.
+    """
+    kept, added = parameters("frost", FROST, severity)
+    which, top, left, turn = rng.random(4).tolist()
+    texture = ice.ice(int(which * ice.COUNT))
+    (height, width), place = x.shape[:2], (int(top * ice.SIDE), int(left * ice.SIDE))
+    plane = ice.view(texture, height, width, 1 / pixels(x, 1), *place, int(turn * 8))
+    y = plane[:, :, None] + coloured(texture.colour, x)
+    np.clip(y, 0, 1, out=y)
+    y *= np.float32(added)
+    y += np.float32(kept) * x
+    return faded(x, y, severity)
 
 
 @corruption(
@@ -128,7 +164,7 @@ def fog(x: Array, severity: float, rng: np.random.Generator) -> Array:
     severities=SEVERITIES,
     unit=UNIT,
     source=STYLE,
-    not_monotone="ImageNet-C changes from water to mud at severity 4; which of them moves an image further depends on it",
+    not_monotone="ImageNet-C changes from water to mud at severity 4; a dark image moves further under water",
 )
 def spatter(x: Array, severity: float, rng: np.random.Generator) -> Array:
     """Drops of water, from severity 4 on spots of mud, on the lens.
@@ -165,7 +201,7 @@ def _muddied(x: Array, noise: Array, loc: float, scale: float, sigma: float, thr
     field = smooth_field(noise, sigma * unit)
     spots = field > min((threshold - loc) / (scale * spread(sigma)), field.max() - 0.5)
     covered = drops.mud(gaussian_blur(spots[:, :, None].astype(np.float32), blur * unit)[:, :, 0])[:, :, None]
-    return x + covered * (coloured(MUD_COLOUR, x) - x)
+    return np.asarray(x + covered * (coloured(MUD_COLOUR, x) - x))
 
 
 @corruption(
@@ -187,8 +223,8 @@ def low_light(x: Array, severity: float, rng: np.random.Generator) -> Array:
     probability t; the variance is signal-dependent plus constant as in Foi et al., "Practical Poissonian-Gaussian
     Noise Modeling and Fitting for Single-Image Raw-Data", IEEE TIP 17(10), 2008. The noise that the image came with
     is taken as that of the full exposure, so only what the loss of light adds is added, and none at 0 stops. N is
-    that of a small sensor at about ISO 800. Any number of channels, each with its own noise; images of other quantities than light
-    are treated as if they were sRGB.
+    that of a small sensor at about ISO 800. Any number of channels, each with its own noise; images of other
+    quantities than light are treated as if they were sRGB.
     """
     noise = rng.standard_normal(x.shape, dtype=np.float32)
     return np.asarray(underexposed(x, noise, 2.0**-severity, FULL_WELL, READ_NOISE))
