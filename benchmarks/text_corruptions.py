@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +36,24 @@ from mmaudit.probes import Source, probes
 from mmaudit.types import Modality, Task
 
 SHARED = Path(__file__).parents[1] / "../shared/data/clothing.npz"
-WORDS = "the a dress fits is very nice and soft but runs small i love this color it was too tight in size".split()
+WORDS = (
+    "the",
+    "a",
+    "dress",
+    "fits",
+    "is",
+    "very",
+    "nice",
+    "and",
+    "soft",
+    "but",
+    "runs",
+    "small",
+    "i",
+    "love",
+    "this",
+    "color",
+)
 TARGET = 10.0
 
 FIRST = """
@@ -99,11 +117,11 @@ def ours(texts: list[str]) -> dict[str, Callable[[], Any]]:
         {"t": texts}, np.arange(len(texts)) % 2, Task.classification(2), modalities=[Modality("t", "text")]
     )
     source, batch = Source(data, {"t": None}), data.rows(np.arange(len(texts)))
-    found = {}
+    found: dict[str, Callable[[], Any]] = {}
     for p in probes:
         if p.name.startswith("text."):
             condition = p.condition(("t",), p.severities[2])
-            found[p.name.removeprefix("text.")] = lambda p=p, c=condition: p.apply(batch, c, source)
+            found[p.name.removeprefix("text.")] = partial(p.apply, batch, condition, source)
     return found
 
 
@@ -138,7 +156,7 @@ def compare(texts: list[str], repeats: int) -> dict[str, tuple[float, float | No
         for _ in range(repeats):
             mine.append(timed(run))
             if augment:
-                his.append(timed(lambda a=augment: a(texts)))  # type: ignore[misc]
+                his.append(timed(partial(augment, texts)))
         scale = 1e6 / len(texts)
         out[name] = statistics.median(mine) * scale, statistics.median(his) * scale if his else None
     return out

@@ -20,7 +20,7 @@ from mmaudit.types import Array, Batch, FloatArray, Modality, Task
 
 FOLDS, FIT_ROWS = 3, 2000
 # Images are averaged to this many cells a side, time series and spectra to this many segments.
-CELLS, SEGMENTS, WIDEST = 12, 24, 512
+CELLS, SEGMENTS, CHANNELS, WIDEST = 12, 24, 16, 512
 STANDARD_ERRORS = 2.0
 
 
@@ -162,12 +162,17 @@ def _one(value: Array, modality: Modality) -> FloatArray:
         x = canonical.forward(value[None], modality)[0].astype(np.float64)
         return _segments(np.moveaxis(_segments(x, CELLS), 1, 0), CELLS).ravel()
     x = value.astype(np.float64)
-    if modality.kind in ("audio", "series") and x.size:
-        x = np.moveaxis(x, modality.time_axis or 0, 0).reshape(x.shape[modality.time_axis or 0], -1)[:, :16]
+    if modality.kind in ("audio", "series"):
+        axis = modality.time_axis or 0
+        x = np.moveaxis(x, axis, 0) if x.shape[axis] else np.zeros((1, *np.delete(x.shape, axis)))
+        x = x.reshape(len(x), -1)[:, :CHANNELS]
         power = np.log1p(np.square(np.abs(np.fft.rfft(x, axis=0))))
-        spread_ = np.sqrt(np.maximum(_segments(np.square(x), SEGMENTS) - np.square(_segments(x, SEGMENTS)), 0))
-        return np.concatenate([_segments(x, SEGMENTS), spread_, _segments(power, SEGMENTS)]).ravel()
+        mean, square = _segments(x, SEGMENTS), _segments(np.square(x), SEGMENTS)
+        spreads = np.sqrt(np.maximum(square - np.square(mean), 0))
+        return np.concatenate([mean, spreads, _segments(power, SEGMENTS)]).ravel()
     flat = x.ravel()
+    if modality.ragged:
+        flat = np.concatenate([flat, np.zeros(max(0, WIDEST - len(flat)))])
     return flat if len(flat) <= WIDEST else flat[np.linspace(0, len(flat) - 1, WIDEST).astype(np.int64)]
 
 

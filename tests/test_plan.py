@@ -186,10 +186,11 @@ def test_an_estimate_survives_a_model_that_raises(tmp_path: Path) -> None:
 
 def test_planning_needs_no_model_and_every_probe_can_be_planned() -> None:
     every = {p.name for p in probes}
-    series = Modality("ecg", "series", (50,))
+    series = Modality("ecg", "series", (50, 3), layout="TC")
+    codes = Modality("codes", "tabular", (3,), "int64")
     sound = Modality("voice", "audio", (80,), sample_rate=8000.0)
     vector = Modality("vector", "embedding", (4,))
-    given = (IMAGE, NOTE, TABLE, series, sound, vector)
+    given = (IMAGE, NOTE, TABLE, codes, series, sound, vector)
     gradients = {m.name: "" if m.numeric else "text" for m in given}
     plan = make_plan("full", given, TASK, incomplete=("photo",), gradients=gradients)
     assert {c.probe for c in plan.conditions} - {"clean"} == every

@@ -32,16 +32,17 @@ VOWELS = np.array(
 BANDWIDTHS = np.array([60.0, 90.0, 150.0])
 FRICTION = 4500.0  # Hz, where the noise of consonants is strongest
 _CONTROL = 200.0  # control values per second
-# Long-term average speech spectrum: thirds of an octave around these Hz, and their levels in dB (Byrne et al. 1994).
-THIRDS = np.array(
-    [63, 80, 100, 125, 160, 200, 250, 315, 400, 500, 630, 800, 1000, 1250, 1600, 2000, 2500, 3150, 4000, 5000, 6300]
-    + [8000, 10000, 12500, 16000],
-    np.float64,
-)
-LEVELS = np.array(
-    [38.6, 43.5, 54.4, 57.7, 56.8, 60.2, 60.3, 59.0, 62.1, 62.1, 60.5, 56.8, 53.7, 53.0, 52.0, 48.7, 48.1, 46.8, 45.6]
-    + [44.5, 44.3, 43.7, 43.4, 41.3, 40.7]
-)
+# Long-term average speech spectrum (Byrne et al. 1994): centres of thirds of an octave in Hz, and levels in dB.
+# fmt: off
+THIRDS, LEVELS = np.array(
+    [
+        (63, 38.6), (80, 43.5), (100, 54.4), (125, 57.7), (160, 56.8), (200, 60.2), (250, 60.3),
+        (315, 59.0), (400, 62.1), (500, 62.1), (630, 60.5), (800, 56.8), (1000, 53.7), (1250, 53.0),
+        (1600, 52.0), (2000, 48.7), (2500, 48.1), (3150, 46.8), (4000, 45.6), (5000, 44.5), (6300, 44.3),
+        (8000, 43.7), (10000, 43.4), (12500, 41.3), (16000, 40.7),
+    ]
+).T
+# fmt: on
 
 
 @lru_cache(maxsize=4)
@@ -62,7 +63,7 @@ def babble(sample_rate: float) -> npt.NDArray[np.float32]:
         voice = _spoken(controls, BANDWIDTHS, rng.standard_normal(size), sample_rate, _CONTROL, FRICTION)
         out += voice / np.sqrt(np.mean(np.square(voice)))
     out = _speech_shaped(out, sample_rate)
-    recorded = (out / np.sqrt(np.mean(np.square(out)))).astype(np.float32)
+    recorded: npt.NDArray[np.float32] = (out / np.sqrt(np.mean(np.square(out)))).astype(np.float32)
     recorded.flags.writeable = False
     return recorded
 

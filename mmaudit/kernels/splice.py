@@ -24,13 +24,17 @@ def pick(
     n = len(ends) - 1
     hit = np.empty(ends[n], np.int64)
     counts = np.zeros(n + 1, np.int64)
+    longest = 0
+    for i in range(n):
+        longest = max(longest, ends[i + 1] - ends[i])
+    filled, edge = np.empty(longest, np.int64), np.empty(longest, np.float64)
     k, at = 0, 0
     for i in range(n):
         size = ends[i + 1] - ends[i]
         count = min(int(share * size + u[at]), max(size - spare, 0))
         if count > 0:
             order = u[at + 1 : at + 1 + size]
-            last = np.partition(order, count - 1)[count - 1]
+            last = _smallest(order, count, filled, edge)
             left = count
             for j in range(size):
                 if order[j] <= last and left > 0:
@@ -48,6 +52,25 @@ def pick(
                 choice[h, e] = u[at + 1 + (1 + e) * size + hit[h] - ends[i]]
         at += 1 + (1 + extra) * size
     return hit[:k].copy(), counts, choice
+
+
+@numba.njit(nogil=True, cache=True)
+def _smallest(order: FloatArray, count: int, filled: Places, edge: FloatArray) -> float:
+    """Return the `count`-th smallest of numbers in [0, 1), by counting them in as many bins as there are numbers."""
+    size = len(order)
+    filled[:size] = 0
+    for x in order:
+        filled[min(int(x * size), size - 1)] += 1
+    bin_ = 0
+    while count > filled[bin_]:
+        count -= filled[bin_]
+        bin_ += 1
+    m = 0
+    for x in order:
+        if min(int(x * size), size - 1) == bin_:
+            edge[m] = x
+            m += 1
+    return float(np.sort(edge[:m])[count - 1])
 
 
 @numba.njit(nogil=True, cache=True)

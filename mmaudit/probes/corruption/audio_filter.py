@@ -131,8 +131,9 @@ def reverb(x: Array, severity: float, rng: np.random.Generator, modality: Modali
 
     Severity is RT60, the time in which sound decays by 60 dB. The room's impulse response is the direct sound followed
     by Gaussian noise that decays exponentially (Polack 1988), independent per channel as in a diffuse field. Their
-    ratio follows from RT60 by the critical distance 0.057·√(V / RT60): +1, −2, −4, −6, −9 dB direct to reverberant over the
-    table. The recording's RMS stays what it was, and what rings on after its end is cut. Needs the sampling rate.
+    ratio follows from RT60 by the critical distance 0.057·√(V / RT60): +1, −2, −4, −6, −9 dB direct to reverberant
+    over the table. The recording's RMS stays what it was, and what rings on after its end is cut. Needs the sampling
+    rate.
     """
     channels, length = x.shape
     rate = sampling_rate(modality)

@@ -125,8 +125,8 @@ def frequency_mask(x: Array, severity: float, rng: np.random.Generator, modality
     """Frequency mask: one band of frequencies is blanked out, all the time and in all channels.
 
     Severity is its share of the whole band, in [0, 1]; its place is random. In a spectrogram the band takes the
-    sample's mean, as in SpecAugment. From a waveform it is removed without delay, on a linear scale from 0 to the Nyquist
-    frequency, with slopes of 1/160 of the band within it.
+    sample's mean, as in SpecAugment. From a waveform it is removed without delay, on a linear scale from 0 to the
+    Nyquist frequency, with slopes of 1/160 of the band within it.
 
     Raises:
         BadInput: a severity above 1.

@@ -55,6 +55,7 @@ def elastic_transform(x: Array, severity: float, rng: np.random.Generator) -> Ar
     unit="degrees",
     source="mmaudit",
     declines=one_pixel,
+    not_monotone="where details repeat, an image turned further may match itself again",
 )
 def rotation(x: Array, severity: float, rng: np.random.Generator) -> Array:
     """Rotation about the centre, to the left or the right at random.

@@ -45,6 +45,8 @@ SNOW = (
 )
 # Share of the image, share of the ice.
 FROST = ((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))
+# Most px of the ice per pixel.
+FROST_PX = 2.0
 # Thickness, decay of the cloud's roughness per halving.
 FOG = ((1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4))
 # The liquid: mean and σ of noise, σ of its blur, threshold; water: how bright at most; mud: σ of the blur of its spots.
@@ -109,8 +111,9 @@ def frost(x: Array, severity: float, rng: np.random.Generator) -> Array:
     x' = a x + b ice, with ImageNet-C's a and b. In the place of ImageNet-C's photographs stand five synthesised
     textures: pointed blades and ferns with branches at 60° over a cloudy ground, of the colours and the contrast of
     the five photographs that imagecorruptions uses. As there, the texture and the part of it that is seen are drawn
-    per sample; here it may be turned and mirrored, too. 224 px of it span the short side of any image. Images
-    without three channels see its luminance.
+    per sample; here it may be turned and mirrored, too. 224 px of it span the short side of any image, but no pixel
+    more than 2 of them, so that crystals in a small image are still seen as such. Images without three channels see
+    its luminance.
 
     Differs from imagecorruptions 1.1.2: it cuts the part out at the photograph's own size, so that a small image sees
     little more than one shade of it, and fails where the photograph is hardly larger than the image. Of its six
@@ -120,7 +123,7 @@ def frost(x: Array, severity: float, rng: np.random.Generator) -> Array:
     which, top, left, turn = rng.random(4).tolist()
     texture = ice.ice(int(which * ice.COUNT))
     (height, width), place = x.shape[:2], (int(top * ice.SIDE), int(left * ice.SIDE))
-    plane = ice.view(texture, height, width, 1 / pixels(x, 1), *place, int(turn * 8))
+    plane = ice.view(texture, height, width, min(1 / pixels(x, 1), FROST_PX), *place, int(turn * 8))
     y = plane[:, :, None] + coloured(texture.colour, x)
     np.clip(y, 0, 1, out=y)
     y *= np.float32(added)

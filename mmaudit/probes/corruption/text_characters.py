@@ -16,6 +16,7 @@ from mmaudit.probes.corruption.text_edits import (
     Confusions,
     deleted,
     hit,
+    only,
     replaced,
     require_share,
     swapped,
@@ -106,11 +107,11 @@ def char_insert(texts: list[str], severity: float, draws: Draws) -> list[str]:
     """
     require_share("char_insert", severity, "characters")
     all_ = Characters(texts)
-    wanted = all_.traits & SPACE == 0
-    starts, stops, ends = all_.only(wanted)
+    solid, ends = only(all_.ends, all_.traits & SPACE == 0)
     places, edits, choice = hit(draws, ends, severity, extra=1)
-    new = _letters(all_.texts.codes[starts[places]], all_.traits[wanted][places], choice[:, 0], other=False)
-    return replaced(all_.texts, edits, stops[places], stops[places], new)
+    chosen = solid[places]
+    new = _letters(all_.texts.codes[all_.starts[chosen]], all_.traits[chosen], choice[:, 0], other=False)
+    return replaced(all_.texts, edits, all_.stops[chosen], all_.stops[chosen], new)
 
 
 @corruption(
@@ -129,11 +130,11 @@ def char_replace(texts: list[str], severity: float, draws: Draws) -> list[str]:
     """
     require_share("char_replace", severity, "letters and digits")
     all_ = Characters(texts)
-    wanted = all_.traits & (LETTER | DIGIT) > 0
-    starts, stops, ends = all_.only(wanted)
+    letters, ends = only(all_.ends, all_.traits & (LETTER | DIGIT) > 0)
     places, edits, choice = hit(draws, ends, severity, extra=1)
-    new = _letters(all_.texts.codes[starts[places]], all_.traits[wanted][places], choice[:, 0], other=True)
-    return replaced(all_.texts, edits, starts[places], stops[places], new)
+    chosen = letters[places]
+    new = _letters(all_.texts.codes[all_.starts[chosen]], all_.traits[chosen], choice[:, 0], other=True)
+    return replaced(all_.texts, edits, all_.starts[chosen], all_.stops[chosen], new)
 
 
 @corruption(
@@ -152,9 +153,9 @@ def char_delete(texts: list[str], severity: float, draws: Draws) -> list[str]:
     """
     require_share("char_delete", severity, "characters")
     all_ = Characters(texts)
-    starts, stops, ends = all_.only(all_.traits & SPACE == 0)
+    solid, ends = only(all_.ends, all_.traits & SPACE == 0)
     places, edits, _ = hit(draws, ends, severity, spare=1)
-    return deleted(all_.texts, edits, starts[places], stops[places])
+    return deleted(all_.texts, edits, all_.starts[solid[places]], all_.stops[solid[places]])
 
 
 @corruption(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +24,11 @@ class Characters:
         self.starts, self.stops, self.ends = text.clusters(*self.texts)
         self.traits = self.texts.traits[self.starts]
 
-    def only(self, wanted: npt.NDArray[np.bool_]) -> tuple[Places, Places, Places]:
-        """Return starts and stops of the wanted characters, and how many the texts before and with i have."""
-        return self.starts[wanted], self.stops[wanted], kept(self.ends, wanted)
 
-
-def kept(ends: Places, wanted: npt.NDArray[Any]) -> Places:
-    """Return `ends` of the wanted members alone, `wanted` being true for them."""
-    return np.concatenate(([0], np.cumsum(wanted)))[ends]
+def only(ends: Places, wanted: npt.NDArray[np.bool_]) -> tuple[Places, Places]:
+    """Return which members are wanted, and how many of them the texts before and with i have, given `ends` of all."""
+    index = np.flatnonzero(wanted)
+    return index, np.searchsorted(index, ends)
 
 
 def require_share(name: str, severity: float, of: str) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mmaudit.kernels import text
 from mmaudit.kernels.text import DIGIT, MARK, CodeArray, Codes, Places
 from mmaudit.probes.base import corruption
-from mmaudit.probes.corruption.text_edits import Characters, hit, kept, replaced, require_share
+from mmaudit.probes.corruption.text_edits import Characters, hit, only, replaced, require_share
 from mmaudit.probes.corruption.text_tables import AEDA_MARKS
 from mmaudit.randomness import Draws
 
@@ -62,9 +62,10 @@ def punctuation(texts: list[str], severity: float, draws: Draws) -> list[str]:
     all_ = Characters(texts)
     words = text.words(all_.texts)
     is_mark = (all_.traits & MARK > 0) & (all_.stops - all_.starts == 1) & ~_in_numbers(all_)
-    marks, _, mark_ends = all_.only(is_mark)
-    bare = words.core_stops == words.stops
-    ends_of_words, word_ends = words.stops[bare], kept(words.ends, bare)
+    index, mark_ends = only(all_.ends, is_mark)
+    marks = all_.starts[index]
+    index, word_ends = only(words.ends, words.core_stops == words.stops)
+    ends_of_words = words.stops[index]
     # By text, then by place; the end of a word comes before a mark there, which is one of the next text or word.
     rows = np.concatenate((_rows(mark_ends), _rows(word_ends)))
     starts = np.concatenate((marks, ends_of_words))
@@ -102,9 +103,9 @@ def whitespace(texts: list[str], severity: float, draws: Draws) -> list[str]:
     last = np.zeros(len(gaps), np.bool_)
     last[words.ends[1:][np.diff(words.ends) > 0] - 1] = True
     joinable = ~last
-    able = joinable | (inner > 0)
-    taken, edits, choice = hit(draws, kept(words.ends, able), severity, extra=2)
-    w = np.flatnonzero(able)[taken]
+    able, ends = only(words.ends, joinable | (inner > 0))
+    taken, edits, choice = hit(draws, ends, severity, extra=2)
+    w = able[taken]
     join = joinable[w] & ((choice[:, 0] < 0.5) | (inner[w] == 0))
     inside = all_.starts[first[w] + np.where(join, 0, 1 + (choice[:, 1] * inner[w]).astype(np.int64))]
     starts = np.where(join, words.stops[w], inside)
