@@ -116,6 +116,9 @@ def audit(
     severity_scale: Annotated[
         str | None, typer.Option(help="What severities 1 to 5 mean: table (default), input, embedding or unimodal.")
     ] = None,
+    similarity_floor: Annotated[
+        float | None, typer.Option(help="chrF similarity with the original that corrupted texts keep to, in (0, 1].")
+    ] = None,
     config: Config = None,
     target: Target = None,
     task: TaskName = None,

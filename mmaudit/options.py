@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 KEYS = (
     *("model", "outputs", "weights", "trust"),
     *("data", "train", "target", "task", "modality", "columns", "ids", "group", "cluster", "split"),
-    *("out", "suite", "subsets", "scenario", "surface", "severity_scale"),
+    *("out", "suite", "subsets", "scenario", "surface", "severity_scale", "similarity_floor"),
     *("resamples", "seed", "batch_rows", "title"),
 )
 
@@ -66,9 +66,9 @@ def load(options: Mapping[str, Any]) -> tuple[Model, Dataset, Dataset | None]:
 
 
 def suite(options: Mapping[str, Any]) -> str | dict[str, Any]:
-    """The suite that the options name, with their choice of subsets, scenarios, surfaces and scale of severity."""
+    """The suite that the options name, with their choice of subsets, scenarios, surfaces, scale of severity and floor of similarity."""
     chosen: str | dict[str, Any] = options.get("suite", "standard")
-    given: dict[str, Any] = {k: options[k] for k in ("subsets", "severity_scale") if k in options}
+    given: dict[str, Any] = {k: options[k] for k in ("subsets", "severity_scale", "similarity_floor") if k in options}
     if "scenario" in options:
         given["scenarios"] = _list(options["scenario"])
     if "surface" in options:

@@ -43,6 +43,9 @@ class Suite:
         severity_scale: what positions 1-5 mean: "table", each corruption's published severities, or severities found
             so that the same position does the same to every modality: "input" (distance moved in σ), "embedding"
             (distance of the model's own features), "unimodal" (share of a unimodal probe's performance lost).
+        similarity_floor: chrF similarity with the original, in (0, 1], that every corrupted text keeps to: where a
+            severity would go below, the text is corrupted less. Not for corruptions that are meant to change the
+            meaning. None for no floor.
     """
 
     name: str = "custom"
@@ -60,6 +63,7 @@ class Suite:
     scenarios: tuple[str, ...] = ()
     surface: tuple[tuple[str, str], ...] = ()
     severity_scale: str = "table"
+    similarity_floor: float | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.scenarios, list | tuple):
@@ -202,6 +206,7 @@ def make_plan(
         scenarios=scenarios,
         surface=chosen.surface,
         scale=scale,
+        similarity_floor=chosen.similarity_floor,
     )
     conditions: list[Condition] = []
     declined = [Declined("missing", names, not_run)] if not_run else []

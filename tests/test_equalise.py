@@ -164,7 +164,9 @@ def test_a_target_beyond_the_legal_severities_says_what_was_reached() -> None:
         Task.classification(2),
     )  # fmt: skip
     scale = found("input", data, ("text.punctuation", "tabular.gaussian_noise_convex"))
-    assert all("no σ to measure with" in level.reason for level in scale.levels["tabular.gaussian_noise_convex", "table"])
+    assert all(
+        "no σ to measure with" in level.reason for level in scale.levels["tabular.gaussian_noise_convex", "table"]
+    )
 
 
 def test_a_distance_that_jumps_over_its_target_is_declined() -> None:
@@ -279,7 +281,9 @@ def test_simple_features_exist_for_every_modality() -> None:
         assert table.shape[0] == rows.sum()
         assert np.isfinite(table).all()
         assert table.std(axis=0).max() > 0
-    empty = features(np.array([np.zeros(0, np.float32), np.ones(3, np.float32)], object), Modality("a", "audio", (None,)))
+    empty = features(
+        np.array([np.zeros(0, np.float32), np.ones(3, np.float32)], object), Modality("a", "audio", (None,))
+    )
     assert np.isfinite(empty).all()
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage, stats
 
-from mmaudit.kernels import colour, disk, displace, motion, noise, zoom
+from mmaudit.kernels import colour, disk, displace, motion, noise, packing, zoom
 from mmaudit.kernels.pixelate import pixelate
 from mmaudit.probes.corruption import jpeg
 
@@ -219,5 +219,15 @@ def test_jpeg_between_whole_qualities():
 
 def test_jpeg_keeps_other_numbers_of_channels_apart():
     x = image((16, 16, 5))
-    alone = [jpeg.roundtrip(x[:, :, c : c + 1], 10) for c in range(5)]
+    alone = [jpeg.roundtrip(x[:, :, c : c + 1].copy(), 10) for c in range(5)]
     assert np.array_equal(jpeg.roundtrip(x, 10), np.concatenate(alone, axis=2))
+
+
+def test_packing_is_numpys():
+    x = image((7, 5, 3)) * 1.4 - 0.2
+    packed = packing.rgbx(x)
+    assert np.array_equal(packed[:, :, :3], np.rint(np.clip(x, 0, 1) * np.float32(255)))
+    assert not packed[:, :, 3].any()
+    found = np.empty_like(x)
+    packing.unpack(np.ascontiguousarray(packed[:, :, :3]), found)
+    assert np.abs(found - packed[:, :, :3] / 255).max() < 1e-7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -83,7 +84,7 @@ def test_every_packaged_scenario_grows_with_severity(name: str) -> None:
         curve = [c for c in found if c.option("latent") == latent]
         assert [(c.position, c.severity, c.unit) for c in curve] == [(i, i, "scenario severity") for i in range(1, 6)]
         far = [np.nansum([np.nanmean(d) for d in distances(data, c).values()]) for c in curve]
-        assert all(a < b for a, b in zip(far, far[1:], strict=False)), far
+        assert all(a < b for a, b in itertools.pairwise(far)), far
         each = [distances(data, curve[i]) for i in (0, 4)]
         assert all(np.nanmean(each[1][m]) > np.nanmean(each[0][m]) > 0 for m in curve[0].modalities)
 
@@ -138,7 +139,7 @@ def test_a_shared_severity_hits_the_same_samples_in_every_modality(write: Write)
     data = everything(n=400, only=("hwc", "table"))
     steps = STEPS.replace('"text"', '"image"').replace('"keyboard"', '"gaussian_noise"')
     found = scenarios(planned(data, write("spread = 0.9", steps=steps), positions=(5,)))
-    together, apart = ({m: d for m, d in distances(data, c).items()} for c in found)
+    together, apart = (dict(distances(data, c).items()) for c in found)
     present = ~np.isnan(together["hwc"]) & ~np.isnan(together["table"])
     present &= (together["hwc"] > 0) & (together["table"] > 0)
     assert np.corrcoef(together["hwc"][present], together["table"][present])[0, 1] > 0.5
@@ -182,7 +183,7 @@ def test_the_same_for_any_batch_and_order(write: Write) -> None:
         places = order[rows] if there is turned else rows
         for m in condition.modalities:
             assert same(part.inputs[m], whole_batch.inputs[m][places])
-    assert len({f for f in np.linspace(0, 1, FACTORS)}) == FACTORS == 16
+    assert len(set(np.linspace(0, 1, FACTORS))) == FACTORS == 16
 
 
 # ---- when it applies
@@ -225,7 +226,7 @@ def test_a_similarity_floor_reaches_the_text_steps(write: Write) -> None:
     scope = Scope(data.modalities, data.task, scenarios=write_file, similarity_floor=0.9)
     found = [c for c in probes.get("scenario.spilled_coffee").grid(scope) if isinstance(c, Condition)]
     assert found[-1].option("similarity_floor") == "0.9"
-    free = [c for c in probes.get("scenario.spilled_coffee").grid(replace(scope, similarity_floor=None))]
+    free = list(probes.get("scenario.spilled_coffee").grid(replace(scope, similarity_floor=None)))
     assert isinstance(free[-1], Condition)
     assert np.mean(distances(data, found[-1])["note"]) < np.mean(distances(data, free[-1])["note"])
 
@@ -290,7 +291,9 @@ def test_a_run_scores_the_correlation_and_a_changed_file_is_run_anew(write: Writ
     together, apart = conditions["shared", 5], conditions["independent", 5]
     effect = report.score(together.key, "accuracy", against=apart.key)
     a, b = report.score(together.key, "accuracy"), report.score(apart.key, "accuracy")
-    assert effect is not None and a is not None and b is not None
+    assert effect is not None
+    assert a is not None
+    assert b is not None
     assert effect.delta == pytest.approx(a.value - b.value)
     assert effect.delta_low <= effect.delta <= effect.delta_high
     (figure,) = scenario_curves(report)

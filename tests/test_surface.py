@@ -134,7 +134,11 @@ def test_another_version_or_severity_is_another_condition() -> None:
         parts(replace(cell, modalities=("photo",)))
 
 
-SURFACE = {"probes": ["missing"], "baselines": ["zero"], "surface": [["tabular.gaussian_noise_convex", "text.keyboard"]]}
+SURFACE = {
+    "probes": ["missing"],
+    "baselines": ["zero"],
+    "surface": [["tabular.gaussian_noise_convex", "text.keyboard"]],
+}
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +194,7 @@ def test_the_chart_has_every_cell_and_the_page_shows_it(audited: tuple[Report, P
 
 
 def test_a_run_without_what_a_corruption_does_alone_has_reasons(audited: tuple[Report, Path], tmp_path: Path) -> None:
-    report, out = audited
+    _, out = audited
     from mmaudit.comparison import Measured
     from mmaudit.interaction import interactions
     from mmaudit.metrics import Resamples, metrics

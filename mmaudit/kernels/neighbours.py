@@ -16,7 +16,7 @@ FloatRows = npt.NDArray[np.float32]
 UIntArray = npt.NDArray[np.uint64]
 IntArray = npt.NDArray[np.int64]
 
-_BLOCK_VALUES = 2**24
+_BLOCK_VALUES = 2**21
 _START, _END = 2, 3  # code points that no text holds, before its first and after its last character
 
 

@@ -30,12 +30,13 @@ def stretch_weights(place: float, share: float, length: int, fade: float) -> npt
     Args:
         place: of the stretch, in [0, 1]: 0 at the start, 1 at the end.
         share: of the samples that lie in the stretch, in [0, 1]; not rounded to whole ones.
-        fade: samples over which it sets in and dies away, within the stretch; at most half of it. With 1, a sample is
-            taken away by as much as the stretch covers of it.
+        fade: samples over which it sets in and dies away, within the stretch; 1 at least, with which a sample is taken
+            away by as much as the stretch covers of it.
+
+    What a smaller share takes away a larger one takes away too.
     """
     size = share * length
     start = place * (length - size)
     middles = np.arange(length) + 0.5
     inside = np.minimum(middles - start, start + size - middles) + 0.5
-    slope = max(min(fade, size / 2), 1.0)
-    return np.asarray(np.clip(np.minimum(inside, size) / slope, 0, 1), np.float64)
+    return np.asarray(np.clip(np.minimum(inside, size) / max(fade, 1.0), 0, 1), np.float64)

@@ -45,9 +45,10 @@ def _gauss(reach: npt.NDArray[np.int64], sigma: float) -> npt.NDArray[np.float64
 def _taps(size: int, sigma: float) -> npt.NDArray[np.float32]:
     """The kernel along an axis of `size`, wrapped where it is longer, its sum of squares 1."""
     radius = _radius(sigma)
-    taps = _gauss(np.arange(-radius, radius + 1), sigma)
+    reach = np.arange(-radius, radius + 1)
+    taps = _gauss(reach, sigma)
     if len(taps) > size:
-        taps = np.bincount(np.arange(len(taps)) % size, taps).astype(np.float64)
+        taps = np.bincount((reach + (size - 1) // 2) % size, taps).astype(np.float64)
     return np.asarray(taps / np.sqrt(np.sum(taps**2)), np.float32)
 
 

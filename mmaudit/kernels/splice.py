@@ -68,9 +68,34 @@ def _smallest(order: FloatArray, count: int, filled: Places, edge: FloatArray) -
     m = 0
     for x in order:
         if min(int(x * size), size - 1) == bin_:
-            edge[m] = x
+            j = m
+            while j > 0 and edge[j - 1] > x:
+                edge[j] = edge[j - 1]
+                j -= 1
+            edge[j] = x
             m += 1
-    return float(np.sort(edge[:m])[count - 1])
+    return float(edge[count - 1])
+
+
+@numba.njit(nogil=True, cache=True)
+def _in_order(u: FloatArray, out: Places, filled: Places) -> None:
+    """Put into `out` the places of numbers in [0, 1), smallest number first, by sorting them into bins."""
+    size = len(u)
+    filled[: size + 1] = 0
+    for x in u:
+        filled[min(int(x * size), size - 1) + 1] += 1
+    for bin_ in range(size):
+        filled[bin_ + 1] += filled[bin_]
+    # filled[b] is where bin b begins, and grows as it is filled.
+    begin = filled[:size].copy()
+    for j in range(size):
+        bin_ = min(int(u[j] * size), size - 1)
+        k = filled[bin_]
+        filled[bin_] += 1
+        while k > begin[bin_] and u[out[k - 1]] > u[j]:
+            out[k] = out[k - 1]
+            k -= 1
+        out[k] = j
 
 
 @numba.njit(nogil=True, cache=True)
@@ -84,18 +109,22 @@ def match(u: FloatArray, lefts: Places, ends: Places, share: float) -> tuple[Pla
     n = len(ends) - 1
     hit = np.zeros(ends[n], np.bool_)
     counts = np.zeros(n + 1, np.int64)
+    longest = 0
+    for i in range(n):
+        longest = max(longest, ends[i + 1] - ends[i])
+    order, filled = np.empty(longest, np.int64), np.empty(longest + 1, np.int64)
     for i in range(n):
         first, size = ends[i], ends[i + 1] - ends[i]
         members = 0
         for j in range(first, first + size):
             members += 1 if j > first and lefts[j] == lefts[j - 1] + 1 else 2
         wanted = int(share * members / 2 + u[first + i])
-        order = np.argsort(u[first + i + 1 : first + i + 1 + size])
+        _in_order(u[first + i + 1 : first + i + 1 + size], order, filled)
         taken = 0
-        for o in order:
+        for o in range(size):
             if taken >= wanted:
                 break
-            j = first + o
+            j = first + order[o]
             before = j > first and hit[j - 1] and lefts[j - 1] == lefts[j] - 1
             after = j + 1 < first + size and hit[j + 1] and lefts[j + 1] == lefts[j] + 1
             if not before and not after:

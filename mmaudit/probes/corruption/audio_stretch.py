@@ -11,8 +11,8 @@ from mmaudit.probes.base import corruption
 from mmaudit.probes.corruption.audio_axes import AUDIO, AUDIOMENTATIONS, no_time, over_time, silence
 from mmaudit.types import Array, Modality
 
-WINDOW = 0.05  # s, about four periods of a low voice
-UNKNOWN = 1024  # samples, where the sampling rate is unknown
+WINDOW = 0.03  # s, three periods of a low voice; longer ones smear gliding harmonics, shorter ones beat
+UNKNOWN = 512  # samples, where the sampling rate is unknown
 FINEST = 256  # largest whole number in a ratio of pitches: off by a fifth of a cent at most
 FAR = "once moved by more than half a period, an oscillation is as far from itself as it can get"
 
@@ -32,7 +32,7 @@ def time_stretch(x: Array, severity: float, rng: np.random.Generator, modality: 
 
     The rate is 1 + severity for half of the samples, drawn at random, and 1 / (1 + severity) for the others. What gets
     longer is cut at its old length, what gets shorter is filled up with silence. Waveforms by a phase-locked vocoder
-    with windows of about 50 ms (1,024 samples where the sampling rate is unknown; less in short recordings), each
+    with windows of about 30 ms (512 samples where the sampling rate is unknown; less in short recordings), each
     channel by itself; spectrograms by linear interpolation between frames.
     """
     rate = (1 + severity) ** (1 if rng.random() < 0.5 else -1)
@@ -70,7 +70,7 @@ def pitch_shift(x: Array, severity: float, rng: np.random.Generator, modality: M
 
 
 def _window(length: int, modality: Modality) -> int:
-    """Samples per window: a power of 2 near 50 ms, that fits twice into the recording, of 16 at least."""
+    """Samples per window: a power of 2 near 30 ms, that fits twice into the recording, of 16 at least."""
     rate = modality.sample_rate
     wanted = UNKNOWN if not rate else 2 ** round(float(np.log2(max(rate * WINDOW, 16))))
     return int(max(16, min(wanted, 2 ** int(np.log2(max(length / 2, 1))))))

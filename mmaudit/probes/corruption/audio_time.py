@@ -27,7 +27,7 @@ from mmaudit.types import Array, Modality
 PACKET = 0.02  # s
 FEWEST = 16  # packets in a recording
 MEMORY = 0.5  # of the Gilbert chain
-FADE = 0.005  # s
+FADE, FADE_SHARE = 0.005, 1 / 64  # s, and of the recording at most
 ROLL_OFF = 160  # of the band's width: 50 Hz at 16 kHz
 
 
@@ -102,13 +102,14 @@ def time_mask(x: Array, severity: float, rng: np.random.Generator, modality: Mod
     """Time mask: one stretch of the recording is blanked out, in all channels.
 
     Severity is its share of the time, in [0, 1]; its place is random. A waveform falls silent, fading out and in over
-    5 ms within the stretch where the sampling rate is known; a spectrogram takes the sample's mean, as in SpecAugment.
+    5 ms within the stretch, or over 1/64 of a recording that is shorter than 320 ms; a spectrogram takes the sample's
+    mean, as in SpecAugment. Without a sampling rate there is no fading.
 
     Raises:
         BadInput: a severity above 1.
     """
     require_share("time_mask", severity, "the time")
-    fade = FADE * (modality.sample_rate or 0) if not modality.spectrogram else 1.0
+    fade = 0.0 if modality.spectrogram else min(FADE * (modality.sample_rate or 0), FADE_SHARE * x.shape[1])
     return _blanked(x, stretch_weights(rng.random(), severity, x.shape[1], fade), modality)
 
 

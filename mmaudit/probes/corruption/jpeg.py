@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from mmaudit.kernels import cast
+from mmaudit.kernels import cast, packing
 from mmaudit.types import Array
 
 # The quantisation tables of the JPEG standard (ITU-T T.81, annex K.1), for brightness and for colour, row by row.
@@ -35,33 +36,38 @@ _COLOUR = (
 
 
 def roundtrip(x: Array, quality: float) -> Array:
-    """Return float32 [H, W, C] in [0, 1] as it comes back from a JPEG file.
+    """Return float32 [H, W, C] in [0, 1] as it comes back from a JPEG file; `x` is overwritten.
 
     Args:
         x: image; three channels are stored as RGB with colour at half resolution, others one by one as grey.
         quality: of the IJG library, in [1, 100].
     """
-    pixels = np.empty(x.shape, np.uint8)
-    cast.from_unit(np.ascontiguousarray(x), np.float32(0), np.float32(255), pixels)
+    height, width, channels = x.shape
+    x = np.ascontiguousarray(x)
     tables = _tables(quality)
-    if x.shape[2] == 3:
-        done = _stored(pixels, tables)
-    else:
-        done = np.stack([_stored(pixels[:, :, c], tables[:1]) for c in range(x.shape[2])], axis=2)
-    unit: Array = cast.to_unit(done, np.float32(0), np.float32(1 / 255))
-    return unit
+    if channels == 3:
+        # Pillow uses this form of colour in place, without a copy of its own.
+        image = Image.frombuffer("RGBX", (width, height), packing.rgbx(x), "raw", "RGBX", 0, 1)
+        packing.unpack(_stored(image, qtables=tables, subsampling="4:2:0"), x)
+        return x
+    pixels = np.empty((height, width), np.uint8)
+    for c in range(channels):
+        cast.from_unit(np.ascontiguousarray(x[:, :, c]), np.float32(0), np.float32(255), pixels)
+        x[:, :, c] = _stored(Image.fromarray(pixels), qtables=tables[:1]) * np.float32(1 / 255)
+    return x
 
 
-def _stored(pixels: Array, tables: list[list[int]]) -> Array:
+def _stored(image: Image.Image, **options: Any) -> Array:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", qtables=tables, subsampling="4:2:0" if pixels.ndim == 3 else -1)
+    image.save(file, "JPEG", **options)
     # Naming the format saves Pillow trying others.
-    with Image.open(file, formats=("JPEG",)) as image:
-        return np.asarray(image)
+    with Image.open(file, formats=("JPEG",)) as found:
+        return np.asarray(found)
 
 
 @lru_cache(maxsize=64)
-def _tables(quality: float) -> list[list[int]]:
+def _tables(quality: float) -> tuple[list[int], ...]:
     """Quantisation tables of the IJG library, whose formula does not need a whole quality."""
     percent = int(5000 / quality if quality < 50 else 200 - 2 * quality)
-    return [[min(max((step * percent + 50) // 100, 1), 255) for step in table] for table in (_BRIGHTNESS, _COLOUR)]
+    scaled = np.clip((np.array([_BRIGHTNESS, _COLOUR]) * percent + 50) // 100, 1, 255)
+    return tuple(table.tolist() for table in scaled)

@@ -104,10 +104,11 @@ def whitespace(texts: list[str], severity: float, draws: Draws) -> list[str]:
     last[words.ends[1:][np.diff(words.ends) > 0] - 1] = True
     joinable = ~last
     able, ends = only(words.ends, joinable | (inner > 0))
-    taken, edits, choice = hit(draws, ends, severity, extra=2)
+    taken, edits, choice = hit(draws, ends, severity, extra=1)
     w = able[taken]
-    join = joinable[w] & ((choice[:, 0] < 0.5) | (inner[w] == 0))
-    inside = all_.starts[first[w] + np.where(join, 0, 1 + (choice[:, 1] * inner[w]).astype(np.int64))]
+    coin, place = np.divmod(2 * choice[:, 0], 1)
+    join = joinable[w] & ((coin == 0) | (inner[w] == 0))
+    inside = all_.starts[first[w] + np.where(join, 0, 1 + (place * inner[w]).astype(np.int64))]
     starts = np.where(join, words.stops[w], inside)
     stops = starts + np.where(join, gaps[w], 0)
     new = np.where(join & (gaps[w] > 0), 0, _BLANK).astype(np.uint32)

@@ -1,0 +1,244 @@
+"""The audio kernels beside SciPy, NumPy and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import signal
+
+from helpers.audio_signals import RATE, centroid, rms, sounds
+from mmaudit.kernels import babble, biquad, mdct, mix, music, packets, polyphase, quantiles, vocoder
+
+RNG = np.random.default_rng(0)
+NOISE = RNG.standard_normal((2, 5000))
+
+
+@pytest.mark.parametrize("cutoff", [0.0001, 0.003, 0.05, 0.25, 0.5, 0.9, 0.9999])
+@pytest.mark.parametrize("high", [False, True])
+def test_butterworth_is_scipys(cutoff, high):
+    theirs = signal.butter(2, cutoff, "high" if high else "low", output="sos")
+    np.testing.assert_allclose(biquad.butterworth(cutoff, high), theirs, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("cutoffs", [((0.3, False),), ((0.02, True),), ((0.1, True), (0.4, False))])
+@pytest.mark.parametrize("length", [1, 2, 7, 5000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_zero_phase_is_scipys_filter_there_and_back(cutoffs, length, dtype):
+    sections = np.concatenate([biquad.butterworth(*c) for c in cutoffs])
+    x = np.ascontiguousarray(NOISE[:, :length].astype(dtype))
+    reach = 40
+    pad = min(reach, length - 1)
+    y = np.pad(x.astype(np.float64), ((0, 0), (pad, pad)), mode="reflect") if pad else x.astype(np.float64)
+    for _ in range(2):
+        # Once forwards, then backwards; each time from the steady state of the mean.
+        start = signal.sosfilt_zi(sections)[:, None] * y.mean(axis=1)[None, :, None]
+        y = signal.sosfilt(sections, y, axis=1, zi=start)[0][:, ::-1]
+    ours = biquad.zero_phase(x, sections, reach)
+    assert ours.dtype == dtype
+    np.testing.assert_allclose(ours, y[:, pad : pad + length], atol=3e-7 if dtype == np.float32 else 1e-12)
+
+
+def test_zero_phase_in_the_middle_of_a_long_signal_is_sosfiltfilt():
+    sections = biquad.butterworth(0.2, False)
+    theirs = signal.sosfiltfilt(sections, NOISE)
+    np.testing.assert_allclose(biquad.zero_phase(NOISE, sections, 50)[:, 200:-200], theirs[:, 200:-200], atol=1e-9)
+
+
+@pytest.mark.parametrize(("up", "down"), [(1, 2), (2, 1), (3, 4), (4, 3), (1, 16), (16, 1), (5, 8), (196, 185), (1, 1)])
+@pytest.mark.parametrize("length", [1, 3, 50, 4999])
+def test_resampling_is_resample_poly(up, down, length):
+    x = NOISE[:, :length]
+    theirs = signal.resample_poly(x, up, down, axis=1)
+    ours = polyphase.resample(x, up, down)
+    assert ours.shape == theirs.shape
+    np.testing.assert_allclose(ours, theirs, atol=1e-12)
+    np.testing.assert_allclose(polyphase.resample(x.astype(np.float32), up, down), theirs, atol=3e-6)
+
+
+def test_mdct_is_its_definition_and_keeps_energy_and_signal():
+    x = NOISE[:, :2000]
+    lines = mdct.mdct(x)
+    n, k = np.arange(2 * mdct.LINES), np.arange(mdct.LINES)
+    window = np.sin(np.pi * (n + 0.5) / (2 * mdct.LINES))
+    basis = np.cos(np.pi / mdct.LINES * np.outer(n + 0.5 + mdct.LINES / 2, k + 0.5)) * np.sqrt(2 / mdct.LINES)
+    padded = np.pad(x, ((0, 0), (mdct.LINES, 3 * mdct.LINES)))
+    for t in range(lines.shape[1]):
+        frame = padded[:, t * mdct.LINES : (t + 2) * mdct.LINES]
+        np.testing.assert_allclose(lines[:, t], (frame * window) @ basis, atol=1e-10)
+    assert np.sum(lines**2) == pytest.approx(np.sum(x**2), rel=1e-10)
+    for length in (0, 1, 575, 576, 577, 2000):
+        np.testing.assert_allclose(mdct.inverse(mdct.mdct(x[:, :length]), length), x[:, :length], atol=1e-12)
+
+
+@pytest.mark.parametrize("bits", [0.5, 1, 2, 4])
+def test_coding_meets_its_budget_in_every_frame(bits):
+    x = np.concatenate(sounds(2))[None].astype(np.float64)
+    lines = mdct.mdct(x)[0]
+    lines[:, int(np.ceil(mdct.bandwidth(bits) * mdct.LINES)) :] = 0
+    bands = np.array(mdct.BANDS)
+    width = np.diff(bands)
+    steps = np.repeat(np.sqrt(np.add.reduceat(lines**2, bands[:-1], axis=1) / width) ** mdct.FOLLOW, width, axis=1)
+    budget = bits**2 / (bits + mdct.OVERHEAD) * x.size / len(lines)
+    ratios = np.divide(np.abs(lines), steps, out=np.zeros_like(lines), where=steps > 0)
+    gains = mdct._gains(np.log2(np.where(ratios > 0, ratios, 1e-300)), budget)
+    size = 2 * ratios / gains[:, None]
+    spent = np.sum(np.where(size > 1, 3.5 + np.log2(np.maximum(size, 1)), 0), axis=1)
+    some = np.sum(ratios > 0, axis=1) > 100
+    # A line more or less costs 3.5 bits, and lines come in bins of an eighth of an octave.
+    np.testing.assert_allclose(spent[some], budget, atol=0.05 * budget + 60)
+
+
+def test_coding_is_rounding_in_the_transform():
+    x = sounds(1)[0][None].astype(np.float64)
+    for bits in (0.5, 4.0):
+        before, after = mdct.mdct(x), mdct.mdct(mdct.coded(x, bits))
+        zero = np.abs(after) < 1e-12
+        assert zero.mean() > 0.2
+        # Every line is a whole number of its step, so within a band and frame their ratios are of whole numbers.
+        band = np.abs(after[0, 20, 36:44])
+        smallest = band[band > 1e-9].min() if (band > 1e-9).any() else 1.0
+        np.testing.assert_allclose(band / smallest * 60 % 1, np.rint(band / smallest * 60 % 1), atol=1e-6)
+        assert rms(after - before) < rms(before)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_quantiles_are_numpys(dtype, size):
+    rng = np.random.default_rng(size)
+    for x in (rng.standard_normal(size), np.round(rng.standard_normal(size), 1), np.zeros(size), -np.ones(size)):
+        shares = (0.0, 0.01, 0.3, 0.5, 0.975, 1.0)
+        ours = quantiles.quantiles(x.astype(dtype), shares)
+        np.testing.assert_allclose(ours, np.quantile(x.astype(dtype).astype(np.float64), shares), rtol=1e-6, atol=1e-9)
+
+
+def test_mixing_is_numpys():
+    for dtype, digits in ((np.float32, 1e-6), (np.float64, 1e-12)):
+        x, noise = NOISE[:, :777].astype(dtype), NOISE[:, 1000:1777].astype(dtype)
+        centre = 0.3
+        assert mix.mean_square(x, centre) == pytest.approx(np.mean((x.astype(np.float64) - centre) ** 2), rel=1e-12)
+        want = x + 0.25 * rms(x.astype(np.float64) - centre) / rms(noise) * noise
+        mixed = x.copy()
+        mix.add_at_ratio(mixed, noise, 0.25, centre)
+        np.testing.assert_allclose(mixed, want, atol=10 * digits)
+    silent = np.zeros((1, 9))
+    mix.add_at_ratio(silent, NOISE[:1, :9].copy(), 1.0, 0.0)
+    assert not silent.any()
+
+
+def test_a_wave_is_read_linearly_and_repeated():
+    period = np.arange(8, dtype=np.float32)
+    ours = mix.repeated(period, 0.13, 0.9, 50)
+    places = (0.9 + 0.13 * np.arange(50)) % 1 * 8
+    np.testing.assert_allclose(ours, np.interp(places, np.arange(9), np.append(period, 0)), atol=1e-4)
+
+
+def plain_vocoder(x, rate, size, window):
+    """The same frame by frame, with angles."""
+    hop, out, total = window // 4, np.zeros(size), np.zeros(size)
+    shape = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)
+    padded = np.concatenate([np.zeros(window), x, np.zeros(size + 4 * window + int(size * rate))])
+
+    def frame(middle):
+        start = middle + window - window // 2
+        return np.fft.rfft(padded[start : start + window] * shape)
+
+    def locked(y):
+        y = np.pad(y, 1)
+        return y[1:-1] - y[:-2] - y[2:]
+
+    before, t = None, 0
+    while t * hop < size + window / 2:
+        middle = round(t * hop * rate)
+        y = frame(middle)
+        if before is not None:
+            y = y * np.exp(1j * (np.angle(locked(before)) - np.angle(locked(frame(middle - hop)))))
+        before = y
+        piece, start = np.fft.irfft(y, window) * shape, t * hop - window // 2
+        for i in range(max(0, -start), min(window, size - start)):
+            out[start + i] += piece[i]
+            total[start + i] += shape[i] ** 2
+        t += 1
+    return out / np.where(total > 0, total, 1)
+
+
+@pytest.mark.parametrize("rate", [0.8, 0.93, 1.25])
+def test_the_vocoder_is_its_definition(rate):
+    x = NOISE[0, :1200]
+    size = 900
+    np.testing.assert_allclose(vocoder.stretch(x[None], rate, size, 128)[0], plain_vocoder(x, rate, size, 128), atol=1e-6)
+
+
+@pytest.mark.parametrize("length", [1, 5, 100, 3000])
+def test_the_vocoder_at_rate_one_is_the_identity(length):
+    x = NOISE[:, :length]
+    np.testing.assert_allclose(vocoder.stretch(x, 1.0, length, 64), x, atol=1e-9)
+
+
+def test_bursts_are_gilberts_chain():
+    rng = np.random.default_rng(1)
+    for share in (0.05, 0.3, 0.5):
+        u = rng.random(400_000)
+        lost = packets.bursts(u, share, 0.5)
+        assert lost.mean() == pytest.approx(share, abs=0.005)
+        again = lost[1:][lost[:-1]].mean()
+        assert again == pytest.approx(0.5 + 0.5 * share, abs=0.01)
+        assert lost[1:][~lost[:-1]].mean() == pytest.approx(0.5 * share, abs=0.005)
+        assert not np.any(lost & ~packets.bursts(u, share + 0.1, 0.5))
+    assert packets.bursts(u, 1.0, 0.5).all()
+    assert not packets.bursts(u, 0.0, 0.5).any()
+
+
+@pytest.mark.parametrize("fade", [0.0, 1.0, 8.0, 200.0])
+@pytest.mark.parametrize("place", [0.0, 0.31, 1.0])
+def test_a_mask_grows_with_its_share_and_covers_it(fade, place):
+    before = np.zeros(100)
+    for share in np.linspace(0.003, 1, 40):
+        weights = packets.stretch_weights(place, share, 100, fade)
+        assert weights.min() >= 0
+        assert weights.max() <= 1
+        assert np.all(weights >= before - 1e-12)
+        assert weights.sum() > before.sum()
+        assert weights.sum() <= 100 * share + 1.01
+        if fade <= 1 and share > 0.02:
+            assert weights.sum() == pytest.approx(100 * share, abs=1.01)
+        before = weights
+
+
+@pytest.mark.parametrize("rate", [2001.0, 8000.0, 16000.0])
+def test_babble_has_the_spectrum_and_the_rhythm_of_speech(rate):
+    x = babble.babble(rate).astype(np.float64)
+    assert len(x) == int(30 * rate)
+    assert rms(x) == pytest.approx(1, abs=1e-3)
+    levels = babble.third_levels(x, rate)
+    off = levels - babble.LEVELS[: len(levels)]
+    assert np.abs(off - off.mean()).max() < 0.5
+    # Syllables: the envelope varies most below 8 Hz, where noise of the same spectrum varies evenly.
+    frame = int(0.01 * rate)
+    envelope = np.abs(x[: len(x) // frame * frame].reshape(-1, frame)).mean(axis=1)
+    power = np.square(np.abs(np.fft.rfft(envelope - envelope.mean())))
+    frequency = np.fft.rfftfreq(len(envelope), 0.01)
+    assert power[(frequency > 0.2) & (frequency < 8)].mean() > 4 * power[(frequency > 15) & (frequency < 45)].mean()
+
+
+@pytest.mark.parametrize("rate", [2001.0, 16000.0])
+def test_music_has_its_pitches_and_its_beat(rate):
+    x = music.music(rate).astype(np.float64)
+    assert len(x) == int(32 * rate)
+    assert rms(x) == pytest.approx(1, abs=1e-3)
+    power = np.square(np.abs(np.fft.rfft(x)))
+    frequency = np.arange(len(power)) / 32
+    for note in (60, 64, 67):  # the tonic triad: strong at each pitch, weak a quarter tone beside it
+        pitch = 440 * 2 ** ((note - 69) / 12)
+        at = power[np.abs(frequency - pitch) < 0.3].max()
+        assert at > 20 * power[np.abs(frequency - pitch * 2 ** (1 / 24)) < 0.3].max()
+    frame = int(0.01 * rate)
+    envelope = np.abs(x[: len(x) // frame * frame].reshape(-1, frame)).mean(axis=1)
+    beats = np.square(np.abs(np.fft.rfft(envelope - envelope.mean())))
+    frequency = np.fft.rfftfreq(len(envelope), frame / rate)
+    assert frequency[1 + np.argmax(beats[1:])] == pytest.approx(2, abs=0.05)
+
+
+def test_signals_of_the_recordings_are_voice_like():
+    x = sounds(1)[0]
+    assert np.abs(x).max() == pytest.approx(0.5)
+    assert 200 < centroid(x, RATE) < 800
