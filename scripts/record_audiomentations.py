@@ -2,7 +2,7 @@
 
 Needs audiomentations and fast-mp3-augment, which mmaudit's own tests do not have. Writes
 tests/golden/audiomentations.json: for every operation that both have, at every severity of ours, statistics of its
-output on the sounds of tests/helpers/audio_signals.py, mean over them. tests/oracle/test_audio_recorded.py compares ours.
+output on the sounds of tests/helpers/audio_signals.py, mean over them. tests/oracle/test_audio_recorded.py compares.
 Severities are passed in the library's own terms, which are written beside them.
 """
 
@@ -28,7 +28,7 @@ Q = (0.25, 0.5, 0.75, 1, 2)
 
 def operations(rate: float) -> dict[str, list[tuple[dict[str, float], Any]]]:
     """Return per corruption, for each of its five severities, the parameters and the transforms to average over."""
-    import audiomentations as am
+    import audiomentations as am  # type: ignore[import-not-found]
 
     def band(q: float) -> tuple[float, float]:
         half = 1 / (2 * q)
@@ -50,9 +50,7 @@ def operations(rate: float) -> dict[str, list[tuple[dict[str, float], Any]]]:
         ],
         "high_pass": [({"cutoff_hz": f}, [am.HighPassFilter(f, f, **steep)]) for f in HIGHPASS],
         "time_mask": [({"share": s}, [am.TimeMask(s, s, p=1.0)]) for s in (0.05, 0.1, 0.2, 0.3, 0.4)],
-        "mp3_compression": [
-            ({"kbit_s": k}, [am.Mp3Compression(k, k, p=1.0)]) for k in (64, 40, 24, 16, 8)
-        ],
+        "mp3_compression": [({"kbit_s": k}, [am.Mp3Compression(k, k, p=1.0)]) for k in (64, 40, 24, 16, 8)],
         "time_stretch": [
             ({"rate": 1 + s}, [am.TimeStretch(r, r, p=1.0) for r in (1 + s, 1 / (1 + s))])
             for s in (0.05, 0.1, 0.15, 0.2, 0.25)
@@ -88,7 +86,7 @@ class _Back:
 
 def main() -> None:
     """Write the file."""
-    from helpers.audio_signals import RATE, sounds, statistics_of
+    from helpers.audio_signals import RATE, sounds, statistics_of  # type: ignore[import-not-found]
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--out", type=Path, default=ROOT / "tests" / "golden" / "audiomentations.json")

@@ -14,6 +14,7 @@ import numpy as np
 
 from mmaudit.formats import estimate
 from mmaudit.types import CLEAN, Condition, Finding, Score, digest
+from report_scenarios import described, residuals, together
 
 COLUMNS = [f.name for f in fields(Score)]
 BASELINES = ("zero", "mean", "marginal", "noise")
@@ -203,6 +204,7 @@ def sample_report(
     metrics = {"classification": CLASSIFICATION, "regression": REGRESSION, "multilabel": MULTILABEL}[task]
     primary = next(iter(metrics))
     conditions = plan(modalities, kinds, baselines)
+    conditions += together(conditions)
     rows: list[Score] = []
     columns = {"answer": ("yes/no", "shape", "colour")} if groups else {}
     for condition, keep in conditions:
@@ -216,6 +218,7 @@ def sample_report(
                     condition, max(keep - 0.04 * j, 0), {m: metrics[m] for m in part}, n // 3, f"{column}={name}"
                 )
     rows += summaries(conditions, metrics[primary], primary) + tolerances(conditions)
+    rows += residuals(conditions, metrics[primary])
     worst = min((c for c in conditions if c[0].family == "corruption"), key=lambda c: c[1])[0]
     return {
         "schema": "mmaudit.report/1",
@@ -272,6 +275,7 @@ def sample_report(
             }
             for c, _ in conditions
         ],
+        **described(conditions),
         "declined": [
             {
                 "probe": "missing",
@@ -622,7 +626,7 @@ def some_examples(
 _MEANING = {"schema", "kind", "outputs", "level", "better", "family", "png", "created", "columns"}
 _MISSING_PROBES = {
     *("missing", "missing_rate", "mismatch", "clean", "identity", "destroy"),
-    *("mismatch_share", "temporal_shift", "conflict"),
+    *("mismatch_share", "temporal_shift", "conflict", "surface"),
 }
 _NAMED_KEYS = {"groups", "timing", "options"}
 

@@ -298,7 +298,7 @@ def test_a_run_scores_the_correlation_and_a_changed_file_is_run_anew(write: Writ
     assert effect.delta_low <= effect.delta <= effect.delta_high
     (figure,) = scenario_curves(report)
     assert [p.title for p in figure.panels] == ["spilled coffee · table + note"]
-    assert len(figure.table.rows) == 4
+    assert len(figure.table.rows) == 5, "clean, and four conditions"
     assert severity_curves(report) == ()
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "Coffee over the form." in page

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import pytest
 
+from mmaudit.data import ArrayData
 from mmaudit.errors import BadInput
 from mmaudit.kernels.chrf import chrf
+from mmaudit.probes import Source, probes
 from mmaudit.probes.corruption.similarity import limited
+from mmaudit.types import Task
 from text_cases import QUESTION, REVIEW, corrupted
 
 TEXTS = [REVIEW, QUESTION, "short one", "a", "", "   ", "привет, как дела?", REVIEW * 3]
@@ -46,6 +50,16 @@ def test_a_text_is_limited_by_itself():
 
 def test_white_space_does_not_count():
     assert limited(partial(corrupted, "whitespace"), TEXTS, 0.5, 1.0) == corrupted("whitespace", TEXTS, 0.5)
+
+
+def test_the_probe_keeps_to_the_floor_that_its_condition_names():
+    data = ArrayData({"t": TEXTS}, np.arange(len(TEXTS)) % 2, Task.classification(2), kinds={"t": "text"})
+    probe, batch = probes.get("text.keyboard"), data.rows(np.arange(len(TEXTS)))
+    condition = probe.condition(("t",), 0.3, (("similarity_floor", "0.8"),))
+    new = probe.apply(batch, condition, Source(data, {"t": None})).inputs["t"].tolist()
+    similar = chrf(new, TEXTS)
+    assert (similar >= 0.8).all()
+    assert 0.8 <= similar[0] < 0.83
 
 
 @pytest.mark.parametrize("floor", [0, -1, 1.1, float("nan")])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
+
 import pytest
 
 from mmaudit.kernels import text as kernel
-from mmaudit.probes.corruption.wordnet import synonyms, verbs
+from mmaudit.probes.corruption.lexicon import synonyms, verbs
 from text_cases import FAMILY, QUESTION, REVIEW, corrupted
 
 
@@ -85,9 +87,7 @@ def test_lexicon_is_plausible():
 
 
 def test_lexicon_carries_its_licence():
-    from importlib.resources import files
-
-    notice = (files("mmaudit.probes.corruption") / "lexicon" / "LICENSE.txt").read_text(encoding="utf-8")
+    notice = (files("mmaudit.probes.corruption.lexicon") / "LICENSE.txt").read_text(encoding="utf-8")
     assert "WordNet 3.1 Copyright 2011 by Princeton University" in notice
     assert "Permission to use, copy, modify and distribute" in notice
 

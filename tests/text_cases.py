@@ -28,6 +28,9 @@ UNICODE = (
 )  # fmt: skip
 
 
+REGIONAL = "".join(map(chr, range(0x1F1E6, 0x1F1FF + 1)))
+
+
 def draws_of(n: int, seed: int = 0, first: int = 0) -> Draws:
     return Draws(f"stream {seed}", "text", id_keys(np.arange(first, first + n)))
 
@@ -51,7 +54,7 @@ def characters(text: str) -> list[str]:
             or 0xD7B0 <= code <= 0xD7FF
         )
         low = 0xDC00 <= code < 0xE000 and last and 0xD800 <= ord(last[-1]) < 0xDC00
-        flag = len(last) == 1 and all(0x1F1E6 <= ord(x) <= 0x1F1FF for x in last + c)
+        flag = c in REGIONAL and (len(last) - len(last.rstrip(REGIONAL))) % 2 == 1
         joined = last.endswith("\u200d") and not c.isspace()
         if last and not last.isspace() and (extends or low or flag or joined):
             out[-1] += c

@@ -171,7 +171,8 @@ def _matrices(report: Report) -> list[Figure]:
             for j in range(len(names))
             if item["n"][i][j]
         ]
-        columns = (Column(f"{kept} says", numeric=False), *(Column(f"{exchanged}: {n}") for n in names))
+        says = f"{kept} says" if len(modality_names(report)) == 2 else f"{kept} say"
+        columns = (Column(says, numeric=False), *(Column(f"{exchanged}: {n}") for n in names))
         body = []
         for i, name in enumerate(names):
             row = (_cell(item["exchanged"][i][j], item["n"][i][j]) for j in range(len(names)))
@@ -180,7 +181,7 @@ def _matrices(report: Report) -> list[Figure]:
             f"Share of conflicts that {exchanged} wins, for {len(names)} classes of {kept} against {len(names)} of "
             f"{exchanged}. All numbers are in the table."
         )
-        picture = _heat_map(names, cells, kept, exchanged)
+        picture = _heat_map(names, cells, says, exchanged)
         panels = (Panel("", alt, picture, "half"),) if any(v is not None for _, _, v, _ in cells) else ()
         coarse = " Classes beyond the most frequent ones stand together." if _coarse(report, item) else ""
         figures.append(
@@ -188,7 +189,7 @@ def _matrices(report: Report) -> list[Figure]:
                 f"arbitration-classes-{number_}",
                 f"{exchanged} against {kept}, class by class",
                 f"Share of conflicts in which the answer is the class that {exchanged} says (columns) rather than the "
-                f"one that {kept} says (rows); the fuller the colour, the more {exchanged} is believed. Cells rest on "
+                f"one that {says} (rows); the fuller the colour, the more {exchanged} is believed. Cells rest on "
                 f"few samples: {_sizes(cells)} each.{coarse}",
                 panels,
                 Table(columns, tuple(body)),
@@ -220,7 +221,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _heat_map(
-    names: Sequence[str], cells: Sequence[tuple[int, int, float | None, int]], kept: str, exchanged: str
+    names: Sequence[str], cells: Sequence[tuple[int, int, float | None, int]], says: str, exchanged: str
 ) -> Spec:
     data = [
         {
@@ -228,7 +229,7 @@ def _heat_map(
             "column": names[j],
             "value": scaled(float(v), "share"),
             "text": f"{100 * float(v):.0f}",
-            "tip": f"{kept} says {names[i]}, {exchanged} says {names[j]}: {number(float(v), 'share')} of {n}",
+            "tip": f"{says} {names[i]}, {exchanged} says {names[j]}: {number(float(v), 'share')} of {n}",
         }
         for i, j, v, n in cells
         if v is not None
@@ -246,7 +247,7 @@ def _heat_map(
         "type": "nominal",
         "sort": None,
         "scale": {"domain": list(names), "paddingInner": 0.06},
-        "axis": {"title": f"{kept} says", "ticks": False},
+        "axis": {"title": says, "ticks": False},
     }
     # Depth of one colour: a page's theme exchanges the colour, and depth stays readable on light and dark ground.
     depth = {

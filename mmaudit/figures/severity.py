@@ -298,7 +298,8 @@ def scenario_curves(report: Report) -> tuple[Figure, ...]:
         return ()
     limits = shared_limits(report, (s for curves in groups.values() for curve in curves.values() for _, s in curve))
     panels = []
-    body = []
+    clean = report.score(report.clean, report.primary.name)
+    body = [] if clean is None else [(text_cell("clean"), count_cell(clean.n), *comparison_cells(clean), text_cell(""))]
     for (probe, modalities), curves in groups.items():
         panels.append(severity_panel(report, probe, " + ".join(shorten(m, 22) for m in modalities), curves, limits))
         apart = {(c.severity, c.repeat): c for c, _ in curves.get("separately", ())}

@@ -49,7 +49,7 @@ from mmaudit.types import Condition, Score
 Point = tuple[float, Condition, Score]
 # Straight lines between shifts are drawn on an axis that is not straight, so each is cut into this many pieces.
 PIECES = 8
-ITU = (-45.0, 125.0)
+EARLY, LATE = 45, 125
 
 
 def tolerance(report: Report) -> tuple[Figure, ...]:
@@ -131,10 +131,11 @@ def _caption(report: Report, curves: dict[str, list[Point]], clean: Score | None
             " Where no other modality runs in time, nothing is out of step: the curve then shows robustness to a "
             "late or early start."
         )
-    if any(c.unit == "ms" and c.option("relative_to") != "static" for c in conditions):
+    kinds = {m["kind"] for m in report.document["data"]["modalities"]}
+    if "audio" in kinds and any(c.unit == "ms" for c in conditions):
         text += (
-            f" For sound and picture, people begin to notice at {-ITU[0]:g} ms too early and {ITU[1]:g} ms too late "
-            "(ITU-R BT.1359-1)."
+            f" People begin to notice sound out of step with a picture at {EARLY} ms too early and {LATE} ms too "
+            "late (ITU-R BT.1359-1)."
         )
     return text
 
@@ -215,10 +216,11 @@ def _levels(clean: Score | None, unit: str, limits: list[float], x: Spec, y: Spe
     if clean is None:
         return layers
     start = x["scale"]["domain"][0]
+    # Below the peak in the middle there is room; the clean line has it at its end.
     half = (clean.value + clean.floor) / 2
     for name, value, dash, colour in (
         ("clean", clean.value, SOLID, INK),
-        ("half above chance", half, DASHED, MUTED),
+        ("half", half, DASHED, MUTED),
         ("chance", clean.floor, DOTTED, MUTED),
     ):
         place = scaled(value, unit)
@@ -226,8 +228,9 @@ def _levels(clean: Score | None, unit: str, limits: list[float], x: Spec, y: Spe
             continue
         layers.append(reference_line("y", place, y, dash, colour))
         text = {"x": x, "y": y, "text": {"field": "text"}}
-        datum = {"x": start, "value": place, "text": f"{name} {number(value, unit)}"}
-        layers.append(layer([datum], "text", text, align="left", baseline="bottom", dy=-3, fontSize=11, color=colour))
+        at, align = (start, "left") if name == "clean" else (0.0, "center")
+        datum = {"x": at, "value": place, "text": f"{name} {number(value, unit)}"}
+        layers.append(layer([datum], "text", text, align=align, baseline="bottom", dy=-3, fontSize=11, color=colour))
     return layers
 
 

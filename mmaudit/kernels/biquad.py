@@ -9,6 +9,7 @@ from typing import Any
 import numba
 import numpy as np
 import numpy.typing as npt
+from scipy.signal import butter
 
 Sections = npt.NDArray[np.float64]
 
@@ -29,6 +30,17 @@ def butterworth(cutoff: float, high: bool) -> Sections:
     b = (1.0, -2.0, 1.0) if high else (k * k, 2 * k * k, k * k)
     a = (norm, 2 * (k * k - 1), 1 - math.sqrt(2) * k + k * k)
     return np.array([(*b, *a)]) / norm
+
+
+@lru_cache(maxsize=256)
+def butterworth_band(low: float, high: float) -> Sections:
+    """Return the two sections `[2, 6]` of `scipy.signal.butter(2, (low, high), "bandpass", output="sos")`.
+
+    Args:
+        low: lower frequency of −3 dB as a share of the Nyquist frequency, above 0.
+        high: upper one, above `low`, below 1.
+    """
+    return np.asarray(butter(2, (max(low, _LOWEST), min(high, _HIGHEST)), "bandpass", output="sos"), np.float64)
 
 
 def zero_phase(x: npt.NDArray[Any], sections: Sections, reach: int) -> npt.NDArray[Any]:

@@ -93,11 +93,8 @@ def _means(
                 share = np.float32(1 if known else 0.5)
                 for j in range(wide):
                     both[j] = share * (upper[j] + lower[j])
-            factor, right, left = (
-                weight[k],
-                both[(pad + shift[k] + 1) * channels :],
-                both[(pad - shift[k]) * channels :],
-            )
+            factor = weight[k]
+            right, left = both[(pad + shift[k] + 1) * channels :], both[(pad - shift[k]) * channels :]
             for j in range(length):
                 target[j] += factor * (right[j] - left[j])
     return out.reshape(height, width, channels)

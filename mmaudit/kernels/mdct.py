@@ -62,8 +62,8 @@ def coded(x: npt.NDArray[Any], bits: float) -> npt.NDArray[Any]:
     """Return signals `x` [C, T] after coding with `bits` per sample, above 0, the same number in every frame.
 
     Of each frame a part of its bits goes into headers, bits / (bits + 0.25) is left. Lines above `bandwidth(bits)` are
-    dropped. Every other coefficient c is rounded to a multiple of its band's step, g · (RMS of the band)^0.75. One
-    that rounds to 0 counts as free, any other as 3.5 + log₂(2·|c| ÷ step) bits, near to what entropy coding takes
+    dropped. Every other coefficient c is rounded to a multiple of its band's step, g · (RMS of the band)^0.75 ·
+    (level of the frame)^0.25. One that rounds to 0 counts as free, any other as 3.5 + log₂(2·|c| ÷ step) bits, near to what entropy coding takes
     between ½ and 4 bits per sample; in each frame g is what makes their sum meet the budget.
     """
     lines = mdct(x)
@@ -72,7 +72,8 @@ def coded(x: npt.NDArray[Any], bits: float) -> npt.NDArray[Any]:
     budget = bits * bits / (bits + OVERHEAD) * x.size / len(frames)
     bands = np.array(BANDS)
     power = np.add.reduceat(np.square(frames, dtype=np.float64), bands[:-1], axis=1) / np.diff(bands)
-    steps = power ** (0.5 * FOLLOW)
+    # Relative to the frame's level, so that louder signals are coded alike.
+    steps = power ** (0.5 * FOLLOW) * power.mean(axis=1, keepdims=True) ** (0.5 * (1 - FOLLOW))
     with np.errstate(divide="ignore", invalid="ignore"):  # no step where a band is empty; its lines are 0, too
         octaves = np.log2(np.abs(frames) / np.repeat(steps, np.diff(bands), axis=1))
     return inverse(_rounded(frames, steps * _gains(octaves, budget)[:, None], bands).reshape(lines.shape), x.shape[1])

@@ -16,7 +16,7 @@ FloatRows = npt.NDArray[np.float32]
 UIntArray = npt.NDArray[np.uint64]
 IntArray = npt.NDArray[np.int64]
 
-_BLOCK_VALUES = 2**21
+_BLOCK_VALUES = 2**23
 _START, _END = 2, 3  # code points that no text holds, before its first and after its last character
 
 
@@ -97,36 +97,40 @@ def nearest(
     if not len(candidates):
         return out
     lengths = np.sqrt(np.square(candidates, dtype=np.float64).sum(axis=1))
-    squares = np.square(lengths)
     # Bound of what rounding to float32 can do to |c|² − 2 q·c, whatever the order of the sum (Higham 2002, 3.1).
     gamma = (candidates.shape[1] + 8) * 2.0**-23
     step = max(1, _BLOCK_VALUES // len(candidates))
     for start in range(0, len(queries), step):
-        block = queries[start : start + step]
-        reach = np.sqrt(np.square(block, dtype=np.float64).sum(axis=1))
-        product = (block @ candidates.T).astype(np.float64)
-        far = squares - 2 * product
-        slack = gamma * (squares + 2 * reach[:, None] * lengths)
-        own = np.searchsorted(candidate_values, values[start : start + step])
-        own = np.minimum(own, len(candidates) - 1)
-        same = np.flatnonzero(candidate_values[own] == values[start : start + step])
-        far[same, own[same]] = np.inf
-        limit = (far + slack).min(axis=1)
-        rows, found = np.nonzero((far - slack <= limit[:, None]) & np.isfinite(far))
-        _closest(block, candidates, rank, rows, found, out[start : start + step])
+        block, own = queries[start : start + step], values[start : start + step]
+        place = np.minimum(np.searchsorted(candidate_values, own), len(candidates) - 1)
+        passed = np.where(candidate_values[place] == own, place, -1)
+        product = block @ candidates.T
+        _closest(block, candidates, product, lengths, gamma, passed, rank, out[start : start + step])
     return out
 
 
 @numba.njit(nogil=True, cache=True)
-def _closest(queries, candidates, rank, rows, found, out):  # type: ignore[no-untyped-def]
-    """Write into `out` the closest of each row's candidates; pairs (rows[k], found[k]) are sorted by row."""
-    best = np.full(len(out), np.inf)
-    for k in range(len(rows)):
-        i, j = rows[k], found[k]
-        far = 0.0
+def _closest(queries, candidates, product, lengths, gamma, passed, rank, out):  # type: ignore[no-untyped-def]
+    """Write into `out` the closest candidate of each query; candidate `passed[i]` is not looked at."""
+    for i in range(len(queries)):
+        reach = 0.0
         for d in range(queries.shape[1]):
-            step = np.float64(queries[i, d]) - np.float64(candidates[j, d])
-            far += step * step
-        if far < best[i] or (far == best[i] and rank[j] < rank[out[i]]):
-            best[i] = far
-            out[i] = j
+            reach += np.float64(queries[i, d]) ** 2
+        reach = np.sqrt(reach)
+        limit = np.inf  # some candidate is surely no farther than this
+        for j in range(len(candidates)):
+            if j != passed[i]:
+                far = lengths[j] * lengths[j] - 2 * np.float64(product[i, j])
+                limit = min(limit, far + gamma * lengths[j] * (lengths[j] + 2 * reach))
+        best = np.inf
+        for j in range(len(candidates)):
+            far = lengths[j] * lengths[j] - 2 * np.float64(product[i, j])
+            if j == passed[i] or far - gamma * lengths[j] * (lengths[j] + 2 * reach) > limit:
+                continue
+            exact = 0.0
+            for d in range(queries.shape[1]):
+                apart = np.float64(queries[i, d]) - np.float64(candidates[j, d])
+                exact += apart * apart
+            if exact < best or (exact == best and rank[j] < rank[out[i]]):
+                best = exact
+                out[i] = j

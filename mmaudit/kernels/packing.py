@@ -13,12 +13,13 @@ import numpy.typing as npt
 def rgbx(x: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Return uint8 [H, W, 4] of float32 [H, W, 3] in [0, 1], rounded half to even; `x` must be contiguous."""
     height, width, _ = x.shape
-    out = np.zeros((height, width, 4), np.uint8)
+    out = np.empty((height, width, 4), np.uint8)
     source, target = x.reshape(-1), out.reshape(-1)
     for i in range(height * width):
         for c in range(3):
             value = min(max(source[3 * i + c], np.float32(0)), np.float32(1))
             target[4 * i + c] = np.uint8(np.rint(value * np.float32(255)))
+        target[4 * i + 3] = 0
     return out
 
 

@@ -99,12 +99,19 @@ def mud(blurred: Plane) -> Plane:
     """Return float32 [H, W], how much of each pixel mud covers: what of the blurred spots is left above 0.8.
 
     Spots are cut at 0.8 as published, but with an edge that is half a pixel wide rather than none: from 0.75 to 0.85.
+    Where all spots are so small that the blur leaves nothing of 0.85, all of that is lower in proportion.
     """
     height, width = blurred.shape
+    top = np.float32(0)
+    for i in range(height):
+        for j in range(width):
+            top = max(top, blurred[i, j])
+    cut = np.float32(0.8) * min(np.float32(1), top / np.float32(0.85))
+    steep = np.float32(8) / max(cut, np.float32(1e-9))
     out = np.empty((height, width), np.float32)
     for i in range(height):
         for j in range(width):
             b = blurred[i, j]
-            edge = min(max((b - np.float32(0.75)) * np.float32(10), np.float32(0)), np.float32(1))
+            edge = min(max((b - cut) * steep + np.float32(0.5), np.float32(0)), np.float32(1))
             out[i, j] = edge * max(b, np.float32(0.8))
     return out

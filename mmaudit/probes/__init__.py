@@ -1,35 +1,51 @@
 """Every probe. Importing this package registers them all; a new plug-in file is named here."""
 
-from mmaudit.probes import adversarial, control, mismatch, missing
-
-# TEMPORARY while the library is being written: every module that imports, image.py only without its successors.
-import importlib, pkgutil, sys  # noqa
-from mmaudit.probes import corruption as _folder  # noqa
-_names = [m.name for m in pkgutil.iter_modules(_folder.__path__)]
-if {"image_noise", "image_blur"} <= set(_names) and "image" in _names:
-    _names.remove("image")
-elif "image" in _names:
-    _names = [n for n in _names if n not in ("image_noise", "image_blur")]
-_loaded = []
-for _name in _names:
-    if _name in ("text",):
-        continue
-    try:
-        _loaded.append(importlib.import_module(f"mmaudit.probes.corruption.{_name}"))
-    except Exception as _error:
-        print(f"TEMPORARY: {_name} does not import yet: {_error!r}", file=sys.stderr)
-for _name in ("missing_rates", "mechanisms", "patterns", "shift", "conflict", "scenario", "surface"):
-    try:
-        _loaded.append(importlib.import_module(f"mmaudit.probes.{_name}"))
-    except Exception as _error:
-        print(f"TEMPORARY: {_name} does not import yet: {_error!r}", file=sys.stderr)
+from mmaudit.probes import (
+    adversarial,
+    conflict,
+    control,
+    mechanisms,
+    mismatch,
+    missing,
+    missing_rates,
+    patterns,
+    scenario,
+    shift,
+    surface,
+)
+from mmaudit.probes.corruption import (
+    audio_filter,
+    audio_level,
+    audio_noise,
+    audio_stretch,
+    audio_time,
+    embedding,
+    image_blur,
+    image_digital,
+    image_geometry,
+    image_noise,
+    image_weather,
+    numeric,
+    series_time,
+    series_values,
+    tabular,
+    text_characters,
+    text_surface,
+    text_words,
+)
 
 # After the folder `corruption/` of the same name: in this package the name means the decorator.
 from mmaudit.probes.base import BASELINES, POOLS, Declined, Probe, Scope, corruption, probe, probes  # isort: skip
 from mmaudit.probes.missing import present_subset
 from mmaudit.probes.source import Source
 
-PLUGINS = (adversarial, control, mismatch, missing, *_loaded)
+PLUGINS = (
+    *(adversarial, conflict, control, mechanisms, mismatch, missing, missing_rates, patterns, scenario, shift, surface),
+    *(audio_filter, audio_level, audio_noise, audio_stretch, audio_time),
+    *(embedding, numeric, series_time, series_values, tabular),
+    *(image_blur, image_digital, image_geometry, image_noise, image_weather),
+    *(text_characters, text_surface, text_words),
+)
 
 __all__ = [
     "BASELINES",

@@ -34,7 +34,11 @@ VIEWS = ("fac", "fou", "kar", "mor", "pix", "zer")
 
 
 def speech() -> ArrayData:
-    """Spoken digits with their transcript; as a series, as a spectrogram, and that as a series of 33 channels."""
+    """Spoken digits as a series, as a spectrogram, and that as a series of 33 channels; with what was said.
+
+    The transcripts are single words, in which there is nothing to swap, cut short or punctuate: they are there for
+    the scenario that misreads speech and text together, not for the probes of text.
+    """
     found = real_data.columns("avmnist", ("audio", "label"), "test", 48)
     sound = found["audio"]
     _, _, spectrogram = scipy.signal.stft(sound / 32768, nperseg=64, noverlap=0)
@@ -87,7 +91,7 @@ class Set(NamedTuple):
 SETS = {
     "easy-VQA": Set(lambda: real_data.easy_vqa(64), frozenset({"image", "text"})),
     "avmnist": Set(lambda: real_data.avmnist(64), frozenset({"image", "audio"})),
-    "speech": Set(speech, frozenset({"audio", "series", "text"})),
+    "speech": Set(speech, frozenset({"audio", "series"})),
     "mfeat": Set(mfeat, frozenset({"tabular", "series", "embedding"})),
     "clothing": Set(clothing, frozenset({"text", "tabular", "embedding"})),
     "emoji": Set(emoji, frozenset({"image", "text", "embedding"})),
@@ -208,6 +212,8 @@ def test_a_larger_share_of_samples_is_further_away():
 def test_what_is_out_of_step_is_another_sample():
     for data in SETS:
         for name in OUT_OF_STEP:
+            if (data, name) == ("easy-VQA", "stale_order"):
+                continue  # order is that within a cluster, an image there, and of each image one question was taken
             tried = bench(data, name)
             for c in tried.conditions:
                 assert tried.distance(c) > 0.3, c.label

@@ -31,7 +31,7 @@ TOLERANCE = {
     # Disks of any radius are softer than one of 3 px drawn in whole pixels, severity 1.
     "defocus_blur": (0.02, 0.01, 1.0, 0.15),
     # A random line in whole pixels is rougher than an interpolated one; angles are drawn.
-    "motion_blur": (0.06, 0.04, 1.0, 0.30),
+    "motion_blur": (0.03, 0.02, 1.0, 0.30),
     # About the middle instead of up to a pixel off it.
     "zoom_blur": (0.02, 0.01, 1.0, 0.08),
     # Theirs moves the image by half a pixel per pass, ours does not, and moves pixels by whole steps.
@@ -44,9 +44,11 @@ TOLERANCE = {
     "brightness": (0.035, 0.01, 1.0, 0.02),
     "saturate": (0.03, 0.01, 1.0, 0.02),
     # Flakes, clouds and drops are drawn, and few: a draw differs from the next by more than the definitions do.
-    "snow": (0.05, 0.03, 3.0, 0.20),
-    "fog": (0.15, 0.05, 15.0, 0.05),
-    "spatter": (0.20, 0.06, 2.0, 0.30),
+    "snow": (0.05, 0.03, 3.0, 0.30),
+    "fog": (0.12, 0.03, 15.0, 0.03),
+    "spatter": (0.15, 0.04, 1.0, 0.35),
+    # Its textures are synthesised, theirs are five photographs.
+    "frost": (0.15, 0.05, 15.0, 0.30),
     "elastic_transform": (0.04, 0.02, 1.0, 0.05),
 }
 
@@ -80,7 +82,7 @@ def test_all_nineteen_are_recorded():
 
 
 @pytest.mark.parametrize("severity", range(1, 6))
-@pytest.mark.parametrize("name", sorted(set(GOLDEN["statistics"]) - {"frost"}))
+@pytest.mark.parametrize("name", sorted(GOLDEN["statistics"]))
 def test_statistics_are_those_of_imagecorruptions(name, severity):
     a, b = ours(name, severity), theirs(name, severity)
     rms, ssim, mean, detail = TOLERANCE.get(name, CLOSE)

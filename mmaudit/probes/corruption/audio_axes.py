@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 
+from mmaudit.errors import BadInput
 from mmaudit.types import Array, Modality
 
 AUDIO = ("audio",)
@@ -51,7 +52,8 @@ def over_time(fn: F) -> F:
         y = fn(rows, severity, **others, **({"modality": modality} if asks else {}))
         if extreme:
             limit = np.finfo(x.dtype).max
-            y = np.clip(np.multiply(y, peak, dtype=np.float64), -limit, limit).astype(x.dtype)
+            with np.errstate(over="ignore"):
+                y = np.clip(np.multiply(y, peak, dtype=np.float64), -limit, limit).astype(x.dtype)
         if broken is not None:
             y = np.where(broken, kept, y)
         return y.reshape(x.shape) if x.ndim == 1 or modality.time_axis == 1 else y.T
@@ -104,6 +106,12 @@ def sampling_rate(modality: Modality) -> float:
     """Return the sampling rate in Hz of a modality that `no_rate` has nothing to say against."""
     assert modality.sample_rate is not None
     return float(modality.sample_rate)
+
+
+def require_below(name: str, severity: float, most: float, unit: str) -> None:
+    """Raise `BadInput` for a severity above what still means something."""
+    if severity > most:
+        raise BadInput(f"{name}: severity {severity:g} is above {most:g} {unit}, beyond any recording; give less.")
 
 
 def silence(x: Array, modality: Modality) -> float:

@@ -48,7 +48,8 @@ def low_pass(x: Array, severity: float) -> Array:
     same share of the band at any other sampling rate. 24 dB per octave: Butterworth of second order, forwards and
     backwards, so that nothing is delayed. Severities beyond 13 all mean 13.
     """
-    return _filtered(x, low=2.0**-severity)
+    cutoff = 2.0**-severity
+    return biquad.zero_phase(x, biquad.butterworth(cutoff, False), _settled(cutoff))
 
 
 @corruption(
@@ -66,7 +67,8 @@ def high_pass(x: Array, severity: float, modality: Modality) -> Array:
     Severity is the cut-off (−6 dB) in Hz; slope and phase as in `low_pass`. A cut-off above the Nyquist frequency
     leaves nothing. Needs a sampling rate above 4.8 kHz.
     """
-    return _filtered(x, high=severity / _nyquist(modality))
+    cutoff = severity / _nyquist(modality)
+    return biquad.zero_phase(x, biquad.butterworth(cutoff, True), _settled(cutoff))
 
 
 @corruption(
@@ -82,13 +84,15 @@ def band_pass(x: Array, severity: float, modality: Modality) -> Array:
     """Band-pass filter: only a band around 1 kHz is left, as over a telephone or a megaphone.
 
     Severity is Q: the band from f₁ to f₂ (−6 dB each) has f₁·f₂ = (1 kHz)² and f₂ − f₁ = 1 kHz / Q: 236 to 4236, 414
-    to 2414, 535 to 1869, 618 to 1618 and 781 to 1281 Hz. A high-pass and a low-pass as in `low_pass`, one after the
-    other; without the latter where f₂ lies above the Nyquist frequency. Needs a sampling rate above 2 kHz.
+    to 2414, 535 to 1869, 618 to 1618 and 781 to 1281 Hz. Slopes and phase as in `low_pass`; a high-pass at f₁ where
+    f₂ lies above the Nyquist frequency. Needs a sampling rate above 2 kHz.
     """
     nyquist = _nyquist(modality)
     half = 1 / (2 * severity)
     upper = CENTRE * (math.hypot(1, half) + half)
-    return _filtered(x, high=CENTRE**2 / upper / nyquist, low=upper / nyquist)
+    low, high = CENTRE**2 / upper / nyquist, upper / nyquist
+    sections = biquad.butterworth_band(low, high) if high < 1 else biquad.butterworth(low, True)
+    return biquad.zero_phase(x, sections, _settled(min(low, high - low)))
 
 
 @corruption(
@@ -152,14 +156,9 @@ def reverb(x: Array, severity: float, rng: np.random.Generator, modality: Modali
     return y * x.dtype.type(math.sqrt(before / after)) if after > 0 else x
 
 
-def _filtered(x: Array, high: float = 0.0, low: float = 1.0) -> Array:
-    """Pass what lies above `high` and below `low`, shares of the Nyquist frequency; 0 and 1 pass everything."""
-    sections = [biquad.butterworth(high, True)] if high > 0 else []
-    if low < 1:
-        sections.append(biquad.butterworth(low, False))
-    # The slower filter has forgotten where it began after about so many samples.
-    reach = int(SETTLED / max(min(high or low, low), 1e-6))
-    return biquad.zero_phase(x, np.concatenate(sections), reach)
+def _settled(width: float) -> int:
+    """Samples after which a filter as wide as this share of the band has forgotten where it began."""
+    return int(SETTLED / max(width, 1e-6))
 
 
 def _nyquist(modality: Modality) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from mmaudit.kernels.mdct import coded
 from mmaudit.kernels.quantiles import quantiles
 from mmaudit.probes.base import corruption
-from mmaudit.probes.corruption.audio_axes import AUDIO, AUDIOMENTATIONS, no_time, no_waveform, over_time
+from mmaudit.probes.corruption.audio_axes import AUDIO, AUDIOMENTATIONS, no_time, no_waveform, over_time, require_below
 from mmaudit.probes.corruption.nested import require_share
 from mmaudit.types import Array, Modality
 
@@ -29,7 +29,11 @@ def gain(x: Array, severity: float, rng: np.random.Generator, modality: Modality
     x' = x · 10^(±severity/20); half of the samples, drawn at random, become louder, the others softer. What then
     leaves the legal range is clipped. The values of a spectrogram are taken for amplitudes and multiplied, or, where
     its unit begins with "dB", for levels: then ±severity is added.
+
+    Raises:
+        BadInput: a severity above 200 dB.
     """
+    require_below("gain", severity, 200, "dB")
     sign = 1 if rng.random() < 0.5 else -1
     if modality.spectrogram and (modality.unit or "").lower().startswith("db"):
         x += x.dtype.type(sign * severity)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
 
 from mmaudit.kernels import polyphase, vocoder
 from mmaudit.probes.base import corruption
-from mmaudit.probes.corruption.audio_axes import AUDIO, AUDIOMENTATIONS, no_time, over_time, silence
+from mmaudit.probes.corruption.audio_axes import AUDIO, AUDIOMENTATIONS, no_time, over_time, require_below, silence
 from mmaudit.types import Array, Modality
 
 WINDOW = 0.03  # s, three periods of a low voice; longer ones smear gliding harmonics, shorter ones beat
 UNKNOWN = 512  # samples, where the sampling rate is unknown
-FINEST = 256  # largest whole number in a ratio of pitches: off by a fifth of a cent at most
+CENT = 0.5  # of a semitone's hundredths, how far a ratio of whole numbers may be off
 FAR = "once moved by more than half a period, an oscillation is as far from itself as it can get"
 
 
@@ -55,18 +56,30 @@ def pitch_shift(x: Array, severity: float, rng: np.random.Generator, modality: M
     """Pitch shift: higher or lower at the same speed, formants too.
 
     Every frequency is multiplied by 2^(severity/12) for half of the samples, drawn at random, and divided by it for the
-    others. Waveforms are resampled without aliasing, to the nearest ratio of whole numbers up to 256, and brought back
-    to their length as in `time_stretch`. The rows of a spectrogram are taken for frequencies from 0 upwards, evenly
-    spaced, and read by linear interpolation; above the highest is silence.
+    others. Waveforms are resampled without aliasing, by a ratio of whole numbers that is half a cent off at most, and
+    brought back to their length as in `time_stretch`. The rows of a spectrogram are taken for frequencies from 0
+    upwards, evenly spaced, and read by linear interpolation; above the highest is silence.
+
+    Raises:
+        BadInput: a severity above 60 semitones.
     """
+    require_below("pitch_shift", severity, 60, "semitones")
     higher = 2 ** (severity / 12) if rng.random() < 0.5 else 2 ** (-severity / 12)
     if modality.spectrogram:
         return _read_at(np.ascontiguousarray(x.T), np.arange(len(x)) / higher, silence(x, modality)).T
-    ratio = Fraction(1 / higher).limit_denominator(FINEST)
-    if not 0 < ratio.numerator <= 4 * FINEST or ratio == 1:
-        ratio = Fraction(1 / higher).limit_denominator(64 * FINEST)
+    ratio = _ratio(1 / higher)
     shifted = polyphase.resample(x, ratio.numerator, ratio.denominator)
     return vocoder.stretch(shifted, float(ratio), x.shape[1], _window(x.shape[1], modality))
+
+
+def _ratio(value: float) -> Fraction:
+    """Return a ratio of small whole numbers near `value`, other than 1 where that is possible."""
+    ratio = Fraction(1)
+    for finest in (64, 256, 1024, 4096):
+        ratio = max(Fraction(value).limit_denominator(finest), Fraction(1, finest))
+        if ratio != 1 and 1200 * abs(math.log2(ratio / value)) < CENT:
+            break
+    return ratio
 
 
 def _window(length: int, modality: Modality) -> int:

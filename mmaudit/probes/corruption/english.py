@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from mmaudit.probes.corruption.wordnet import Verbs, verbs
+from mmaudit.probes.corruption.lexicon import Verbs, verbs
 
 Word = re.Match[str]
 

@@ -94,7 +94,8 @@ def occlusion(x: Array, severity: float, rng: np.random.Generator, statistics: M
     down, across = _covered(height, tall, u), _covered(width, area / tall, v)
     mean = np.asarray(statistics.mean, np.float32)
     colour = mean.mean((0, 1)) if mean.ndim else mean
-    return np.asarray(x + (down[:, None] * across)[:, :, None] * (colour - x))
+    with np.errstate(invalid="ignore"):  # ∞ − ∞, of a pixel of infinite value
+        return np.asarray(x + (down[:, None] * across)[:, :, None] * (colour - x))
 
 
 def _covered(n: int, side: float, u: float) -> Array:

@@ -34,6 +34,8 @@ from mmaudit.types import Array
 
 IMAGE = ("image",)
 
+# errstate: a pixel of infinite value becomes ∞ − ∞ = not a number, and is itself the only one that does.
+
 # Flakes: mean and σ of the noise they are cut from, its zoom, the threshold; their trail: radius and σ; share of the
 # image that is not brightened.
 SNOW = (
@@ -49,9 +51,15 @@ FROST = ((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))
 FROST_PX = 2.0
 # Thickness, decay of the cloud's roughness per halving.
 FOG = ((1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4))
-# The liquid: mean and σ of noise, σ of its blur, threshold; water: how bright at most; mud: σ of the blur of its spots.
-WATER = ((0.65, 0.3, 4, 0.69, 0.6), (0.65, 0.3, 3, 0.68, 0.6), (0.65, 0.3, 2, 0.68, 0.5))
-MUD = ((0.65, 0.3, 1, 0.65, 1.5), (0.67, 0.4, 1, 0.65, 1.5))
+# The liquid: mean and σ of noise, σ of its blur, threshold. Last, of water (rows 1 to 3) how much light it adds at
+# most, of mud (4 and 5) the σ of the blur of its spots.
+SPATTER = (
+    (0.65, 0.3, 4, 0.69, 0.6),
+    (0.65, 0.3, 3, 0.68, 0.6),
+    (0.65, 0.3, 2, 0.68, 0.5),
+    (0.65, 0.3, 1, 0.65, 1.5),
+    (0.67, 0.4, 1, 0.65, 1.5),
+)
 # Pale turquoise and mud brown.
 WATER_COLOUR = np.array([175, 238, 238], np.float32) / 255
 MUD_COLOUR = np.array([63, 42, 20], np.float32) / 255
@@ -67,6 +75,7 @@ FULL_WELL, READ_NOISE = 1000, 3
     source=STYLE,
     not_monotone="ImageNet-C's rows 2 and 3 move an image about equally far; which of them further depends on it",
 )
+@np.errstate(invalid="ignore")
 def snow(x: Array, severity: float, rng: np.random.Generator) -> Array:
     """Falling snow: a whitened scene under two layers of flakes that draw trails.
 
@@ -105,6 +114,7 @@ def snow(x: Array, severity: float, rng: np.random.Generator) -> Array:
     source=STYLE,
     not_monotone="ImageNet-C's row 4 adds as much ice as row 3 to a darker image, often nearer to the clean one",
 )
+@np.errstate(invalid="ignore")
 def frost(x: Array, severity: float, rng: np.random.Generator) -> Array:
     """Ice on the window: the image seen through crystals.
 
@@ -139,6 +149,7 @@ def frost(x: Array, severity: float, rng: np.random.Generator) -> Array:
     source=SOURCE,
     not_monotone="ImageNet-C's rows 3 and 4 are equally thick and differ in the cloud's roughness alone",
 )
+@np.errstate(invalid="ignore")
 def fog(x: Array, severity: float, rng: np.random.Generator) -> Array:
     """Fog: a plasma fractal laid over the image, which loses contrast and keeps its maximum.
 
@@ -169,6 +180,7 @@ def fog(x: Array, severity: float, rng: np.random.Generator) -> Array:
     source=STYLE,
     not_monotone="ImageNet-C changes from water to mud at severity 4; a dark image moves further under water",
 )
+@np.errstate(invalid="ignore")
 def spatter(x: Array, severity: float, rng: np.random.Generator) -> Array:
     """Drops of water, from severity 4 on spots of mud, on the lens.
 
@@ -182,14 +194,11 @@ def spatter(x: Array, severity: float, rng: np.random.Generator) -> Array:
     soft edges. There, an image without any drop becomes not-a-number.
     """
     noise = rng.standard_normal(x.shape[:2], dtype=np.float32)
-    place = max(severity, 1.0) - 1
-    y, mixed = x, 0.0
-    if place < 3:
-        y = _watered(x, noise, *parameters("spatter", WATER, min(severity, 3)))
-        mixed = max(place - 2, 0)
-    if place > 2:
-        muddy = _muddied(x, noise, *parameters("spatter", MUD, max(severity - 3, 1)))
-        y = muddy if place >= 3 else y + np.float32(mixed) * (muddy - y)
+    if severity >= 4:
+        return _muddied(x, noise, *parameters("spatter", SPATTER, severity))
+    y = _watered(x, noise, *parameters("spatter", SPATTER, min(severity, 3)))
+    if severity > 3:
+        y += np.float32(severity - 3) * (_muddied(x, noise, *parameters("spatter", SPATTER, 4)) - y)
     return faded(x, y, severity)
 
 

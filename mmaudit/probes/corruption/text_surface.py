@@ -24,7 +24,7 @@ _BLANK = ord(" ")
     kinds=("text",),
     severities=(0.05, 0.1, 0.2, 0.3, 0.5),
     unit="share of cased letters",
-    source="TextFlint SwapCase family; per letter here",
+    source="AugLy change_case by character; flipped here",
     batched=True,
 )
 def casing(texts: list[str], severity: float, draws: Draws) -> list[str]:
@@ -97,12 +97,10 @@ def whitespace(texts: list[str], severity: float, draws: Draws) -> list[str]:
     require_share("whitespace", severity, "words")
     all_ = Characters(texts)
     words = text.words(all_.texts)
-    gaps = _gaps(all_.texts, words.stops)
     first = np.searchsorted(all_.starts, words.starts)
     inner = np.searchsorted(all_.starts, words.stops) - first - 1  # places inside the word
-    last = np.zeros(len(gaps), np.bool_)
-    last[words.ends[1:][np.diff(words.ends) > 0] - 1] = True
-    joinable = ~last
+    joinable = np.ones(len(first), np.bool_)
+    joinable[words.ends[1:][np.diff(words.ends) > 0] - 1] = False  # the last word of a text
     able, ends = only(words.ends, joinable | (inner > 0))
     taken, edits, choice = hit(draws, ends, severity, extra=1)
     w = able[taken]
@@ -110,9 +108,9 @@ def whitespace(texts: list[str], severity: float, draws: Draws) -> list[str]:
     join = joinable[w] & ((coin == 0) | (inner[w] == 0))
     inside = all_.starts[first[w] + np.where(join, 0, 1 + (place * inner[w]).astype(np.int64))]
     starts = np.where(join, words.stops[w], inside)
-    stops = starts + np.where(join, gaps[w], 0)
-    new = np.where(join & (gaps[w] > 0), 0, _BLANK).astype(np.uint32)
-    return replaced(all_.texts, edits, starts, stops, new)
+    gaps = np.where(join, _gaps(all_.texts, words.stops[w]), 0)
+    new = np.where(gaps > 0, 0, _BLANK).astype(np.uint32)
+    return replaced(all_.texts, edits, starts, starts + gaps, new)
 
 
 @lru_cache(maxsize=1)

@@ -11,8 +11,8 @@ from mmaudit.kernels import splice, text
 from mmaudit.kernels.text import IDEOGRAPH
 from mmaudit.probes.base import corruption
 from mmaudit.probes.corruption import english
+from mmaudit.probes.corruption.lexicon import synonyms
 from mmaudit.probes.corruption.text_edits import deleted, hit, pieced, require_share, swapped
-from mmaudit.probes.corruption.wordnet import synonyms
 from mmaudit.randomness import Draws
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)

@@ -1,4 +1,7 @@
-"""The packaged lexicon, made from WordNet by scripts/build_lexicon.py: synonyms, and verbs with their forms."""
+"""The packaged lexicon: English synonyms, and verbs with their forms.
+
+The data beside this file are made from WordNet 3.1 by scripts/build_lexicon.py; LICENSE.txt holds WordNet's notice.
+"""
 
 from __future__ import annotations
 
@@ -44,5 +47,5 @@ def verbs() -> Verbs:
 
 
 def _lines(name: str) -> Iterator[list[str]]:
-    content = (files("mmaudit.probes.corruption") / "lexicon" / name).read_text(encoding="utf-8")
+    content = (files(__name__) / name).read_text(encoding="utf-8")
     return (line.split() for line in content.splitlines() if not line.startswith("#"))
