@@ -62,9 +62,9 @@ def coded(x: npt.NDArray[Any], bits: float) -> npt.NDArray[Any]:
     """Return signals `x` [C, T] after coding with `bits` per sample, above 0, the same number in every frame.
 
     Of each frame a part of its bits goes into headers, bits / (bits + 0.25) is left. Lines above `bandwidth(bits)` are
-    dropped. Every other coefficient c is rounded to a multiple of its band's step, g · (RMS of the band)^0.75 ·
-    (level of the frame)^0.25. One that rounds to 0 counts as free, any other as 3.5 + log₂(2·|c| ÷ step) bits, near to what entropy coding takes
-    between ½ and 4 bits per sample; in each frame g is what makes their sum meet the budget.
+    dropped. Every other coefficient c is rounded to a multiple of its band's step, g · (RMS of the band)^0.75 · (level
+    of the frame)^0.25. One that rounds to 0 counts as free, any other as 3.5 + log₂(2·|c| ÷ step) bits, near to what
+    entropy coding takes between ½ and 4 bits per sample; in each frame g is what makes their sum meet the budget.
     """
     lines = mdct(x)
     lines[..., int(np.ceil(bandwidth(bits) * LINES)) :] = 0

@@ -14,7 +14,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,6 +25,9 @@ from mmaudit.kernels.inference import interval
 from mmaudit.metrics.calibration import binned_ece, calibrated_ece
 from mmaudit.metrics.predictions import Graded, Predictions
 from mmaudit.types import Array, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 Scope = Literal["complete data", "this condition"]
 Estimate = tuple[float, float, float]
@@ -197,18 +201,26 @@ def _classes(p: Predictions) -> FloatArray:
 @contextlib.contextmanager
 def _quiet_netcal() -> Iterator[None]:
     """Use netcal alone, without what it and pyro say about themselves: a deprecation, and prints on absent classes."""
-    from threadpoolctl import threadpool_limits
-
     # One thread: these are sums over a few thousand rows, where waking others takes longer than the work, and the
     # order of sums must not depend on the machine.
     with (
         _netcal_lock,
-        threadpool_limits(1),
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
     ):
         warnings.filterwarnings("ignore", message="independent is deprecated", category=DeprecationWarning)
-        yield
+        with _pools().limit(limits=1):
+            yield
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """The thread pools that netcal's libraries bring along; finding them takes longer than a small fit."""
+    import netcal.binning
+    import netcal.scaling  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def _halves(unit: IntArray, seed: int) -> IntArray:

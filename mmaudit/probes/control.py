@@ -15,7 +15,7 @@ def _identity_grid(scope: Scope) -> Iterator[Condition | Declined]:
     yield probes.get("identity").condition(scope.names)
 
 
-@probe("identity", family="control", grid=_identity_grid)
+@probe("identity", family="control", grid=_identity_grid, source="negative control")
 def identity(batch: Batch, condition: Condition, source: Source) -> Batch:
     """Equal copies of all modalities: predictions must equal the clean ones.
 
@@ -29,7 +29,7 @@ def _destroy_grid(scope: Scope) -> Iterator[Condition | Declined]:
         yield probes.get("destroy").condition(scope.names, repeat=repeat)
 
 
-@probe("destroy", family="control", grid=_destroy_grid)
+@probe("destroy", family="control", grid=_destroy_grid, source="positive control")
 def destroy(batch: Batch, condition: Condition, source: Source) -> Batch:
     """Every modality of a different other sample: scores must reach the chance floor.
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from mmaudit.errors import BadInput, UnknownName
+from mmaudit.errors import BadInput
 from mmaudit.probes.base import Declined, Scope, probe, probes
 from mmaudit.probes.scenario_file import Scenario, Step, read
 from mmaudit.probes.source import Source, writable
@@ -37,14 +37,7 @@ _known: dict[str, Scenario] = {}
 @cache
 def packaged() -> dict[str, Scenario]:
     """The scenarios that come with mmaudit, by name."""
-    found = {}
-    for file in _files():
-        try:
-            scenario = read(file)
-        except UnknownName:  # TEMPORARY: until every corruption is in the tree
-            continue
-        found[scenario.name] = scenario
-    return found
+    return {scenario.name: scenario for scenario in map(read, _files())}
 
 
 def _files() -> list[Traversable]:

@@ -20,7 +20,7 @@ from mmaudit.types import Batch, Condition, Modality
 CANONICAL = {
     "image": "image.gaussian_noise",
     "text": "text.keyboard",
-    "audio": "audio.gaussian_noise_additive",
+    "audio": "audio.gaussian_snr",
     "tabular": "tabular.gaussian_noise_additive",
     "series": "series.gaussian_noise_additive",
     "embedding": "embedding.gaussian_noise_additive",
