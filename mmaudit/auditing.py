@@ -221,6 +221,7 @@ def prepare(
         native=checked.native_absence,
         incomplete=incomplete,
         n=len(data),
+        longest=len(data) if data.cluster is None else int(np.unique(data.cluster, return_counts=True)[1].max()),
         gradients=gradients,
     )
     plan = make()

@@ -104,7 +104,8 @@ def audit(
     out: Annotated[Path | None, typer.Option(help="Run folder: new, empty, or an earlier run to go on with.")] = None,
     suite: Annotated[str | None, typer.Option(help="quick, standard (default) or full.")] = None,
     subsets: Annotated[
-        str | None, typer.Option(help="Subsets of modalities to keep: all (or 64 of them), leave-one-out, one-at-a-time.")
+        str | None,
+        typer.Option(help="Subsets of modalities to keep: all (or 64 of them), leave-one-out or one-at-a-time."),
     ] = None,
     scenario: Annotated[
         list[str] | None, typer.Option(help="TOML file of a scenario of your own; may be repeated.")

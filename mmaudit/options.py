@@ -66,7 +66,7 @@ def load(options: Mapping[str, Any]) -> tuple[Model, Dataset, Dataset | None]:
 
 
 def suite(options: Mapping[str, Any]) -> str | dict[str, Any]:
-    """The suite that the options name, with their choice of subsets, scenarios, surfaces, scale of severity and floor of similarity."""
+    """The suite that the options name, with what they say of subsets, scenarios, surfaces, scale and floor."""
     chosen: str | dict[str, Any] = options.get("suite", "standard")
     given: dict[str, Any] = {k: options[k] for k in ("subsets", "severity_scale", "similarity_floor") if k in options}
     if "scenario" in options:

@@ -102,7 +102,11 @@ SUITES: dict[str, Suite] = {
     ),
     "standard": Suite(
         "standard",
-        ("control", "missing", "missing_rate", "mismatch", "gaussian_noise*", "gaussian_blur", "keyboard"),
+        (
+            *("control", "missing", "missing_rate", "mismatch", "conflict"),
+            *("gaussian_noise*", "gaussian_blur", "keyboard", "gaussian_snr", "packet_loss", "series.dropout"),
+            "tabular.missing_mcar",
+        ),
     ),
     "full": Suite("full", ("*",), rates=tuple(round(r / 10, 1) for r in range(1, 10)), pools=POOLS, repeats=3),
 }
@@ -159,6 +163,7 @@ def make_plan(
     native: bool = False,
     incomplete: tuple[str, ...] = (),
     n: int | None = None,
+    longest: int | None = None,
     gradients: Mapping[str, str] | None = None,
     scale: Scale | None = None,
 ) -> Plan:
@@ -171,6 +176,7 @@ def make_plan(
         native: whether the model handles absent modalities itself.
         incomplete: modalities that some samples lack.
         n: samples, where that is known.
+        longest: samples in the largest cluster, all of them without clusters.
         gradients: per modality why the model's gradient cannot be followed, empty where it can; None for no gradient.
         scale: the severities behind positions 1-5, found by `mmaudit.equalise`; None for the corruptions' own tables.
 
@@ -193,6 +199,7 @@ def make_plan(
         native=native,
         incomplete=incomplete,
         n=n,
+        longest=longest,
         gradients=gradients,
         positions=chosen.positions,
         baselines=chosen.baselines,

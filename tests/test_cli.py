@@ -351,7 +351,18 @@ def test_doctor_lists_every_clause(mmaudit: Command) -> None:
     assert (ill.code, "FAIL  determinism" in ill.out) == (3, True)
 
 
-@pytest.mark.parametrize("what", ["probes", "metrics", "rules", "suites"])
+def test_probes_are_listed_by_kind_with_their_severities_and_sources(mmaudit: Command) -> None:
+    shown, found = mmaudit("list", "probes"), mmaudit("list", "probes", "--json").json
+    assert shown.code == 0
+    named = [line.split()[0] for line in shown.out.splitlines() if line.startswith("  ") and line[2] != " "]
+    assert sorted(named) == [row["name"] for row in found]
+    assert "corruption: image" in shown.out.splitlines()
+    assert "  image.gaussian_noise  v1  0.08 0.12 0.18 0.26 0.38  σ, of the legal range" in shown.out
+    assert all(row["kinds"] and row["source"] and row["summary"] for row in found)
+    assert {row["name"] for row in found if row["changes_meaning"]} == {"text.negation"}
+
+
+@pytest.mark.parametrize("what", ["metrics", "rules", "suites"])
 def test_lists(mmaudit: Command, what: str) -> None:
     shown, found = mmaudit("list", what), mmaudit("list", what, "--json").json
     assert shown.code == 0

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from helpers.probe_samples import conditions, declined, everything, same, scope_of, source_of, whole
+from mmaudit import FunctionModel
+from mmaudit.auditing import prepare
 from mmaudit.contract import CLAUSES, Bench
 from mmaudit.data import ArrayData, subset
 from mmaudit.errors import BadInput
@@ -218,10 +220,23 @@ def test_a_lag_is_a_whole_number(lag):
 
 
 def test_a_lag_beyond_the_data_is_declined():
-    scope = Scope((TABLE, TEXT), Task.classification(2), n=5)
+    scope = Scope((TABLE, TEXT), Task.classification(2), n=50, longest=5)
     assert {c.severity for c in conditions(probes.get("stale_order"), scope)} == {1.0, 2.0}
     said = {d.reason for d in declined(probes.get("stale_order"), scope)}
-    assert said == {"no sample of 5 has one 5 before it", "no sample of 5 has one 10 before it"}
+    assert said == {
+        f"no sample has one {lag} before it: the data set, or its largest cluster, has 5" for lag in (5, 10)
+    }
+
+
+def test_an_audit_knows_its_largest_cluster():
+    model = FunctionModel(lambda batch: np.stack([batch.inputs["a"][:, 0]] * 2, axis=1), ("a", "b"), call="batch",
+                          outputs="logits", fingerprint="x")  # fmt: skip
+    for cluster, longest in ((None, 20), (np.arange(20) // 3, 3), (np.arange(20), 1)):
+        data = pair(np.arange(20.0)[:, None], cluster=cluster)
+        plan = prepare(model, data, suite={"probes": ["stale_order"]}).plan
+        assert {c.severity for c in plan.conditions if c.probe == "stale_order"} == {
+            lag for lag in (1.0, 2.0, 5.0, 10.0) if lag < longest
+        }
 
 
 @pytest.mark.parametrize("name", ["mismatch", "mismatch_share", "stale_order", "spatial_shift", "temporal_shift"])

@@ -42,7 +42,8 @@ def test_every_suite_gives_distinct_conditions_clean_and_controls_first(suite: s
     assert plan.conditions[0] == CLEAN
     families = [c.family for c in plan.conditions]
     order = ["clean", "control", "missing", "mismatch", "conflict", "scenario", "corruption"]
-    assert set(families) == set(order) - ({"conflict", "scenario"} if suite != "full" else set())
+    left_out = {"quick": {"conflict", "scenario"}, "standard": {"scenario"}, "full": set()}
+    assert set(families) == set(order) - left_out[suite]
     assert families == sorted(families, key=order.index)
     assert plan.suite == SUITES[suite]
     assert make_plan(suite, (IMAGE, NOTE, TABLE), TASK, native=native) == plan

@@ -14,7 +14,9 @@ from helpers.probe_samples import everything, same, source_of, whole
 from helpers.run_cases import TASKS, Rowwise, dataset
 from mmaudit import Report, Run, audit
 from mmaudit.errors import BadInput, UnknownName
+from mmaudit.figures.base import words
 from mmaudit.figures.surface import surface as figure_of
+from mmaudit.findings.wording import words as said
 from mmaudit.joint import joint_options, parts
 from mmaudit.plan import SUITES, Plan, Suite, as_suite, make_plan
 from mmaudit.probes import probes
@@ -119,6 +121,16 @@ def test_the_noise_together_is_the_noise_alone() -> None:
             alone = probes.get(part.probe).apply(batch, part, source)
             assert same(both.inputs[name], alone.inputs[name])
             assert not same(both.inputs[name], batch.inputs[name])
+
+
+def test_a_cell_in_words() -> None:
+    cell = cells(planned(surface=PAIR))[7]
+    assert said(cell) == "gaussian blur of photo at severity 2 of 5 and keyboard of note at severity 3 of 5"
+    assert words(cell) == "gaussian blur 2/5 · photo with keyboard 3/5 · note"
+    a, b = (replace(part, options=(("scale", "input"),)) for part in parts(cell))
+    scaled = replace(cell, options=joint_options(a, b))
+    assert said(scaled).endswith("keyboard of note at severity 3 of 5 on the input scale")
+    assert words(scaled).endswith("keyboard 3/5 · note · input scale")
 
 
 def test_another_version_or_severity_is_another_condition() -> None:

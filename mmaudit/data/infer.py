@@ -202,8 +202,8 @@ def _audio(made: Modality) -> Modality:
     if made.layout not in wanted:
         raise BadInput(
             f"modality {made.name!r} is audio with sample shape {_show(made.shape)} and layout {made.layout!r}; "
-            "expected a waveform [T] without layout, a waveform of several channels with layout 'CT' or 'TC', or a spectrogram "
-            "with layout 'FT' or 'TF'."
+            "expected a waveform [T] without layout, a waveform of several channels with layout 'CT' or 'TC', or a "
+            "spectrogram with layout 'FT' or 'TF'."
         )
     if made.range is None and made.dtype[0] in "iu":
         info = np.iinfo(made.dtype)

@@ -108,8 +108,8 @@ def missing_rates(report: Report) -> tuple[Figure, ...]:
     rows = [p for curves in groups.values() for curve in curves.values() for p in ordered(curve)]
     caption = (
         f"{capital(primary_title(report))} against the share of samples from which a modality was taken away: at "
-        "random, or where it says so by what the sample holds. Samples that miss it at a low rate also miss it at every "
-        "higher one, so the curve is paired."
+        "random, or where it says so by what the sample holds. Samples that miss it at a low rate also miss it at "
+        "every higher one, so the curve is paired."
     )
     return (Figure("missing-rates", "Missing in some samples", caption, tuple(panels), curve_table(report, rows)),)
 

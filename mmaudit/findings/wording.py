@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mmaudit import formats
+from mmaudit.joint import parts
 from mmaudit.types import Condition, Score
 
 MOST_NAMES = 4
@@ -121,6 +122,11 @@ def words(condition: Condition) -> str:
         return f"{names} stale by {condition.severity:g} samples"
     if condition.family == "conflict":
         return f"{names} taken from a sample of another class"
+    if condition.probe == "surface":
+        return " and ".join(words(part) for part in parts(condition))
+    if condition.family == "scenario":
+        apart = ", each on its own" if condition.option("latent") == "independent" else ""
+        return f"the scenario {plain_name(condition)}{_severity(condition)}{apart}"
     return f"{plain_name(condition)} of {names}{_severity(condition)}"
 
 
@@ -152,5 +158,6 @@ def _donor(condition: Condition) -> str:
 
 def _severity(condition: Condition) -> str:
     if condition.position is not None:
-        return f" at severity {condition.position} of 5"
+        scale = condition.option("scale")
+        return f" at severity {condition.position} of 5" + (f" on the {scale} scale" if scale else "")
     return "" if condition.severity is None else f" at {condition.severity:g} {condition.unit}".rstrip()

@@ -45,6 +45,7 @@ class Scope:
         subsets: the subsets of *present* modalities asked for; None for all of them.
         repeats: independent repetitions of probes that draw random numbers, at least 1.
         n: samples in the data set; None where it is not known.
+        longest: samples in its largest cluster, all of them where it has none; None where that is not known.
         incomplete: modalities that some samples lack.
         gradients: per modality why the model's gradient cannot be followed, empty where it can; None where the model
             offers none.
@@ -68,6 +69,7 @@ class Scope:
     subsets: tuple[tuple[str, ...], ...] | None = None
     repeats: int = 1
     n: int | None = None
+    longest: int | None = None
     incomplete: tuple[str, ...] = ()
     gradients: Mapping[str, str] | None = None
     similarity_floor: float | None = None

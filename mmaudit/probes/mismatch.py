@@ -85,8 +85,9 @@ def _stale_grid(scope: Scope) -> Iterator[Condition | Declined]:
     yield from alone("stale_order", scope)
     for name in scope.names if len(scope.modalities) > 1 else ():
         for lag in sorted(set(scope.lags)):
-            if scope.n is not None and lag >= scope.n:
-                yield Declined("stale_order", (name,), f"no sample of {scope.n} has one {lag} before it")
+            if scope.longest is not None and lag >= scope.longest:
+                reason = f"no sample has one {lag} before it: the data set, or its largest cluster, has {scope.longest}"
+                yield Declined("stale_order", (name,), reason)
                 continue
             yield probes.get("stale_order").condition((name,), float(lag))
 

@@ -145,7 +145,7 @@ def _alone(step: Step, modality: Modality, scope: Scope) -> Condition | Declined
 def _unmet(scenario: Scenario, kinds: set[str], names: tuple[str, ...]) -> str:
     """Why a scenario means nothing for these kinds; empty where it does."""
     if lacking := [kind for kind in scenario.requires if kind not in kinds]:
-        return f"it needs {' and '.join(lacking)}, which the data have not or its steps decline"
+        return f"it needs {' and '.join(lacking)}, and the data have none that its steps can change"
     if len(kinds) < min(2, len(scenario.kinds)) or len(names) < 2:
         return (
             f"it corrupts {', '.join(scenario.kinds)} together, and finds {len(names)} "

@@ -58,8 +58,11 @@ def _grid(scope: Scope) -> Iterator[Condition | Declined]:
 def _pairs(scope: Scope) -> Iterator[Pair]:
     """Corruption and modality of each side: those asked for, else every pair with its kinds' own corruptions."""
     if not scope.surface:
-        # Pairs of different kinds first: two of a kind are more often two views of the same.
-        for a, b in sorted(combinations(scope.modalities, 2), key=lambda pair: pair[0].kind == pair[1].kind):
+        # Pairs of different kinds first: two of a kind are more often two views of the same. Then neighbours, so that
+        # the first few pairs leave out as few modalities as can be.
+        place = {m.name: i for i, m in enumerate(scope.modalities)}
+        pairs = combinations(scope.modalities, 2)
+        for a, b in sorted(pairs, key=lambda p: (p[0].kind == p[1].kind, place[p[1].name] - place[p[0].name])):
             yield probes.get(CANONICAL[a.kind]), a, probes.get(CANONICAL[b.kind]), b
         return
     for names in scope.surface:
