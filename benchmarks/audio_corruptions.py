@@ -29,8 +29,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-for _variable in ("MMAUDIT_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[_variable] = "1"
+os.environ["MMAUDIT_THREADS"] = "1"
 
 import numpy as np
 
@@ -125,7 +124,7 @@ class Theirs:
 
 
 def measure(runs: list[Run], repeats: int) -> list[float]:
-    """Return median processor seconds of each, called in turns; the first time, when kernels are loaded, is left out."""
+    """Return median processor seconds of each, called in turns; not the first round, which loads kernels."""
     spent: list[list[float]] = [[] for _ in runs]
     for _ in range(repeats + 1):
         for times, run in zip(spent, runs, strict=True):
@@ -168,7 +167,8 @@ def machine() -> str:
     for library in ("numpy", "scipy", "numba", "audiomentations", "librosa", "python-stretch", "fast-mp3-augment"):
         with contextlib.suppress(PackageNotFoundError):
             versions.append(f"{library} {version(library)}")
-    return f"{name}, {os.cpu_count()} cores; Python {platform.python_version()}, {', '.join(versions)}; {platform.system()}"
+    cores, python = os.cpu_count(), platform.python_version()
+    return f"{name}, {cores} cores; Python {python}, {', '.join(versions)}; {platform.system()}"
 
 
 def main() -> int:

@@ -91,7 +91,7 @@ def audit(
     _require_whole("resamples", resamples, 1)
     _require_whole("seed", seed, 0)
     _require_whole("batch_rows", BATCH_ROWS if batch_rows is None else batch_rows, 1)
-    prepared = prepare(model, data, suite=suite, train=train, out=out)
+    prepared = prepare(model, data, suite=suite, train=train, out=out, batch_rows=batch_rows)
     with writing(out):
         run = prepared.open_run(out, batch_rows=batch_rows, title=title, command=command)
         timing = predict(
@@ -199,6 +199,7 @@ def prepare(
     suite: AnySuite = "standard",
     train: Dataset | None = None,
     out: str | Path | None = None,
+    batch_rows: int | None = None,
 ) -> Prepared:
     """Check all that can be checked before the audit, and make the plan; see `audit` for arguments and errors."""
     if out is not None:
@@ -234,8 +235,9 @@ def prepare(
     gradient = partial(checked.gradient, task=data.task) if isinstance(checked, Differentiable) else None
     source = Source(data, statistics, gradient)
     if plan.suite.severity_scale != "table":
-        name = plan.suite.severity_scale
-        plan = make(scale=equalise(name, plan.conditions, source, stage, known=_known_scale(out, name)))
+        name, rows = plan.suite.severity_scale, batch_rows or BATCH_ROWS
+        known = _known_scale(out, name)
+        plan = make(scale=equalise(name, plan.conditions, source, stage, batch_rows=rows, known=known))
     return Prepared(checked, data, plan, source, stage, stages, tuple(checks), train)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,17 @@ def write_predictions(path: Path, results: Sequence[ConditionOutputs], modalitie
 
 def opened(path: Path) -> pq.ParquetFile:
     """Open a file so that damaged pages are noticed when they are read."""
-    return pq.ParquetFile(path, page_checksum_verification=True)
+    about = path.stat()
+    footer = _footer(path, about.st_ino, about.st_mtime_ns, about.st_size)
+    return pq.ParquetFile(path, metadata=footer, page_checksum_verification=True)
+
+
+# A footer describes every condition of its file, so parsing it for each of them would take time quadratic in the plan;
+# for a thousand conditions it takes megabytes, so only a few are kept.
+@lru_cache(maxsize=8)
+def _footer(path: Path, inode: int, modified: int, size: int) -> pq.FileMetaData:
+    """A file's description of itself; inode, time and size tell a file from one that was written in its place."""
+    return pq.read_metadata(path)
 
 
 def total_received(parts: Iterable[int | None]) -> int | None:

@@ -429,10 +429,12 @@ def test_markup_in_names_and_texts_stays_text(tmp_path: Path) -> None:
     seen.feed(page)
     assert "alert(1)" in page  # it is shown, as text
     assert "&lt;script&gt;alert(1)" in page
+    pictures = Tags()
+    pictures.feed((tmp_path / "run" / "gallery.html").read_text())
     inline = Tags()
     inline.feed(report._repr_html_())
-    for tags in (seen, inline):
+    for tags in (seen, inline, pictures):
         assert "script" not in tags.tags
         assert not {name for name in tags.attributes if name.startswith("on")}
-        assert all(a.startswith(("#", "data:image/")) for a in tags.addresses)
+        assert all(a.startswith(("#", "data:")) or a == "gallery.html" for a in tags.addresses)
     assert Report.read(tmp_path / "run") == report

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
@@ -290,3 +291,11 @@ def test_nothing_measured_draws_nothing() -> None:
     doc |= {"conditions": doc["conditions"][:1], "reliability": [], "recalibration": []}
     report = Report.from_json(doc)
     assert [f.id for f in all_figures(report)] == ["confidence"]
+
+
+def test_the_tolerance_chart_reads_what_desync_writes() -> None:
+    from mmaudit import desync
+    from mmaudit.figures import tolerance as chart
+
+    module = sys.modules[chart.__module__]
+    assert (module.PROBES, module.HALF_WIDTH, module.ASYMMETRY) == (desync.PROBES, desync.HALF_WIDTH, desync.ASYMMETRY)

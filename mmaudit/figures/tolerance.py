@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from mmaudit.desync import ASYMMETRY, HALF_WIDTH, PROBES
 from mmaudit.figures.base import (
     Cell,
     Column,
@@ -47,6 +46,9 @@ from mmaudit.report import Report
 from mmaudit.types import Condition, Score
 
 Point = tuple[float, Condition, Score]
+# As the report names them; charts know nothing of what measured them (mmaudit/desync.py).
+PROBES = ("temporal_shift", "temporal_shift_samples")
+HALF_WIDTH, ASYMMETRY = "tolerance_half_width", "tolerance_asymmetry"
 # Straight lines between shifts are drawn on an axis that is not straight, so each is cut into this many pieces.
 PIECES = 8
 EARLY, LATE = 45, 125

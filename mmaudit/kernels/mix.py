@@ -10,43 +10,47 @@ import numpy.typing as npt
 
 Signals = npt.NDArray[Any]
 
+_LANES = 128
+
 
 @numba.njit(nogil=True, cache=True)
-def mean_square(x: Signals, centre: float) -> float:
+def mean_square(x: Signals, centre: float = 0.0) -> float:
     """Return the mean of (x − centre)² over all of `x`, contiguous and of any shape; 0 where it is empty.
 
     Summed in float64 and in a fixed order: the same signal gives the same bits anywhere.
     """
     flat = x.reshape(-1)
-    # Four running sums, because one would wait for itself at every step.
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
-    whole = flat.size - flat.size % 4
-    for i in range(0, whole, 4):
-        p, q = np.float64(flat[i]) - centre, np.float64(flat[i + 1]) - centre
-        r, s = np.float64(flat[i + 2]) - centre, np.float64(flat[i + 3]) - centre
-        a += p * p
-        b += q * q
-        c += r * r
-        d += s * s
+    # Many running sums, because one would wait for itself at every step.
+    sums = np.zeros(_LANES)
+    whole = flat.size - flat.size % _LANES
+    for i in range(0, whole, _LANES):
+        part = flat[i : i + _LANES]
+        for k in range(_LANES):
+            value = np.float64(part[k]) - centre
+            sums[k] += value * value
     for i in range(whole, flat.size):
-        p = np.float64(flat[i]) - centre
-        a += p * p
-    return (a + b + c + d) / max(flat.size, 1)
+        value = np.float64(flat[i]) - centre
+        sums[0] += value * value
+    return np.sum(sums) / max(flat.size, 1)
+
+
+def add_at_ratio(x: Signals, noise: Signals, ratio: float, centre: float = 0.0) -> None:
+    """Add `noise` to `x` [C, T] in place, scaled so that RMS of what is added ÷ RMS of (x − centre) is `ratio`.
+
+    Both contiguous; `noise` is [C, T], or [T] for all channels alike. Where either is silent nothing is added, for then
+    there is no such ratio.
+    """
+    signal, added = mean_square(x, centre), mean_square(noise)
+    if signal > 0 and added > 0:
+        _add(x, np.broadcast_to(noise, x.shape), x.dtype.type(ratio * np.sqrt(signal / added)))
 
 
 @numba.njit(nogil=True, cache=True)
-def add_at_ratio(x: Signals, noise: Signals, ratio: float, centre: float) -> None:
-    """Add `noise` to `x` in place, scaled so that RMS of what is added ÷ RMS of (x − centre) is `ratio`.
-
-    Both contiguous and of one shape. Where either is silent nothing is added, for then there is no such ratio.
-    """
-    signal, added = mean_square(x, centre), mean_square(noise, 0.0)
-    if signal <= 0 or added <= 0:
-        return
-    scale = ratio * np.sqrt(signal / added)
-    flat, more = x.reshape(-1), noise.reshape(-1)
-    for i in range(flat.size):
-        flat[i] += scale * more[i]
+def _add(x, noise, scale):  # type: ignore[no-untyped-def]
+    for c in range(len(x)):
+        to, more = x[c], noise[c]
+        for i in range(len(to)):
+            to[i] += scale * more[i]
 
 
 @numba.njit(nogil=True, cache=True)

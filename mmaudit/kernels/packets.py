@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -24,19 +26,36 @@ def bursts(u: npt.NDArray[np.float64], share: float, memory: float) -> npt.NDArr
     return out
 
 
-def stretch_weights(place: float, share: float, length: int, fade: float) -> npt.NDArray[np.float64]:
-    """Return per sample of `length` how much of it one masked stretch takes away, in [0, 1].
+@numba.njit(nogil=True, cache=True)
+def drop(x: npt.NDArray[Any], u: npt.NDArray[np.float32], share: float, blank: float) -> None:
+    """Set to `blank`, in place, the times of `x` [R, T] at which the uniforms `u` [T] lie below `share`."""
+    for r in range(len(x)):
+        row = x[r]
+        for i in range(len(row)):
+            row[i] = blank if u[i] < share else row[i]
+
+
+@numba.njit(nogil=True, cache=True)
+def stretch_weights(place: float, share: float, length: int, fade: float) -> tuple[int, npt.NDArray[np.float64]]:
+    """Return where one masked stretch begins, and how much of each of its samples it takes away, in [0, 1].
+
+    What a smaller share takes away a larger one takes away too.
 
     Args:
         place: of the stretch, in [0, 1]: 0 at the start, 1 at the end.
         share: of the samples that lie in the stretch, in [0, 1]; not rounded to whole ones.
+        length: samples that there are.
         fade: samples over which it sets in and dies away, within the stretch; 1 at least, with which a sample is taken
             away by as much as the stretch covers of it.
-
-    What a smaller share takes away a larger one takes away too.
     """
     size = share * length
     start = place * (length - size)
-    middles = np.arange(length) + 0.5
-    inside = np.minimum(middles - start, start + size - middles) + 0.5
-    return np.asarray(np.clip(np.minimum(inside, size) / max(fade, 1.0), 0, 1), np.float64)
+    first = max(0, int(np.floor(start - 0.5)))
+    last = min(length, int(np.ceil(start + size + 0.5)))
+    slope = 1 / max(fade, 1.0)
+    out = np.empty(max(last - first, 0), np.float64)
+    for i in range(len(out)):
+        middle = first + i + 0.5
+        inside = min(min(middle - start, start + size - middle) + 0.5, size)
+        out[i] = min(max(inside * slope, 0.0), 1.0)
+    return first, out

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import signal
+from scipy import signal, stats
 
 from helpers.audio_signals import RATE, centroid, rms, sounds
-from mmaudit.kernels import babble, biquad, mdct, mix, music, packets, polyphase, quantiles, vocoder
+from mmaudit.kernels import babble, biquad, convolve, mdct, mix, music, normals, packets, polyphase, quantiles, vocoder
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.standard_normal((2, 5000))
@@ -116,9 +116,46 @@ def test_mixing_is_numpys():
         mixed = x.copy()
         mix.add_at_ratio(mixed, noise, 0.25, centre)
         np.testing.assert_allclose(mixed, want, atol=10 * digits)
+        same = x.copy()
+        mix.add_at_ratio(same, noise[0], 0.25, centre)
+        alike = x.copy()
+        mix.add_at_ratio(alike, np.stack([noise[0], noise[0]]), 0.25, centre)
+        np.testing.assert_allclose(same, alike, atol=10 * digits)
     silent = np.zeros((1, 9))
     mix.add_at_ratio(silent, NOISE[:1, :9].copy(), 1.0, 0.0)
     assert not silent.any()
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 5000])
+@pytest.mark.parametrize("taps", [1, 7, 300, 3000])
+def test_convolution_in_blocks_is_scipys(length, taps):
+    x, h = NOISE[:, :length], RNG.standard_normal((2, taps))
+    for start in {0, taps // 2, taps - 1}:
+        theirs = signal.fftconvolve(x, h, axes=1)[:, start : start + length] if length else x
+        np.testing.assert_allclose(convolve.convolve(x, h, start), theirs, atol=1e-10)
+        np.testing.assert_allclose(convolve.convolve(x, h[:1], start)[:1], theirs[:1], atol=1e-10)
+
+
+def test_a_designed_filter_has_the_gains_asked_for():
+    wanted = np.clip(np.abs(np.arange(129) - 60) / 20, 0, 1)
+    taps = convolve.linear_phase(wanted)
+    h = np.fft.rfft(np.roll(taps, -128))
+    np.testing.assert_allclose(h.imag, 0, atol=1e-12)
+    np.testing.assert_allclose(
+        h.real, np.convolve(np.pad(wanted, 1, "reflect"), (0.25, 0.5, 0.25), "valid"), atol=1e-12
+    )
+
+
+def test_normal_numbers_are_normal_independent_and_the_same_for_any_count():
+    many = normals.normals(np.random.default_rng(5), 1_000_001)
+    assert many.dtype == np.float32
+    np.testing.assert_array_equal(normals.normals(np.random.default_rng(5), 777), many[:777])
+    x = many.astype(np.float64)
+    assert stats.kstest(x, "norm").pvalue > 0.01
+    for lag in (1, 2, 3):
+        assert abs(np.mean(x[lag:] * x[:-lag])) < 0.004
+        assert abs(np.mean(x[lag:] ** 2 * x[:-lag] ** 2) - 1) < 0.01
+    np.testing.assert_allclose([np.mean(x**k) for k in (1, 2, 3, 4)], [0, 1, 0, 3], atol=0.02)
 
 
 def test_a_wave_is_read_linearly_and_repeated():
@@ -191,7 +228,9 @@ def test_bursts_are_gilberts_chain():
 def test_a_mask_grows_with_its_share_and_covers_it(fade, place):
     before = np.zeros(100)
     for share in np.linspace(0.003, 1, 40):
-        weights = packets.stretch_weights(place, share, 100, fade)
+        weights = np.zeros(100)
+        first, some = packets.stretch_weights(place, share, 100, fade)
+        weights[first : first + len(some)] = some
         assert weights.min() >= 0
         assert weights.max() <= 1
         assert np.all(weights >= before - 1e-12)

@@ -156,7 +156,7 @@ def test_reverb_decays_by_60_decibels_in_rt60(impulses):
         tail = impulses.after("reverb", severity)[:, LENGTH // 2 + 1 :].astype(np.float64)
         # Schroeder's backward integral, from −5 to −20 dB.
         left = np.cumsum((tail**2).mean(axis=0)[::-1])[::-1]
-        level = 10 * np.log10(left / left[0])
+        level = 10 * np.log10(np.maximum(left / left[0], 1e-12))
         # What is cut at the end of the recording is missing in the integral, so only what decays well before it counts.
         first, last = np.searchsorted(-level, 5), np.searchsorted(-level, 20)
         rt60 = 60 / 15 * (last - first) / RATE

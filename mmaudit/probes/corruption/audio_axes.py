@@ -23,7 +23,7 @@ AVROBUST = "AVRobustBench"
 F = TypeVar("F", bound=Callable[..., Array])
 
 # Beyond these, squares of float32 overflow or vanish, and the sample is brought to a peak of 1 meanwhile.
-_LOUD, _FAINT = 1e15, 1e-15
+_LOUD, _FAINT = 1e12, 1e-12
 
 
 def over_time(fn: F) -> F:
@@ -41,11 +41,12 @@ def over_time(fn: F) -> F:
         if not x.size:
             return x
         rows = np.ascontiguousarray(x.reshape(1, -1) if x.ndim == 1 else x.T if modality.time_axis == 0 else x)
-        broken = None if np.isfinite(rows).all() else ~np.isfinite(rows)
-        kept = rows.copy() if broken is not None else rows
-        if broken is not None:
-            rows = np.where(broken, 0, rows)
-        peak = float(max(rows.max(), -rows.min()))
+        kept, broken = rows, None
+        peak = max(float(rows.max()), -float(rows.min()))
+        if not np.isfinite(peak):  # NaN is the maximum of anything that holds one
+            broken = ~np.isfinite(kept)
+            rows = np.where(broken, x.dtype.type(0), kept)
+            peak = max(float(rows.max()), -float(rows.min()))
         extreme = peak > _LOUD or 0 < peak < _FAINT
         if extreme:
             rows = (rows / peak).astype(x.dtype)

@@ -6,10 +6,11 @@ import math
 from fractions import Fraction
 
 import numpy as np
-from scipy import fft
 
 from mmaudit.kernels import biquad, polyphase
+from mmaudit.kernels.convolve import convolve
 from mmaudit.kernels.mix import mean_square
+from mmaudit.kernels.normals import normals
 from mmaudit.probes.base import corruption
 from mmaudit.probes.corruption.audio_axes import (
     AUDIO,
@@ -143,17 +144,17 @@ def reverb(x: Array, severity: float, rng: np.random.Generator, modality: Modali
     rate = sampling_rate(modality)
     tail = max(1, min(length, int(severity * rate)))
     # Time first, so that a longer tail begins with the same numbers.
-    noise = rng.standard_normal((tail, channels), dtype=np.float32).T
+    noise = normals(rng, tail * channels).reshape(tail, channels).T
     decay = 3 * math.log(10) / (severity * rate)
     # The tail's energy, the sum over n of e^(−2·decay·n), is 1 / (2·decay); it should be the ratio times RT60.
     level = math.sqrt(_REVERBERANT * severity * 2 * decay)
-    impulse = noise * (level * np.exp(-decay * np.arange(tail))).astype(np.float32)
+    impulse = noise * (level * np.exp(np.arange(tail, dtype=np.float32) * np.float32(-decay)))
     impulse[:, 0] = 1
-    size = fft.next_fast_len(length + tail - 1, real=True)
-    spectrum = fft.rfft(x, size, axis=1) * fft.rfft(impulse.astype(x.dtype), size, axis=1)
-    y = np.asarray(fft.irfft(spectrum, size, axis=1, overwrite_x=True)[:, :length])
-    before, after = mean_square(x, 0.0), mean_square(np.ascontiguousarray(y), 0.0)
-    return y * x.dtype.type(math.sqrt(before / after)) if after > 0 else x
+    y = convolve(x, impulse)
+    before, after = mean_square(x), mean_square(y)
+    if after > 0:
+        y *= x.dtype.type(math.sqrt(before / after))
+    return y
 
 
 def _settled(width: float) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from mmaudit.kernels.babble import babble
 from mmaudit.kernels.mix import add_at_ratio, repeated
 from mmaudit.kernels.music import music
+from mmaudit.kernels.normals import normals
 from mmaudit.probes.base import corruption
 from mmaudit.probes.corruption.audio_axes import (
     AUDIO,
@@ -51,7 +52,7 @@ def gaussian_snr(x: Array, severity: float, rng: np.random.Generator, modality: 
     In a spectrogram the noise is added to its values, and the signal is what they deviate from the sample's mean, for
     a logarithmic scale has no zero; a constant one stays.
     """
-    noise = rng.standard_normal(x.shape, dtype=x.dtype.type)
+    noise = normals(rng, x.size).reshape(x.shape).astype(x.dtype, copy=False)
     add_at_ratio(x, noise, float(severity), float(x.mean(dtype=np.float64)) if modality.spectrogram else 0.0)
     return x
 
@@ -112,22 +113,22 @@ def hum(x: Array, severity: float, rng: np.random.Generator, modality: Modality)
     fundamental, phase = (50.0, 60.0)[int(rng.integers(2))], rng.random()
     below = min(HARMONICS, int(np.ceil(rate / 2 / fundamental)) - 1)
     wave = repeated(_period(max(below, 1)), fundamental / rate, phase, x.shape[1])
-    add_at_ratio(x, np.broadcast_to(wave.astype(x.dtype), x.shape).copy(), float(severity), 0.0)
+    add_at_ratio(x, wave.astype(x.dtype, copy=False), float(severity))
     return x
 
 
 def _with_background(x: Array, severity: float, recording: Array, places: Array) -> Array:
     """Add to each channel the recording from a place on, in [0, 1) of its length, at the ratio asked for."""
-    size = len(recording)
-    noise = np.empty_like(x)
-    for row, place in zip(noise, places.tolist(), strict=True):
-        at = int(place * size)
-        for start in range(0, len(row), size):
-            part = row[start : start + size]
-            first = recording[at : at + len(part)]
-            part[: len(first)] = first
-            part[len(first) :] = recording[: len(part) - len(first)]
-    add_at_ratio(x, noise, float(severity), 0.0)
+    length = x.shape[1]
+    rows = []
+    for place in places.tolist():
+        at = int(place * len(recording))
+        parts = [recording[at : at + length]]
+        while (missing := length - sum(map(len, parts))) > 0:
+            parts.append(recording[:missing])
+        rows.append(parts[0] if len(parts) == 1 else np.concatenate(parts))
+    noise = rows[0][None] if len(rows) == 1 else np.stack(rows)
+    add_at_ratio(x, noise.astype(x.dtype, copy=False), float(severity))
     return x
 
 

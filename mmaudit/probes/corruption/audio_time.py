@@ -8,9 +8,9 @@ at one severity is lost at every higher one.
 from __future__ import annotations
 
 import numpy as np
-from scipy import fft
 
-from mmaudit.kernels.packets import bursts, stretch_weights
+from mmaudit.kernels.convolve import convolve, linear_phase
+from mmaudit.kernels.packets import bursts, drop, stretch_weights
 from mmaudit.probes.base import corruption
 from mmaudit.probes.corruption.audio_axes import (
     AUDIO,
@@ -28,7 +28,7 @@ PACKET = 0.02  # s
 FEWEST = 16  # packets in a recording
 MEMORY = 0.5  # of the Gilbert chain
 FADE, FADE_SHARE = 0.005, 1 / 64  # s, and of the recording at most
-ROLL_OFF = 160  # of the band's width: 50 Hz at 16 kHz
+BANDS, ROLL_OFF = 1024, 160  # steps of the band at which a filter is designed, and its slopes: 50 Hz at 16 kHz
 
 
 @corruption(
@@ -49,8 +49,7 @@ def dropout(x: Array, severity: float, rng: np.random.Generator, modality: Modal
         BadInput: a severity above 1.
     """
     require_share("dropout", severity, "the samples")
-    lost = rng.random(x.shape[1], dtype=np.float32) < severity
-    np.copyto(x, silence(x, modality), where=lost)
+    drop(x, rng.random(x.shape[1], dtype=np.float32), float(severity), silence(x, modality))
     return x
 
 
@@ -83,9 +82,11 @@ def packet_loss(x: Array, severity: float, rng: np.random.Generator, modality: M
     packet = 1.0
     if not modality.spectrogram:
         packet = max(1.0, min(PACKET * sampling_rate(modality), length / FEWEST))
-    number = (np.arange(length) / packet).astype(np.int64)
-    lost = bursts(rng.random(int(number[-1]) + 1), float(severity), MEMORY)[number]
-    np.copyto(x, silence(x, modality), where=lost)
+    edges = np.ceil(np.arange(int(length / packet) + 2) * packet).astype(np.int64).clip(0, length)
+    lost = np.flatnonzero(bursts(rng.random(len(edges) - 1), float(severity), MEMORY))
+    blank = silence(x, modality)
+    for start, end in zip(edges[lost].tolist(), edges[lost + 1].tolist(), strict=True):
+        x[:, start:end] = blank
     return x
 
 
@@ -110,7 +111,8 @@ def time_mask(x: Array, severity: float, rng: np.random.Generator, modality: Mod
     """
     require_share("time_mask", severity, "the time")
     fade = 0.0 if modality.spectrogram else min(FADE * (modality.sample_rate or 0), FADE_SHARE * x.shape[1])
-    return _blanked(x, stretch_weights(rng.random(), severity, x.shape[1], fade), modality)
+    first, weights = stretch_weights(rng.random(), float(severity), x.shape[1], float(fade))
+    return _blanked(x, first, weights, modality)
 
 
 @corruption(
@@ -135,20 +137,17 @@ def frequency_mask(x: Array, severity: float, rng: np.random.Generator, modality
     require_share("frequency_mask", severity, "the band")
     place = rng.random()
     if modality.spectrogram:
-        return _blanked(x.T, stretch_weights(place, severity, len(x), 1.0), modality).T
-    # Filled up with silence for as long as the slopes ring, so that an end does not ring into the other.
-    size = fft.next_fast_len(x.shape[1] + 2 * ROLL_OFF, real=True)
-    spectrum = fft.rfft(x, size, axis=1)
-    bins = spectrum.shape[1]
-    spectrum *= (1 - stretch_weights(place, severity, bins, bins / ROLL_OFF)).astype(x.dtype)
-    return np.asarray(fft.irfft(spectrum, size, axis=1, overwrite_x=True)[:, : x.shape[1]])
+        first, weights = stretch_weights(place, float(severity), len(x), 1.0)
+        return _blanked(x.T, first, weights, modality).T
+    gains = np.ones(BANDS + 1)
+    first, weights = stretch_weights(place, float(severity), BANDS + 1, BANDS / ROLL_OFF)
+    gains[first : first + len(weights)] -= weights
+    return convolve(x, linear_phase(gains)[None], BANDS)
 
 
-def _blanked(x: Array, weights: Array, modality: Modality) -> Array:
+def _blanked(x: Array, first: int, weights: Array, modality: Modality) -> Array:
     """Take a share away along the last axis: towards silence in a waveform, towards the mean in a spectrogram."""
-    some = np.flatnonzero(weights)
-    if len(some):
-        part = x[:, some[0] : some[-1] + 1]
-        blank = x.mean(dtype=np.float64) if modality.spectrogram else 0.0
-        part += weights[some[0] : some[-1] + 1].astype(x.dtype) * (x.dtype.type(blank) - part)
+    part = x[:, first : first + len(weights)]
+    blank = x.mean(dtype=np.float64) if modality.spectrogram else 0.0
+    part += weights.astype(x.dtype) * (x.dtype.type(blank) - part)
     return x
