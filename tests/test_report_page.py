@@ -80,8 +80,8 @@ def test_order_of_the_sections(html: str) -> None:
     read = Page(html)
     ids = [a["id"] for t, a in read.tags if t in ("section", "header") and "id" in a]
     assert ids == [
-        "summary", "findings", "conditions", "severity", "scenarios", "modalities", "alignment", "calibration", "samples",
-        "groups", "everything", "method", "limits", "environment",
+        "summary", "findings", "conditions", "severity", "scenarios", "modalities", "alignment", "calibration",
+        "samples", "groups", "everything", "method", "limits", "environment",
     ]  # fmt: skip
 
 

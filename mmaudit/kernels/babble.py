@@ -45,7 +45,7 @@ THIRDS, LEVELS = np.array(
 # fmt: on
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def babble(sample_rate: float) -> npt.NDArray[np.float32]:
     """Return 30 s of babble at `sample_rate` Hz, 2,000 at least, RMS 1: the same recording every time.
 
@@ -82,11 +82,14 @@ def _speech_shaped(x: FloatArray, sample_rate: float) -> FloatArray:
     centres = np.log(THIRDS[: len(third_levels(x, sample_rate))])
     if not len(centres):
         return x
+    # Pulses have a mean; below the lowest third there is no speech.
+    x = x - x.mean()
     frequency = np.log(np.maximum(np.arange(len(x) // 2 + 1) * sample_rate / len(x), 1.0))
+    lowest = centres[0] - np.log(2) / 6
     # Gains are smooth in frequency, so a third gets a little of its neighbours' too; three rounds settle that.
     for _ in range(3):
         wanted = LEVELS[: len(centres)] - third_levels(x, sample_rate)
-        gain = np.interp(frequency, centres, wanted - wanted.mean())
+        gain = np.interp(frequency, centres, wanted - wanted.mean()) + np.minimum(0, 80 * (frequency - lowest))
         x = np.asarray(fft.irfft(fft.rfft(x) * 10 ** (gain / 20), len(x)))
     return x
 

@@ -21,7 +21,7 @@ SCALE = (72, 74, 76, 79, 81, 84)  # C major pentatonic
 _POINTS = 2048
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def music(sample_rate: float) -> FloatArray:
     """Return 32 s of music at `sample_rate` Hz, RMS 1: the same recording every time.
 

@@ -81,13 +81,13 @@ def backward(x: Array, dtype: np.dtype[Any], modality: Modality) -> Array:
 
 
 def settle(x: Array, dtype: np.dtype[Any], modality: Modality) -> Array:
-    """Return float values `x`, in the modality's own units, clipped to its legal range and in `dtype`; a new array."""
+    """Return float values `x`, in the modality's own units, clipped to its legal range and in `dtype`."""
     limits = legal_range(modality, dtype)
     if limits is not None:
         x = np.clip(x, limits[0], limits[1])
     if dtype.kind in "iub":
         x = np.rint(x)
-    return x.astype(dtype)
+    return x.astype(dtype, copy=False)
 
 
 def statistics_of(source: Source, name: str) -> ModalityStatistics:

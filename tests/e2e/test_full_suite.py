@@ -164,9 +164,10 @@ def test_what_is_not_a_number_has_a_reason(done: Done) -> None:
         score = done.report.score(c.key, "accuracy")
         assert score is not None
         assert 0 <= score.low <= score.value <= score.high <= 1, c.condition.label
-    clean = done.report.score(done.report.clean, "accuracy")
+    # Of balanced accuracy, as 85 % of the reviews recommend their garment.
+    clean = done.report.score(done.report.clean, "balanced_accuracy")
     assert clean is not None
-    assert clean.low > clean.floor, "the model knows nothing, so this test says nothing"
+    assert clean.value > 1.3 * clean.floor, "the model knows nothing, so this test says nothing"
 
 
 def test_every_refusal_has_a_reason(done: Done) -> None:

@@ -249,6 +249,8 @@ def test_babble_has_the_spectrum_and_the_rhythm_of_speech(rate):
     levels = babble.third_levels(x, rate)
     off = levels - babble.LEVELS[: len(levels)]
     assert np.abs(off - off.mean()).max() < 0.5
+    spectrum = np.square(np.abs(np.fft.rfft(x)))
+    assert spectrum[np.fft.rfftfreq(len(x), 1 / rate) < 50].sum() < 1e-3 * spectrum.sum()
     # Syllables: the envelope varies most below 8 Hz, where noise of the same spectrum varies evenly.
     frame = int(0.01 * rate)
     envelope = np.abs(x[: len(x) // frame * frame].reshape(-1, frame)).mean(axis=1)
