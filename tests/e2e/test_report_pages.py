@@ -129,7 +129,7 @@ def test_the_wide_and_the_narrow_drawing_take_turns(browser: playwright.Browser,
 def test_points_say_their_numbers_on_hover(browser: playwright.Browser, files: dict[str, Path]) -> None:
     with Opened(browser, files["two"]) as opened:
         titles = opened.page.locator("#overview .only-wide svg title").all_text_contents()
-        assert len(titles) == 50
+        assert len(titles) == 60
         assert all("pp [" in t.replace("\u00a0", " ") for t in titles)
 
 

@@ -25,6 +25,7 @@ TABLES = ("tabular",)
 RATES = (0.1, 0.2, 0.3, 0.4, 0.5)
 JENGA = "jenga (Schelter, Rukat and Biessmann 2021)"
 RUBIN = "Rubin 1976; rates of 0.1, 0.3 and 0.5 as in Jäger, Allhorn and Biessmann 2021"
+LARGEST_FACTOR = 12  # decimal logarithm: tera
 OUTLYING = 5.0  # σ from the mean; far beyond the 3 σ at which CleanML calls a value an outlier
 
 
@@ -134,7 +135,14 @@ def scaling(x: Array, severity: float, draws: Draws) -> Array:
     Severity is the factor's decimal logarithm. Positions 3 to 5 are jenga's factors 10 (mm for cm), 100 (a share in
     per cent) and 1000 (g for kg); 1 and 2 are 1.6 and 2.5, about km for miles and cm for inches. A value of 0 stays.
     A constant for the column, not a shift of it: on columns that were standardised it is a change of spread.
+
+    Raises:
+        BadInput: a severity above 12, which is no confusion of units.
     """
+    if severity > LARGEST_FACTOR:
+        raise BadInput(
+            f"scaling: severity {severity:g} is above {LARGEST_FACTOR}; it is log10 of a factor between units."
+        )
     column = (draws.uniform(1) * x.shape[1]).astype(np.int64)
     there = np.take_along_axis(x, column, axis=1)
     np.put_along_axis(x, column, there * x.dtype.type(10**severity), axis=1)
