@@ -63,8 +63,10 @@ def show_report(report: Report, page: Path) -> None:
     console.print(Text(f"{samples} samples, {conditions} conditions; on clean data {report.headline()}"))
     if failed:
         console.print(Text(f"Controls failed, do not rely on this report: {'; '.join(failed)}", style="bold red"))
-    elif document["controls"]:
-        console.print(Text(f"all {len(document['controls'])} controls passed"))
+    elif passed := sum(c["ok"] for c in document["controls"]):
+        console.print(Text(f"all {passed} controls passed"))
+    for line in report.idle_conditions():
+        console.print(Text(f"Not applied: {line}", style="bold red"))
     for finding in report.findings:
         console.print()
         console.print(Text.assemble((finding.level, _STYLE[finding.level]), "  ", finding.claim))

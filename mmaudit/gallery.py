@@ -20,6 +20,8 @@ from mmaudit.types import Batch, Condition, Modality
 
 # These change every modality, or show on one sample what another probe shows already.
 _UNSEEN = ("control", "clean", "conflict")
+# Options that a reader need not see: what stands in where a probe is not about absence, the digest of a scenario.
+_UNSAID = ("baseline", "definition")
 _HIDDEN = (*_UNSEEN, "missing", "adversarial")
 GALLERY = "gallery.html"
 EVERYTHING = Suite("gallery", baselines=("zero", "mean", "marginal", "noise"), subsets="leave-one-out")
@@ -153,11 +155,12 @@ def _item(batch: Batch, condition: Condition, source: Source, modality: Modality
     m = modality.name
     withheld = not new.present[m][0]
     changed, distance = moved(batch.inputs[m], new.inputs[m], modality, source.statistics[m])
-    options = [value for name, value in condition.options if name != "baseline" or condition.family == "missing"]
-    severity = "" if condition.severity is None else f"{condition.severity:.4g}"
+    options = [value for name, value in condition.options if name not in _UNSAID or condition.family == "missing"]
+    by_position = condition.severity is None or condition.severity == condition.position
+    severity = "" if by_position else f"{condition.severity:.4g}"
     return {
         "label": condition.label,
-        "caption": ", ".join(filter(None, (severity, *options))) or condition.probe,
+        "caption": ", ".join(filter(None, (severity, *options))) or ("" if condition.position else condition.probe),
         "position": condition.position,
         "changed": bool(changed[0]) or withheld,
         "moved": None if withheld or not np.isfinite(distance[0]) else float(distance[0]),

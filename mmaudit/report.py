@@ -231,9 +231,13 @@ class Report:
         counts = [(sum(f.level == level for f in self.findings), level) for level in LEVELS]
         return ", ".join(f"{k} {level}" for k, level in counts if k) or "none"
 
+    def idle_conditions(self) -> tuple[str, ...]:
+        """One line per condition that changed no sample: it says nothing about the model, the others still do."""
+        return tuple(c["message"] for c in self.document["controls"] if not c["ok"] and c["control"] == "applied")
+
     def failed_controls(self) -> tuple[str, ...]:
         """One line per control that failed; empty when the report can be trusted as far as its controls go."""
-        failed = [c for c in self.document["controls"] if not c["ok"]]
+        failed = [c for c in self.document["controls"] if not c["ok"] and c["control"] != "applied"]
         names = [c["control"] if c["label"] in ("", c["control"]) else f"{c['control']}, {c['label']}" for c in failed]
         return tuple(f"{name}: {c['message']}" for name, c in zip(names, failed, strict=True))
 
@@ -249,8 +253,9 @@ class Report:
         ]
         if failed:
             lines.append(f"  CONTROLS FAILED, do not rely on this report: {'; '.join(failed)}")
-        elif document["controls"]:
-            lines.append(f"  controls: all {len(document['controls'])} passed")
+        elif passed := sum(c["ok"] for c in document["controls"]):
+            lines.append(f"  controls: all {passed} passed")
+        lines += [f"  NOT APPLIED: {line}" for line in self.idle_conditions()]
         return "\n".join([*lines, '  to open: report.to_html("report.html")'])
 
     def _repr_html_(self) -> str:

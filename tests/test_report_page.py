@@ -292,3 +292,20 @@ def test_the_palette_of_charts_is_that_of_the_page() -> None:
     css = asset("page.css").read_text(encoding="utf-8")
     light = dict(re.findall(r"--([a-z\-]+): (#[0-9a-f]{6})", css[: css.index("@media")]))
     assert {name: light[name] for name in COLOURS.values()} == {name: colour for colour, name in COLOURS.items()}
+
+
+def test_a_perturbation_that_changed_nothing_is_loud_but_takes_back_nothing_else() -> None:
+    message = "stale_order[image]@1 changed no sample, so it says nothing about the model."
+    idle = {"control": "applied", "label": "stale_order[image]@1", "ok": False, "message": message}
+    document = small_report()
+    document |= {"controls": [*document["controls"], idle]}
+    report = Report.from_json(document)
+    html = page(report)
+    alert = html.index('role="alert"')
+    assert alert < html.index("<h1>")
+    assert "One condition was not applied" in html[alert : alert + 600]
+    assert message in html[alert : alert + 1200]
+    assert "Do not rely" not in html
+    assert report.failed_controls() == ()
+    assert f"NOT APPLIED: {message}" in repr(report)
+    assert message in inline(report)

@@ -84,7 +84,8 @@ def test_pairs_of_different_kinds_come_first_and_few_are_run_unasked() -> None:
     pairs = list(dict.fromkeys(c.modalities for c in cells(plan)))
     assert len(pairs) == MOST_PAIRS
     assert all(a[:4] != b[:4] for a, b in pairs)
-    assert sum("more than 3 pairs" in d.reason for d in plan.declined) == 6 - MOST_PAIRS
+    left = [d.reason for d in plan.declined if d.probe == "surface"]
+    assert left == ["3 of 6 pairs are left out; name the corruptions of a pair in surface"]
     asked = planned(modalities, surface=PAIR)
     assert len({c.modalities for c in cells(asked)}) == 4, "every pair that can have the corruptions"
     twice = planned(modalities[:2], surface=(("image.gaussian_blur", "image.gaussian_blur"),))
@@ -94,8 +95,10 @@ def test_pairs_of_different_kinds_come_first_and_few_are_run_unasked() -> None:
 def test_what_cannot_have_a_surface_says_why() -> None:
     assert "one modality alone" in planned((IMAGE,), probes=("surface",)).declined[0].reason
     codes = Modality("codes", "tabular", (3,), "int64")
-    declined = planned((IMAGE, codes), probes=("surface",)).declined
-    assert any(d.probe == "surface" and "whole numbers" in d.reason for d in declined)
+    exchanged = {part.probe for c in cells(planned((IMAGE, codes), probes=("surface",))) for part in parts(c)}
+    assert exchanged == {"image.gaussian_noise", "tabular.category_flip"}, "codes are exchanged, not shaken"
+    asked = planned((IMAGE, codes), surface=(("image.gaussian_blur", "tabular.gaussian_noise_additive"),)).declined
+    assert any(d.probe == "surface" and "whole numbers" in d.reason for d in asked)
     for wrong, error, text in (
         ((("image.gaussian_blur", "audio.gaussian_noise_additive"),), BadInput, "no two of the modalities"),
         ((("gaussian_noise_additive", "text.keyboard"),), BadInput, "name one corruption of one kind in full"),

@@ -92,7 +92,15 @@ def _stale_grid(scope: Scope) -> Iterator[Condition | Declined]:
             yield probes.get("stale_order").condition((name,), float(lag))
 
 
-@probe("stale_order", family="mismatch", grid=_stale_grid, unit="samples", source="mmaudit", by_order=True)
+@probe(
+    "stale_order",
+    family="mismatch",
+    grid=_stale_grid,
+    unit="samples",
+    source="mmaudit",
+    by_order=True,
+    not_monotone="a value that is no longer this sample's own is as far away as any other",
+)
 def stale_order(batch: Batch, condition: Condition, source: Source) -> Batch:
     """One modality as it was k samples before: an outdated record, a sensor that lags behind.
 

@@ -24,6 +24,7 @@ STATIC = "static"
 # A tolerance curve needs at least this many points; slower or shorter sequences get steps of their own.
 FEWEST = 3
 MOST_STEPS = 7
+_SATURATES = "a sequence far out of step is no further from itself than one that is a little out of step"
 
 
 def clock(modality: Modality) -> float | None:
@@ -85,6 +86,7 @@ def _listed(names: list[str]) -> str:
     grid=lambda scope: _time_grid(scope, "temporal_shift", True),
     unit="ms",
     source="mmaudit; thresholds for people: ITU-R BT.1359-1",
+    not_monotone=_SATURATES,
 )
 def temporal_shift(batch: Batch, condition: Condition, source: Source) -> Batch:
     """One sequence earlier or later than everything else, by milliseconds.
@@ -105,6 +107,7 @@ def temporal_shift(batch: Batch, condition: Condition, source: Source) -> Batch:
     grid=lambda scope: _time_grid(scope, "temporal_shift_samples", False),
     unit="samples",
     source="mmaudit; as temporal_shift",
+    not_monotone=_SATURATES,
 )
 def temporal_shift_samples(batch: Batch, condition: Condition, source: Source) -> Batch:
     """One sequence earlier or later than everything else, by samples where its rate is unknown.

@@ -14,6 +14,7 @@ from mmaudit.errors import BadInput
 from mmaudit.joint import joint_options, parts
 from mmaudit.probes.base import Declined, Probe, Scope, probe, probes
 from mmaudit.probes.source import Source
+from mmaudit.probes.stand_in import codes
 from mmaudit.types import Batch, Condition, Modality
 
 # One corruption per kind: noise where values are numbers, as it exists for every kind under comparable severities.
@@ -40,12 +41,16 @@ def _grid(scope: Scope) -> Iterator[Condition | Declined]:
     if len(scope.modalities) < 2:
         yield Declined("surface", scope.names, "one modality alone has no second one to be corrupted with")
         return
-    for number, (first, a, second, b) in enumerate(_pairs(scope)):
+    pairs = list(_pairs(scope))
+    if not scope.surface and len(pairs) > MOST_PAIRS:
+        left = tuple(dict.fromkeys(m.name for _, a, _, b in pairs[MOST_PAIRS:] for m in (a, b)))
+        reason = (
+            f"{len(pairs) - MOST_PAIRS} of {len(pairs)} pairs are left out; name the corruptions of a pair in surface"
+        )
+        yield Declined("surface", left, reason)
+        pairs = pairs[:MOST_PAIRS]
+    for first, a, second, b in pairs:
         names = a.name, b.name
-        if not scope.surface and number >= MOST_PAIRS:
-            reason = f"more than {MOST_PAIRS} pairs of modalities; name the corruptions of this one in surface=[[…, …]]"
-            yield Declined("surface", names, reason)
-            continue
         one, other = _curve(first, a, scope), _curve(second, b, scope)
         refused = [d for d in (*one, *other) if isinstance(d, Declined)]
         for d in refused:
@@ -63,7 +68,7 @@ def _pairs(scope: Scope) -> Iterator[Pair]:
         place = {m.name: i for i, m in enumerate(scope.modalities)}
         pairs = combinations(scope.modalities, 2)
         for a, b in sorted(pairs, key=lambda p: (p[0].kind == p[1].kind, place[p[1].name] - place[p[0].name])):
-            yield probes.get(CANONICAL[a.kind]), a, probes.get(CANONICAL[b.kind]), b
+            yield _canonical(a), a, _canonical(b), b
         return
     for names in scope.surface:
         first, second = (_corruption(name) for name in names)
@@ -81,6 +86,11 @@ def _pairs(scope: Scope) -> Iterator[Pair]:
         unordered = {frozenset((a.name, b.name)): (a, b) for a, b in reversed(found)} if first is second else {}
         for a, b in list(reversed(unordered.values())) if unordered else found:
             yield first, a, second, b
+
+
+def _canonical(modality: Modality) -> Probe:
+    """The corruption that stands for a kind; whole numbers may be codes, which are exchanged instead of shaken."""
+    return probes.get("tabular.category_flip" if codes(modality) else CANONICAL[modality.kind])
 
 
 def _corruption(name: str) -> Probe:

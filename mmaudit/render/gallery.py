@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmaudit.formats import number
-from mmaudit.render.samples import Piece, compare, curve
+from mmaudit.render.samples import Piece, changes, curve
 from mmaudit.render.templates import render, style
 
 
@@ -71,8 +71,8 @@ def _item(item: Mapping[str, Any], original: Mapping[str, Any], kind: str) -> di
 
 def _side(shown: Mapping[str, Any], original: Mapping[str, Any]) -> Side:
     if "text" in shown and "text" in original:
-        _, after = compare(original["text"], shown["text"])
-        return Side(pieces=after, note="" if shown["text"].strip() else "empty text")
+        pieces = changes(original["text"], shown["text"])
+        return Side(pieces=pieces, note="" if shown["text"].strip() else "empty text")
     if "curves" in shown:
         return Side(paths=_paths(shown["curves"], original["curves"]), audio=shown.get("audio", ""))
     if "values" in shown:

@@ -24,6 +24,7 @@ def inline(report: Report) -> str:
         report=report,
         doc=report.document,
         failed=report.failed_controls(),
+        idle=report.idle_conditions(),
         verdict=verdict(report)[1],
         tiles=tiles(report),
         findings=[(f, MARKS[f.level]) for f in report.findings],

@@ -90,6 +90,7 @@ def page(report: Report) -> str:
         report=report,
         doc=report.document,
         failed=report.failed_controls(),
+        idle=report.idle_conditions(),
         level=level,
         verdict=sentence,
         tiles=tiles(report),

@@ -142,6 +142,21 @@ def compare(before: str, after: str) -> tuple[tuple[Piece, ...], tuple[Piece, ..
     return tuple(left), tuple(right)
 
 
+def changes(before: str, after: str) -> tuple[Piece, ...]:
+    """One text with what is gone and what is new marked where it was or is."""
+    pieces: list[Piece] = []
+    a, b, codes = _opcodes(before, after)
+    for tag, i, j, k, m in codes:
+        if tag == "equal":
+            pieces.append(("same", "".join(b[k:m])))
+            continue
+        if j > i:
+            pieces.append(("gone", "".join(a[i:j])))
+        if m > k:
+            pieces.append(("new", "".join(b[k:m])))
+    return tuple(pieces)
+
+
 def _opcodes(before: str, after: str) -> tuple[Sequence[str], Sequence[str], Sequence[tuple[str, int, int, int, int]]]:
     """Letter by letter where the texts are alike (typos), else word by word (another sample's text)."""
     if max(len(before), len(after)) <= LETTERS_LIMIT:

@@ -120,6 +120,8 @@ def _stated(sentence: str, words: list[Word]) -> str | None:
             return _after(sentence, word, " not")
         if k and text in _AUXILIARY and after in _PRONOUNS - _POINTING and texts[0] in _ASKING:
             return _asked(sentence, words, k)
+        if k and text in _DO | _MODAL and after in _ARTICLES and texts[0] in _ASKING:
+            return _asked(sentence, words, k)
         if text in _BE | _MODAL or (text in _HAVE and _perfect(after, known)) or (text in _DO and after in known.base):
             return _put(sentence, word, word[0] + "not") if text == "can" else _after(sentence, word, " not")
         if subjects[k] in _PRONOUNS and (new := _denied(text, subjects[k], known, known.base.keys())):
