@@ -35,8 +35,9 @@ from mmaudit.probes.corruption import (
 )
 
 # After the folder `corruption/` of the same name: in this package the name means the decorator.
-from mmaudit.probes.base import BASELINES, POOLS, Declined, Probe, Scope, corruption, probe, probes  # isort: skip
+from mmaudit.probes.base import Probe, corruption, probe, probes  # isort: skip
 from mmaudit.probes.missing import present_subset
+from mmaudit.probes.scope import BASELINES, POOLS, Declined, Scope
 from mmaudit.probes.source import Source
 
 PLUGINS = (

@@ -13,7 +13,8 @@ import numpy as np
 
 from mmaudit.errors import NotApplicable
 from mmaudit.probes import canonical, stand_in
-from mmaudit.probes.base import Declined, Scope, probe, probes
+from mmaudit.probes.base import probe, probes
+from mmaudit.probes.scope import Declined, Scope
 from mmaudit.probes.source import Source
 from mmaudit.randomness import Draws
 from mmaudit.types import Array, Batch, Condition, Modality

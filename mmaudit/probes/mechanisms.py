@@ -14,7 +14,8 @@ import scipy.optimize
 import scipy.special
 
 from mmaudit.errors import BadInput
-from mmaudit.probes.base import Declined, Scope, probe, probes
+from mmaudit.probes.base import probe, probes
+from mmaudit.probes.scope import Declined, Scope
 from mmaudit.probes.source import Source
 from mmaudit.probes.summary import summary, target_summary
 from mmaudit.probes.withhold import baseline_of, first_baseline, no_baseline, rate_of, withhold

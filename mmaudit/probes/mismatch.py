@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from mmaudit.errors import BadInput
-from mmaudit.probes.base import Declined, Scope, probe, probes
+from mmaudit.probes.base import probe, probes
+from mmaudit.probes.scope import Declined, Scope
 from mmaudit.probes.source import Source
 from mmaudit.types import Batch, Condition, IntArray
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from mmaudit.probes import stand_in
-from mmaudit.probes.base import Declined, Scope, probe, probes
+from mmaudit.probes.base import probe, probes
+from mmaudit.probes.scope import Declined, Scope
 from mmaudit.probes.source import Source
 from mmaudit.probes.withhold import baseline_of, first_baseline, no_baseline, rate_of, withhold
 from mmaudit.types import Batch, Condition

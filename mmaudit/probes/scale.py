@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from mmaudit.probes.base import Declined
+from mmaudit.probes.scope import Declined
 from mmaudit.types import Condition
 
 ScaleName = Literal["input", "embedding", "unimodal"]

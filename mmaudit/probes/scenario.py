@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from mmaudit.errors import BadInput
-from mmaudit.probes.base import Declined, Scope, probe, probes
+from mmaudit.probes.base import probe, probes
 from mmaudit.probes.scenario_file import Scenario, Step, read
+from mmaudit.probes.scope import Declined, Scope
 from mmaudit.probes.source import Source, writable
 from mmaudit.randomness import stream_key, uniforms
 from mmaudit.types import Array, Batch, Condition, FloatArray, IntArray, Modality, digest

@@ -13,8 +13,9 @@ import numpy as np
 from mmaudit.errors import BadInput
 from mmaudit.kernels.shift import translated
 from mmaudit.probes import canonical
-from mmaudit.probes.base import Declined, Scope, probe, probes
+from mmaudit.probes.base import probe, probes
 from mmaudit.probes.mismatch import alone
+from mmaudit.probes.scope import Declined, Scope
 from mmaudit.probes.source import Source
 from mmaudit.threads import over_rows
 from mmaudit.types import Array, Batch, Condition, Modality

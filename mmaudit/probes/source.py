@@ -17,7 +17,7 @@ import numpy.typing as npt
 from mmaudit.data.dataset import values
 from mmaudit.errors import BadInput, NotApplicable, UnknownName
 from mmaudit.probes import canonical
-from mmaudit.probes.base import POOLS
+from mmaudit.probes.scope import POOLS
 from mmaudit.randomness import generator, id_keys, stream_key, uniforms
 from mmaudit.types import Array, Batch, BoolArray, Condition, FloatArray, IntArray, Modality
 

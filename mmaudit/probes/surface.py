@@ -12,7 +12,8 @@ from itertools import combinations, product
 
 from mmaudit.errors import BadInput
 from mmaudit.joint import joint_options, parts
-from mmaudit.probes.base import Declined, Probe, Scope, probe, probes
+from mmaudit.probes.base import Probe, probe, probes
+from mmaudit.probes.scope import Declined, Scope
 from mmaudit.probes.source import Source
 from mmaudit.probes.stand_in import codes
 from mmaudit.types import Batch, Condition, Modality

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mmaudit.errors import BadInput
 from mmaudit.probes import stand_in
-from mmaudit.probes.base import Scope
+from mmaudit.probes.scope import Scope
 from mmaudit.probes.source import Source, writable
 from mmaudit.types import Batch, BoolArray, Condition, Modality
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from mmaudit.errors import BadInput
 from mmaudit.probes import canonical
-from mmaudit.probes.base import Declined, Scope, corruption, probe, probes
+from mmaudit.probes.base import corruption, probe, probes
 from mmaudit.probes.class_means import class_means, declines
 from mmaudit.probes.corruption.nested import require_share
+from mmaudit.probes.scope import Declined, Scope
 from mmaudit.probes.source import Source
 from mmaudit.randomness import Draws, generator, stream_key
 from mmaudit.types import Array, Batch, BoolArray, Condition, Modality
