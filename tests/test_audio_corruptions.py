@@ -10,8 +10,11 @@ import pytest
 
 from helpers.audio_bench import NAMES, Recordings
 from helpers.audio_signals import RATE, rms, sounds
+from helpers.probe_samples import source_of, whole
+from mmaudit.data import ArrayData
 from mmaudit.errors import BadInput
 from mmaudit.probes import probes
+from mmaudit.types import Modality, Task
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 HERTZ = ("background_babble", "background_music", "band_pass", "high_pass", "hum", "packet_loss", "reverb")
@@ -211,3 +214,21 @@ def test_real_spoken_digits_move_further_with_every_severity():
             assert curve[0] > 0
             if not made.probe(name).not_monotone:
                 assert all(a < b for a, b in pairwise(curve)), (name, curve)
+
+
+def test_clipping_does_not_count_what_a_recording_is_padded_with():
+    rng = np.random.default_rng(0)
+    sound = rng.normal(0, 0.2, 2000).astype(np.float32)
+    padded = np.concatenate([np.zeros(500, np.float32), sound, np.zeros(5500, np.float32)])
+    for severity in (0.05, 0.4, 1.0):
+        alone, inside = (_clipped(x, severity) for x in (sound, padded))
+        assert np.array_equal(inside[500:2500], alone)
+        assert np.count_nonzero(alone != sound) == pytest.approx(severity * 2000, abs=2)
+    silence = np.zeros(300, np.float32)
+    assert np.array_equal(_clipped(silence, 0.4), silence)
+
+
+def _clipped(x, severity):
+    data = ArrayData({"a": x[None]}, [1.0], Task.regression(), modalities=[Modality("a", "audio")])
+    probe = probes.get("audio.clipping")
+    return probe.apply(whole(data), probe.condition(("a",), severity), source_of(data)).inputs["a"][0]

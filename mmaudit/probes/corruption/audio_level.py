@@ -55,14 +55,23 @@ def clipping(x: Array, severity: float) -> Array:
     """Clipping: an overdriven microphone or amplifier cuts the peaks off.
 
     Samples below the quantile severity/2 or above 1 − severity/2 of the recording's own values, over all channels, are
-    set to it: a share of severity, in [0, 1], is clipped, and at 1 all become the median. Silence stays.
+    set to it: a share of severity, in [0, 1], is clipped, and at 1 all become the median. Zeros before the first sound
+    and after the last, which recordings are padded with, do not count. Silence stays.
 
     Raises:
         BadInput: a severity above 1.
     """
     require_share("clipping", severity, "the samples")
-    low, high = quantiles(x, (severity / 2, 1 - severity / 2))
+    low, high = quantiles(_sounding(x), (severity / 2, 1 - severity / 2))
     return np.clip(x, x.dtype.type(low), x.dtype.type(high), out=x)
+
+
+def _sounding(x: Array) -> Array:
+    """The stretch from the first to the last moment that is not 0 in every channel; all of it where there is none."""
+    if x[:, 0].any() and x[:, -1].any():
+        return x
+    there = np.flatnonzero(x.any(axis=0))
+    return x[:, there[0] : there[-1] + 1] if len(there) else x
 
 
 @corruption(
