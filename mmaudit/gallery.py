@@ -183,7 +183,7 @@ def _about(name: str) -> dict[str, Any]:
 
 def _place(entry: tuple[str, list[dict[str, Any]]]) -> tuple[int, str]:
     """Corruptions first: they are what a gallery is looked at for."""
-    return (0 if probes.get(entry[0]).family == "corruption" else 1, entry[0])
+    return (0 if probes.get(entry[0]).family in ("corruption", "contrast_set") else 1, entry[0])
 
 
 def _reasons(declined: Sequence[Declined], modality: Modality) -> Iterator[dict[str, str]]:

@@ -239,7 +239,11 @@ def make_plan(
     return Plan(chosen, (CLEAN, *conditions), tuple(declined), scale, described)
 
 
-_ORDER = {"control": 0, "missing": 1, "mismatch": 2, "conflict": 3, "scenario": 4, "corruption": 5, "adversarial": 6}
+_FAMILIES = (
+    *("control", "missing", "mismatch", "conflict", "scenario", "corruption"),
+    *("contrast_set", "adversarial"),
+)
+_ORDER = {family: place for place, family in enumerate(_FAMILIES)}
 
 
 def wants_gradients(suite: str | Suite | Sequence[str] | Mapping[str, Any]) -> bool:

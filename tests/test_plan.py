@@ -41,8 +41,12 @@ def test_every_suite_gives_distinct_conditions_clean_and_controls_first(suite: s
     assert len({c.label for c in plan.conditions}) == len(keys)
     assert plan.conditions[0] == CLEAN
     families = [c.family for c in plan.conditions]
-    order = ["clean", "control", "missing", "mismatch", "conflict", "scenario", "corruption"]
-    left_out = {"quick": {"conflict", "scenario"}, "standard": {"scenario"}, "full": set()}
+    order = ["clean", "control", "missing", "mismatch", "conflict", "scenario", "corruption", "contrast_set"]
+    left_out = {
+        "quick": {"conflict", "scenario", "contrast_set"},
+        "standard": {"scenario", "contrast_set"},
+        "full": set(),
+    }
     assert set(families) == set(order) - left_out[suite]
     assert families == sorted(families, key=order.index)
     assert plan.suite == SUITES[suite]

@@ -160,7 +160,7 @@ def _faults(bench: Bench, new: Batch, m: str) -> Iterator[str]:
         if after.dtype != before.dtype or after.ndim != before.ndim:
             yield f"holds a sample of {after.dtype}{after.shape}, was {before.dtype}{before.shape}"
             return
-        if bench.probe.family in ("corruption", "adversarial") and after.shape != before.shape:
+        if bench.probe.family in ("corruption", "contrast_set", "adversarial") and after.shape != before.shape:
             yield f"holds a sample of shape {after.shape}, was {before.shape}"
             return
         limits = legal_range(modality, after.dtype)

@@ -164,7 +164,8 @@ def corruption(
 ) -> Callable[[F], F]:
     """Register `fn(x, severity[, rng][, modality][, statistics][, donor]) -> x`, a corruption of one sample.
 
-    It is registered once per kind, as `kind.name`, in the family `corruption`. The function asks for what it needs by
+    It is registered once per kind, as `kind.name`, in the family `corruption`; in `contrast_set` (Gardner et al. 2020)
+    where it changes the meaning. The function asks for what it needs by
     parameter name: `rng` (a `numpy.random.Generator` of this sample; the same numbers at every severity; without
     random numbers the corruption is deterministic and not repeated), `modality` (as the data set declares it),
     `statistics` (mean and standard deviation, in x's own form) and `donor` (another random sample's value; x itself in
@@ -224,7 +225,9 @@ def corruption(
                     raise BadInput(f"{condition.label}: severity {condition.severity} must be 0 or more, in {unit}.")
                 return batch.replace({m: corrupt(work, batch, condition, data, m) for m in condition.modalities})
 
-            about = (full, "corruption", version, summary, unit, table, (kind,))
+            # Rules about corruptions hold a changed answer against the model; here it may be the right one.
+            family = "contrast_set" if changes_meaning else "corruption"
+            about = (full, family, version, summary, unit, table, (kind,))
             said = (source, changes_meaning, not_monotone)
             probes.add(full, Probe(*about, grid, apply, *said, module=fn.__module__))
         return fn

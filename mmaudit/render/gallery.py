@@ -26,6 +26,7 @@ class Side:
 
 _FAMILIES = {
     "corruption": "Corruptions",
+    "contrast_set": "Contrast sets",
     "mismatch": "Mismatch",
     "missing": "Missing",
     "scenario": "Scenarios",

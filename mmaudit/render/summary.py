@@ -74,6 +74,10 @@ def tiles(report: Report) -> list[Tile]:
     return found + _calibration(report)
 
 
+# Where another answer than the original truth may be right, confidence in it is no error.
+_NO_FAULT = ("clean", "control", "conflict", "contrast_set")
+
+
 def _calibration(report: Report) -> list[Tile]:
     if "ece" not in report.metrics:
         return []
@@ -81,7 +85,7 @@ def _calibration(report: Report) -> list[Tile]:
     clean = next((s for m, s in scores if m.condition.family == "clean"), None)
     if clean is None:
         return []
-    others = [(m, s) for m, s in scores if m.condition.family not in ("clean", "control")]
+    others = [(m, s) for m, s in scores if m.condition.family not in _NO_FAULT]
     detail = "no other condition has one"
     if others:
         m, s = max(others, key=lambda e: e[1].value)

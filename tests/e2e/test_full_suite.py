@@ -130,7 +130,9 @@ def test_every_planned_condition_was_answered_for_every_sample(done: Done) -> No
 def test_the_families_and_probes_are_those_that_the_data_and_the_model_allow(done: Done) -> None:
     probes = {c.condition.probe for c in done.report.conditions}
     families = {c.condition.family for c in done.report.conditions}
-    assert families == FAMILIES | ({"adversarial"} if done.case.gradients else set())
+    texts = any(m.kind == "text" for m in done.data.modalities)
+    more = {"adversarial": bool(done.case.gradients), "contrast_set": texts}
+    assert families == FAMILIES | {family for family, there in more.items() if there}
     assert {p for p in probes if p.endswith((".fgsm", ".pgd"))} == done.case.gradients
     assert {p for p in probes if p.startswith("scenario.")} == done.case.scenarios
     assert {"missing", "missing_rate", "missing_rate_shared", "missing_mar", "missing_mnar"} <= probes
