@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from mmaudit.data_synergy import Synergy, synergy
     from mmaudit.errors import MMAuditError
     from mmaudit.metrics import Predictions, Resamples, metric
-    from mmaudit.models import FunctionModel, Model, SklearnModel, TorchModel, check_model
+    from mmaudit.models import FunctionModel, Model, RetrievalModel, SklearnModel, TorchModel, check_model
     from mmaudit.plan import Suite
     from mmaudit.probes.base import corruption, probe
+    from mmaudit.reference.retrain import retrain
     from mmaudit.report import Report
     from mmaudit.store import Run
     from mmaudit.types import Batch, Condition, Finding, Modality, Score, Task
@@ -39,6 +40,7 @@ _HOME = {
     "Predictions": "mmaudit.metrics",
     "Report": "mmaudit.report",
     "Resamples": "mmaudit.metrics",
+    "RetrievalModel": "mmaudit.models",
     "Run": "mmaudit.store",
     "Score": "mmaudit.types",
     "SklearnModel": "mmaudit.models",
@@ -54,6 +56,7 @@ _HOME = {
     "probe": "mmaudit.probes.base",
     "read_npz": "mmaudit.data",
     "read_parquet": "mmaudit.data",
+    "retrain": "mmaudit.reference.retrain",
     "synergy": "mmaudit.data_synergy",
 }
 
@@ -72,6 +75,7 @@ __all__ = [
     "Predictions",
     "Report",
     "Resamples",
+    "RetrievalModel",
     "Run",
     "Score",
     "SklearnModel",
@@ -87,6 +91,7 @@ __all__ = [
     "probe",
     "read_npz",
     "read_parquet",
+    "retrain",
     "synergy",
 ]
 

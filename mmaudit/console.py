@@ -52,6 +52,22 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[int, int], None]]:
         yield step
 
 
+@contextmanager
+def steps_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on standard error for work of several kinds; yields the callback that names and moves it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+        task = bar.add_task("preparing", total=None)
+
+        def step(what: str, done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, description=what)
+
+        yield step
+
+
 def show_report(report: Report, page: Path) -> None:
     """Headline, findings with the command behind each, and how to open the page."""
     from rich.console import Console

@@ -79,11 +79,29 @@ def _suites() -> list[Row]:
     return [{"name": s.name, "probes": ", ".join(s.probes), "analyses": ", ".join(s.analyses)} for s in SUITES.values()]
 
 
+def _references() -> list[Row]:
+    from mmaudit.reference import methods
+    from mmaudit.reference.base import references
+
+    del methods  # importing it registers them
+    return [{"name": m.name, "title": m.title, "summary": m.summary, "source": m.source} for m in references]
+
+
+def _reproductions() -> list[Row]:
+    from mmaudit.reproduce import experiments
+    from mmaudit.reproduce.base import reproductions
+
+    del experiments
+    return [{"name": r.name, "title": r.title, "source": r.source} for r in reproductions]
+
+
 _LISTS: dict[str, Callable[[], list[Row]]] = {
     "probes": _probes,
     "metrics": _metrics,
     "estimators": _estimators,
     "analyses": _analyses,
+    "references": _references,
+    "reproductions": _reproductions,
     "rules": _rules,
     "suites": _suites,
 }

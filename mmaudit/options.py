@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 KEYS = (
     *("model", "outputs", "weights", "trust"),
-    *("data", "train", "target", "task", "modality", "columns", "ids", "group", "cluster", "split"),
+    *("data", "train", "train_split", "target", "task", "modality", "columns", "ids", "group", "cluster", "split"),
     *("out", "suite", "subsets", "scenario", "surface", "severity_scale", "similarity_floor"),
     *("resamples", "seed", "batch_rows", "title"),
 )
@@ -54,7 +54,8 @@ def load(options: Mapping[str, Any]) -> tuple[Model, Dataset, Dataset | None]:
     data = read(Path(options["data"]), options)
     train = None
     if "train" in options:
-        train = read(Path(options["train"]), {k: v for k, v in options.items() if k != "split"})
+        own = {**options, "split": options.get("train_split")}
+        train = read(Path(options["train"]), own)
     model = load_model(
         options["model"],
         modalities=[m.name for m in data.modalities],

@@ -1,0 +1,5 @@
+"""`python -m mmaudit.cli`."""
+
+from mmaudit.cli import main
+
+main()

@@ -1,0 +1,44 @@
+"""The application that commands are added to."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="mmaudit",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="""Audit the robustness, fusion and calibration of any trained multimodal model.
+
+    Try it: `mmaudit demo`. Your own model:
+    `mmaudit audit --model package.module:factory --data data.npz --out runs/mine`.""",
+    epilog="Exit codes: 0 done · 1 unexpected error, or selftest failed · 2 wrong input or unknown name · "
+    "3 the model broke its contract · 4 the run folder is stale or damaged · "
+    "130 interrupted (run the same command again to go on).",
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"mmaudit {version('mmaudit')}")
+        raise typer.Exit
+
+
+@app.callback(help=app.info.help, epilog=app.info.epilog)
+def _root(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print it.")] = False,
+) -> None:
+    del version
+
+
+def command_line() -> str:
+    """The command as it was typed, to be shown in a report."""
+    return shlex.join(["mmaudit", *sys.argv[1:]])

@@ -1,0 +1,34 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, for scripts.")]
+Config = Annotated[Path | None, typer.Option(help="TOML file with these options as keys; the command line wins.")]
+ModelPath = Annotated[
+    str | None,
+    typer.Option("--model", help="Function in your code that returns the model, as package.module:factory."),
+]
+DataPath = Annotated[Path | None, typer.Option("--data", help="An .npz or .parquet file.")]
+Target = Annotated[str | None, typer.Option(help="Name of the target array or column.")]
+TaskName = Annotated[str | None, typer.Option(help="classification[:k], multilabel[:k] or regression[:unit].")]
+Modalities = Annotated[
+    list[str] | None,
+    typer.Option("--modality", help="name=kind, once each; image, audio, text, tabular, series or embedding."),
+]
+Columns = Annotated[
+    list[str] | None, typer.Option("--columns", help="Parquet: name=column,column for a modality of several columns.")
+]
+Ids = Annotated[str | None, typer.Option(help="Array or column of stable sample ids.")]
+Split = Annotated[str | None, typer.Option(help="Rows to take: `test`, or column=value.")]
+OutputScale = Annotated[
+    str | None, typer.Option("--outputs", help="For a bare torch module or function: logits, probabilities or values.")
+]
+Weights = Annotated[Path | None, typer.Option(help="Weights to load into the module: .safetensors or .pt.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Let --model be a .pt, .pt2 or TorchScript file, which can run any code.")
+]

@@ -1,0 +1,152 @@
+"""Commands that check, list and show what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmaudit.cli.application import app
+from mmaudit.cli.arguments import (
+    AsJson,
+    Columns,
+    Config,
+    DataPath,
+    Ids,
+    Modalities,
+    ModelPath,
+    OutputScale,
+    Split,
+    Target,
+    TaskName,
+    Trust,
+    Weights,
+)
+
+
+@app.command()
+def doctor(
+    model: ModelPath = None,
+    data: DataPath = None,
+    config: Config = None,
+    target: Target = None,
+    task: TaskName = None,
+    modality: Modalities = None,
+    columns: Columns = None,
+    ids: Ids = None,
+    split: Split = None,
+    outputs: OutputScale = None,
+    weights: Weights = None,
+    trust: Trust = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check on a few samples that a model keeps what an audit relies on, clause by clause. Exit code 3 if not."""
+    given = {k: v for k, v in locals().items() if k not in ("config", "as_json")}
+    from mmaudit import console, options
+    from mmaudit.auditing import examine
+
+    checked, rows, _ = options.load(options.merged(config, given, ("model", "data")))
+    checks, stages = examine(checked, rows)
+    if as_json:
+        found = [{"clause": c.clause, "ok": c.ok, "message": c.message} for c in checks]
+        console.print_json({"model": checked.name, "stages": stages, "checks": found})
+    else:
+        for check in checks:
+            mark = {True: "ok  ", False: "FAIL", None: "note"}[check.ok]
+            typer.echo(f"{mark}  {check.clause}: {check.message}")
+        typer.echo(f"note  stages: {stages}")
+    if any(check.ok is False for check in checks):
+        raise typer.Exit(3)
+
+
+@app.command()
+def selftest(as_json: AsJson = False) -> None:
+    """Audit models whose truth is known in closed form, and print truth beside estimate. Exit code 1 if they differ."""
+    from mmaudit import console
+    from mmaudit.selftest import selftest as known_truths
+
+    rows = known_truths()
+    if as_json:
+        console.print_json(rows)
+    else:
+        console.show_truths(rows)
+    if not all(row["ok"] for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def gallery(
+    out: Annotated[Path, typer.Option(help="The page to write, or a folder for gallery.html.")] = Path("gallery.html"),
+    data: DataPath = None,
+    modality: Annotated[
+        list[str] | None,
+        typer.Option(help="Show only this modality, by name or kind; or declare it, as name=kind. May be repeated."),
+    ] = None,
+    probe: Annotated[list[str] | None, typer.Option(help="Show only these: a name, family or glob.")] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="Id of the sample to show; one from the middle without it.")
+    ] = None,
+    config: Config = None,
+    target: Target = None,
+    task: TaskName = None,
+    columns: Columns = None,
+    ids: Ids = None,
+    split: Split = None,
+) -> None:
+    """Show every probe at every severity on a sample of your data: images, playable sounds, marked texts, curves.
+
+    Without `--data`, on samples that come with mmaudit.
+    """
+    declared = [text for text in modality or [] if "=" in text]
+    named = [text.partition("=")[0] for text in modality or []]
+    given = {"data": data, "modality": declared, "target": target, "task": task, "columns": columns}
+    from mmaudit import options
+    from mmaudit.demo.samples import samples
+    from mmaudit.gallery import EVERYTHING
+    from mmaudit.gallery import gallery as write_gallery
+
+    chosen = options.merged(config, {**given, "ids": ids, "split": split}, ())
+    rows = options.read(Path(chosen["data"]), chosen) if "data" in chosen else samples()
+    page = write_gallery(rows, out=out, modalities=named, suite=tuple(probe) if probe else EVERYTHING, sample=sample)
+    typer.echo(f"{page}\nOpen it in a browser: {page.resolve().as_uri()}")
+
+
+@app.command("check-plugin")
+def check_plugin(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Probes by name, family or glob, or a module of yours, as package.module, that has some."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Try probes against the contract that all of mmaudit's keep, clause by clause. Exit code 3 if one is broken."""
+    from mmaudit import console
+    from mmaudit.contract import check_probes
+    from mmaudit.contract.loading import probes_of
+
+    verdicts = list(check_probes(probes_of(names)))
+    if as_json:
+        console.print_json([{"probe": v.probe, "clause": v.clause, "violations": list(v.violations)} for v in verdicts])
+    else:
+        console.show_verdicts(verdicts)
+    if not all(v.ok for v in verdicts):
+        raise typer.Exit(3)
+
+
+@app.command("list")
+def list_names(
+    what: Annotated[str, typer.Argument(help="probes, metrics, estimators, analyses, rules, suites, or a run folder.")],
+    as_json: AsJson = False,
+) -> None:
+    """List what is registered (probes, metrics, estimators, rules, …), or the conditions of a run."""
+    from mmaudit import console
+    from mmaudit.listing import names
+
+    rows = names(what)
+    if as_json:
+        console.print_json(rows)
+    elif what == "probes":
+        console.show_probes(rows)
+    else:
+        console.show_names(rows)

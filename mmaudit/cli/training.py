@@ -1,0 +1,144 @@
+"""Commands that train reference methods and run published experiments again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mmaudit.cli.application import app
+from mmaudit.cli.arguments import (
+    AsJson,
+    Columns,
+    Config,
+    DataPath,
+    Ids,
+    Modalities,
+    ModelPath,
+    OutputScale,
+    Split,
+    Target,
+    TaskName,
+    Trust,
+    Weights,
+)
+from mmaudit.errors import BadInput
+
+DEMO = "mmaudit demo"
+METHODS = "concatenation,product,late_mean,modality_dropout,aecf,synib"
+
+
+@app.command()
+def reference(
+    run: Annotated[Path, typer.Argument(help="Run folder of a complete audit.")],
+    methods: Annotated[str, typer.Option(help="Names, separated by commas; see `mmaudit list references`.")] = METHODS,
+    seeds: Annotated[int, typer.Option(help="Trainings per method.")] = 5,
+    tune: Annotated[int, typer.Option(help="Trials of random search per method; 1 keeps the published defaults.")] = 4,
+    epochs: Annotated[int, typer.Option(help="Most epochs; a trial stops after 6 without improvement.")] = 30,
+    batch: Annotated[int, typer.Option(help="Rows per training step.")] = 128,
+    encoders: Annotated[
+        str, typer.Option(help="auto, frozen (the audited model's) or default (small ones, trained along).")
+    ] = "auto",
+    width: Annotated[int, typer.Option(help="Numbers that each modality is projected to before fusion.")] = 64,
+    device: Annotated[str | None, typer.Option(help="Where to train: cuda where there is one.")] = None,
+    shared_clusters: Annotated[
+        bool, typer.Option("--shared-clusters", help="Allow cluster values in both training and audited data.")
+    ] = False,
+    model: ModelPath = None,
+    data: DataPath = None,
+    train: Annotated[Path | None, typer.Option(help="Training data; none of it may be audited.")] = None,
+    train_split: Annotated[
+        str | None, typer.Option(help="Rows of the training data to take: `train`, or column=value.")
+    ] = None,
+    config: Config = None,
+    target: Target = None,
+    task: TaskName = None,
+    modality: Modalities = None,
+    columns: Columns = None,
+    ids: Ids = None,
+    group: Annotated[list[str] | None, typer.Option(help="Array or column to report by; may be repeated.")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Array or column: samples with equal values belong together.")
+    ] = None,
+    split: Split = None,
+    outputs: OutputScale = None,
+    weights: Weights = None,
+    trust: Trust = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train reference methods on your data and audit them as your model was: would another method do better?
+
+    Give model and data as for `mmaudit audit`; a run of `mmaudit demo` needs neither.
+    """
+    mine = ("run", "methods", "seeds", "tune", "epochs", "batch", "encoders", "width", "device", "shared_clusters")
+    given = {k: v for k, v in locals().items() if k not in (*mine, "config", "as_json", "mine")}
+    from mmaudit import console
+    from mmaudit.reference.loop import Budget
+    from mmaudit.reference.retrain import retrain
+    from mmaudit.store import Run
+
+    header = Run.open(run).header
+    loaded, rows, training = _subject(str(header.get("command", "")), given, config)
+    with console.steps_bar(as_json) as progress:
+        panel = retrain(
+            run,
+            loaded,
+            rows,
+            training,
+            methods=[name.strip() for name in methods.split(",") if name.strip()],
+            seeds=seeds,
+            tune=tune,
+            budget=Budget(epochs=epochs, batch=batch),
+            encoders=encoders,
+            width=width,
+            shared_clusters=shared_clusters,
+            device=device,
+            progress=progress,
+        )
+    if as_json:
+        console.print_json(panel.to_json())
+    else:
+        console.show_panel(panel, run / "report.html")
+
+
+def _subject(command: str, given: dict[str, Any], config: Path | None) -> tuple[Any, Any, Any]:
+    """Model, audited data and training data; a run of the demo brings its own."""
+    from mmaudit import options
+
+    if command.startswith(DEMO) and not config and not any(given.values()):
+        from mmaudit.demo import run as demo
+
+        return demo.model(), demo.data("test"), demo.data("train")
+    chosen = options.merged(config, given, ("model", "data", "train"))
+    loaded, rows, training = options.load(chosen)
+    if training is None:
+        raise BadInput("--train missing; references are trained on your training data.")
+    return loaded, rows, training
+
+
+@app.command()
+def reproduce(
+    names: Annotated[list[str] | None, typer.Argument(help="As `mmaudit list reproductions` shows them.")] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings per method and setting.")] = 3,
+    quick: Annotated[bool, typer.Option("--quick", help="A small size, to see that it runs.")] = False,
+    data: Annotated[Path | None, typer.Option(help="Data file, for experiments on real data.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write a Markdown table to.")] = None,
+    device: Annotated[str | None, typer.Option(help="Where to train: cuda where there is one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run published experiments again and show what the source reported beside what is measured here."""
+    import dataclasses
+
+    from mmaudit import console
+    from mmaudit.reproduce.report import run_and_write
+
+    if not names:
+        raise BadInput("name a reproduction; 'mmaudit list reproductions' shows all.")
+    for name in names:
+        with console.steps_bar(as_json) as progress:
+            found = run_and_write(name, seeds=seeds, quick=quick, data=data, out=out, device=device, progress=progress)
+        if as_json:
+            console.print_json([dataclasses.asdict(row) for row in found.rows])
+        else:
+            typer.echo(found.markdown)

@@ -1,0 +1,158 @@
+"""Answers of trained references to the very batches that the audited model answered.
+
+Every sample is read and perturbed once for all references and seeds, and encoded once where they share frozen features.
+That the batches are the same is proven, not assumed: the digest of what the audited model received is stored in its run
+and compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from mmaudit.data import Dataset
+from mmaudit.errors import StaleRun
+from mmaudit.outputs import ConditionOutputs, opened, read_group
+from mmaudit.predict import FeatureMemo, Progress
+from mmaudit.probes import Source, probes
+from mmaudit.probes.received import Received
+from mmaudit.reference.inputs import Inputs
+from mmaudit.reference.trained import Trained
+from mmaudit.store import Run
+from mmaudit.types import Array, Batch, Condition, FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A trained reference and where its answers go.
+
+    Attributes:
+        trained: the method, trained.
+        runs: one per usable trial, in the order of `Trained.usable`.
+        centre, scale: `float64[k]`, of the regression target; 0 and 1 for other tasks.
+    """
+
+    trained: Trained
+    runs: Sequence[Run]
+    centre: FloatArray
+    scale: FloatArray
+
+    def answer(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Array:
+        """Return `float32[usable trials, n, k]` from features of all modalities."""
+        names = self.trained.parts.modalities
+        found = self.trained.outputs({m: features[m] for m in names}, {m: present[m] for m in names})
+        found = found[self.trained.usable].float().cpu().numpy()
+        return np.asarray(found * self.scale + self.centre, np.float32)
+
+
+def answer(
+    run: Run,
+    data: Dataset,
+    source: Source,
+    inputs: Inputs,
+    members: Sequence[Member],
+    *,
+    batch_rows: int,
+    progress: Progress | None = None,
+) -> None:
+    """Write what every member answers to every sample under every condition of the run; finished shards are kept.
+
+    References are told what is missing: under a condition of the family `missing` the modalities that it changed are
+    marked absent, and no stand-in takes their place.
+
+    Args:
+        run: the audited model's, complete.
+        data, source: of the audit.
+        inputs: what the references' encoders are given.
+        members: trained references.
+        batch_rows: most samples at a time.
+        progress: called with (conditions × samples done, in total).
+
+    Raises:
+        StaleRun: a perturbed batch is not the one that the audited model received.
+    """
+    everyone = [member_run for member in members for member_run in member.runs]
+    increments, done, total = run.increments, 0, run.n * len(run.conditions)
+    for shard, positions in enumerate(run.shards()):
+        for number, conditions in enumerate(increments):
+            if any(not r.is_done(shard, number) for r in everyone):
+                _answer_shard(run, data, source, inputs, members, shard, number, batch_rows)
+            done += len(positions) * len(conditions)
+            if progress:
+                progress(done, total)
+
+
+def _answer_shard(
+    run: Run,
+    data: Dataset,
+    source: Source,
+    inputs: Inputs,
+    members: Sequence[Member],
+    shard: int,
+    number: int,
+    batch_rows: int,
+) -> None:
+    positions, conditions = run.shards()[shard], run.increments[number]
+    names = [m.name for m in run.modalities]
+    file = opened(run.file(shard, number))
+    stored = [read_group(file, group, names) for group in range(len(conditions))]
+    received = [0] * len(conditions)
+    parts: list[list[list[Array]]] = [[[] for _ in conditions] for _ in members]
+    for start in range(0, len(positions), batch_rows):
+        rows = slice(start, start + batch_rows)
+        clean = data.rows(positions[rows])
+        digests = Received(source, clean)
+        memo = FeatureMemo(_Encoding(inputs), inputs.modalities, clean)
+        for c, condition in enumerate(conditions):
+            batch = (
+                clean if condition.family == "clean" else probes.get(condition.probe).apply(clean, condition, source)
+            )
+            received[c] = (received[c] + digests.digest(batch)) % 2**64
+            told = batch
+            if condition.family == "missing":
+                batch, told = clean, _told(clean, condition, {m: stored[c].changed[m][rows] for m in names})
+            features = {m: memo.encode(m, batch) for m in inputs.modalities}
+            present = inputs.present(told)
+            for place, member in enumerate(members):
+                parts[place][c].append(member.answer(features, present))
+    for c, condition in enumerate(conditions):
+        if stored[c].received is not None and stored[c].received != received[c]:
+            raise StaleRun(
+                f"{run.folder}: condition {condition.label!r} does not give now what the audited model received, so "
+                "references could not be compared with it. Audit again with this version, data and training data."
+            )
+    for place, member in enumerate(members):
+        outputs = [np.concatenate(p, axis=1) for p in parts[place]]
+        for i, member_run in enumerate(member.runs):
+            answers = [
+                ConditionOutputs(_usable(outputs[c][i]), s.changed, s.moved, s.received, s.donor)
+                for c, s in enumerate(stored)
+            ]
+            member_run.write_shard(shard, number, answers)
+
+
+def _told(clean: Batch, condition: Condition, changed: Mapping[str, Array]) -> Batch:
+    """The clean batch with what the condition took away marked absent."""
+    return clean.replace(present={m: clean.present[m] & ~changed[m] for m in condition.modalities})
+
+
+class _Encoding:
+    """Inputs as the encoding half of a two-stage model."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+
+    def encode(self, modality: str, batch: Batch) -> Tensor:
+        return self._inputs.one(modality, batch)
+
+    def fuse(self, features: Mapping[str, Tensor], batch: Batch) -> Array:
+        raise NotImplementedError
+
+
+def _usable(outputs: Array) -> Array:
+    """Rows that are not finite as NaN throughout: no answer."""
+    good = np.isfinite(outputs).all(axis=1)
+    return outputs if good.all() else np.where(good[:, None], outputs, np.nan).astype(np.float32)

@@ -1,0 +1,69 @@
+"""A training's state on disk, so that a killed one goes on where it was. Tensors and JSON only; nothing is pickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from mmaudit.folder import write_atomically
+
+if TYPE_CHECKING:
+    from mmaudit.reference.loop import _Progressed
+
+SECONDS = 10.0  # at least, between two checkpoints
+NAME = "checkpoint.safetensors"
+_PLAIN = ("epoch", "best_goodness", "best_epoch", "stopped", "outcomes", "history", "seconds")
+
+
+def save(folder: Path, spec: Mapping[str, Any], at: _Progressed) -> None:
+    """Write what `restore` needs; the file is complete or the one before."""
+    groups = {
+        "p": at.parameters, "s": at.state, "b": at.best, "1": at.optimiser.first, "2": at.optimiser.second
+    }  # fmt: skip
+    tensors = {f"{g}.{k}": t.detach().cpu().contiguous() for g, named in groups.items() for k, t in named.items()}
+    plain = {name: getattr(at, name) for name in _PLAIN} | {"steps": at.optimiser.steps, "spec": spec}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / NAME, safetensors.torch.save(tensors, {"training": json.dumps(plain)}))
+
+
+def restore(folder: Path, spec: Mapping[str, Any], at: _Progressed) -> None:
+    """Go on from a checkpoint made with the same settings; without one, or with another's, nothing changes."""
+    path = folder / NAME
+    if not path.exists():
+        return
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            plain = json.loads(file.metadata()["training"])
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  (not a dict)
+    except (SafetensorError, KeyError, TypeError, ValueError):
+        return
+    if plain.get("spec") != json.loads(json.dumps(spec)):
+        return
+    groups = {
+        "p": at.parameters, "s": at.state, "b": at.best, "1": at.optimiser.first, "2": at.optimiser.second
+    }  # fmt: skip
+    for prefix, named in groups.items():
+        for k, t in named.items():
+            named[k] = tensors[f"{prefix}.{k}"].to(t.device)
+    for name in _PLAIN:
+        setattr(at, name, plain[name])
+    at.optimiser.steps = plain["steps"]
+
+
+def remove(folder: Path) -> None:
+    """Delete the checkpoint of a finished training."""
+    with suppress(FileNotFoundError):
+        (folder / NAME).unlink()
+
+
+def total(tensors: Mapping[str, Tensor]) -> float:
+    """A number that tells other data from this."""
+    return float(sum(float(t.to(torch.float64).sum()) for t in tensors.values()))

@@ -1,0 +1,59 @@
+"""The run folder of one trained reference: the audited run's samples and conditions, another model's answers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmaudit.errors import BadInput, DamagedRun, StaleRun
+from mmaudit.store import Run
+
+
+def member_run(run: Run, folder: Path, title: str, weights: str, fingerprints: Mapping[str, str]) -> Run:
+    """Open a reference's run, or make it; conditions that the audited run gained since are added.
+
+    One of other weights or of another plan is replaced: its answers are of no use.
+
+    Args:
+        run: the audited model's.
+        folder: of the reference's run.
+        title: of the reference, with its seed.
+        weights: digest of what decides its answers.
+        fingerprints: of the audited run.
+    """
+    mine = {**fingerprints, "model": f"reference:{weights}"}
+    try:
+        known = Run.open(folder)
+        if known.header["fingerprints"] == mine and _extended(known, run):
+            return known
+    except (BadInput, DamagedRun, StaleRun):
+        pass
+    shutil.rmtree(folder, ignore_errors=True)
+    kept = ("created", "mmaudit", "data", "task", "modalities", "suite", "increments", "declined", "batch_rows",
+            "shard_rows", "environment")  # fmt: skip
+    header = {name: run.header[name] for name in kept if name in run.header}
+    model = {
+        "name": title,
+        "fingerprint": mine["model"],
+        "outputs": "values" if run.task.kind == "regression" else "logits",
+        "native_absence": True,
+        "stages": "a reference method",
+        "device": "",
+    }
+    return Run.create(
+        folder,
+        {**header, "title": title, "command": "", "fingerprints": mine, "model": model, "checks": []},
+        run.samples,
+    )
+
+
+def _extended(known: Run, run: Run) -> bool:
+    """Whether the conditions are those of the audited run, after adding what it gained."""
+    have = [[c.key for c in increment] for increment in known.increments]
+    want = [[c.key for c in increment] for increment in run.increments]
+    if have != want[: len(have)] or known.shard_rows != run.shard_rows:
+        return False
+    for increment in run.increments[len(have) :]:
+        known.extend(increment)
+    return True

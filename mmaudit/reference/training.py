@@ -1,0 +1,216 @@
+"""From training data to trained members: features read once, then one method after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from mmaudit.auditing import Prepared, spread
+from mmaudit.data import Dataset
+from mmaudit.errors import BadInput, MMAuditError
+from mmaudit.models import TwoStage
+from mmaudit.reference import saved
+from mmaudit.reference.answers import Member
+from mmaudit.reference.base import Method, Parts
+from mmaudit.reference.inputs import Inputs
+from mmaudit.reference.loop import Budget, Table, train
+from mmaudit.reference.member_runs import member_run
+from mmaudit.reference.overhead import audited_microseconds, fusion_microseconds
+from mmaudit.reference.search import trials_of
+from mmaudit.reference.trained import Trained, Trial
+from mmaudit.store import Run
+from mmaudit.types import Array, FloatArray, IntArray, digest
+
+VERSION = 1  # of features, splits and loop: another one trains again
+ENCODERS = ("auto", "frozen", "default")
+TIMED_ROWS = 256
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What `retrain` was asked for; see its arguments."""
+
+    methods: tuple[str, ...]
+    seeds: int
+    tune: int
+    budget: Budget
+    encoders: str
+    width: int
+    validation: float
+
+
+class Workshop:
+    """Reads the training data as the references see it, and trains on it.
+
+    Args:
+        run: of the audited model.
+        prepared: that model and its data.
+        data: training data.
+        rows: positions to train and to validate on.
+        choice: what was asked for.
+        device: where to train.
+        step: called with (what is being done, steps done, steps planned).
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        prepared: Prepared,
+        data: Dataset,
+        rows: tuple[IntArray, IntArray],
+        choice: Choice,
+        device: torch.device,
+        step: Progress,
+    ) -> None:
+        self.run, self.prepared, self.choice, self.device, self.step = run, prepared, choice, device, step
+        self.folder = run.folder / "references"
+        self.stage = _stage(prepared, choice.encoders)
+        self.names = tuple(prepared.model.modalities)
+        self.inputs = Inputs.fit(
+            data, rows[0], stage=self.stage, modalities=self.names, width=choice.width, device=device
+        )
+        target, self.centre, self.scale = _target(data, rows[0])
+        self.training, self.validation = (self._table(data, part, target) for part in rows)
+        self.spec = {
+            "version": VERSION,
+            "train": data.fingerprint,
+            "model": prepared.model.fingerprint if self.stage is not None else "",
+            "inputs": self.inputs.spec(),
+            "budget": asdict(choice.budget) | {"clip": str(choice.budget.clip)},
+            "validation": choice.validation,
+            "seeds": choice.seeds,
+            "tune": choice.tune,
+        }
+        self.audited_microseconds = audited_microseconds(self.stage, self._timed(), self.names)
+        saved.write_tensors(self.folder / "inputs.safetensors", self.inputs.state())
+        saved.write_json(self.folder / "inputs.json", self.inputs.spec())
+
+    def _table(self, data: Dataset, rows: IntArray, target: Array) -> Table:
+        inputs, present = self.inputs.read(data, rows)
+        return Table(inputs, present, torch.from_numpy(target[rows]).to(self.device))
+
+    def train(self, method: Method) -> list[Member]:
+        """Train a method; one that answers from a single modality is trained once for each."""
+        if not method.single:
+            return self._train(method, self.names, method.name, method.title)
+        return [
+            member
+            for name in self.names
+            for member in self._train(method, (name,), f"{method.name}[{name}]", f"{method.title}: {name}")
+        ]
+
+    def _train(self, method: Method, names: tuple[str, ...], label: str, title: str) -> list[Member]:
+        folder = self.folder / slug(label)
+        about = {"schema": saved.SCHEMA, "method": label, "title": title, "source": method.source}
+        inputs = self.inputs.only(names)
+        parts = Parts(names, inputs.encoders, inputs.widths, self.run.task)
+        try:
+            method.require(parts)
+            made_with = digest(self.spec, label, {k: asdict(h) for k, h in method.hyper.items()})
+            known = saved.read_json(folder / saved.ABOUT) or {}
+            if known.get("spec") == made_with and (folder / saved.WEIGHTS).exists():
+                trained, search = saved.read_weights(folder, method, parts, self.device), known["tuning"]
+            else:
+                trained, search = self._search_and_train(method, parts, folder, label)
+                saved.write_weights(folder, trained)
+        except MMAuditError as error:
+            saved.write_json(folder / saved.ABOUT, {**about, "seeds": [], "outcomes": [], "refused": str(error)})
+            return []
+        saved.write_json(
+            folder / saved.ABOUT, {**about, "spec": made_with, "tuning": search, **self._described(trained, inputs)}
+        )
+        runs = [
+            member_run(self.run, folder / f"seed-{trained.trials[i].seed}", f"{title}, seed {trained.trials[i].seed}",
+                       digest(made_with, i), self.prepared.fingerprints())
+            for i in trained.usable
+        ]  # fmt: skip
+        return [Member(trained, runs, self.centre, self.scale)] if runs else []
+
+    def _search_and_train(
+        self, method: Method, parts: Parts, folder: Any, label: str
+    ) -> tuple[Trained, list[dict[str, Any]]]:
+        """Choose hyper-parameters on the validation rows, then train all seeds with them."""
+        tables = self.training.only(parts.modalities), self.validation.only(parts.modalities)
+        budget = self.choice.budget
+        trials = trials_of(method, self.choice.tune)
+        hyper: Mapping[str, float] = {}
+        search: list[dict[str, Any]] = []
+        if len(trials) > 1:
+            found = train(
+                method, parts, *tables, trials, budget,
+                device=self.device, folder=folder / "search", progress=self._progress(f"tuning {label}"),
+            )  # fmt: skip
+            search = [
+                {"hyper": dict(t.hyper), "validation": v, "outcome": o}
+                for t, v, o in zip(found.trials, found.validation, found.outcomes, strict=True)
+            ]
+            if found.usable:
+                hyper = found.trials[max(found.usable, key=lambda i: found.validation[i])].hyper
+        seeds = [Trial(seed, hyper) for seed in range(self.choice.seeds)]
+        trained = train(
+            method, parts, *tables, seeds, budget,
+            device=self.device, folder=folder, progress=self._progress(f"training {label}"),
+        )  # fmt: skip
+        return trained, search
+
+    def _progress(self, what: str) -> Callable[[int, int], None]:
+        return lambda done, total: self.step(what, done, total)
+
+    def _timed(self) -> Any:
+        return self.prepared.data.rows(spread(len(self.prepared.data), TIMED_ROWS))
+
+    def _described(self, trained: Trained, inputs: Inputs) -> dict[str, Any]:
+        """What a report says about a trained method."""
+        features, present = inputs(self._timed())
+        return {
+            "seeds": [t.seed for t in trained.trials],
+            "outcomes": trained.outcomes,
+            "hyper": dict(trained.trials[0].hyper),
+            "budget": self.spec["budget"],
+            "features": dict(inputs.said),
+            "parameters": trained.size,
+            "seconds_training": trained.seconds / len(trained.trials),
+            "microseconds_fusion": fusion_microseconds(trained, features, present) if trained.usable else None,
+            "microseconds_audited_fusion": self.audited_microseconds,
+            "n_train": len(self.training),
+            "n_validation": len(self.validation),
+            "best_epochs": trained.best_epoch,
+            "validation": trained.validation,
+            "device": str(self.device),
+            "note": trained.note,
+            "told_missing": True,
+        }
+
+
+def slug(label: str) -> str:
+    """A folder's name for a label: letters, digits, dashes and underscores; a digest where others were replaced."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", label).strip("-")
+    return plain if plain == label else f"{plain[:40]}-{digest(label)[:6]}"
+
+
+def _stage(prepared: Prepared, encoders: str) -> TwoStage | None:
+    """The audited model's frozen encoders, where they are asked for."""
+    if encoders == "default":
+        return None
+    if encoders == "frozen" and prepared.stage is None:
+        raise BadInput(
+            f"encoders='frozen', but the audited model is not two-stage ({prepared.stages}); use encoders='auto' or "
+            "'default'."
+        )
+    return prepared.stage
+
+
+def _target(data: Dataset, training: IntArray) -> tuple[Array, FloatArray, FloatArray]:
+    """The target to train on, and how to undo what was done to it: regression targets are standardised."""
+    if data.task.kind != "regression":
+        return np.asarray(data.target), np.zeros(1), np.ones(1)
+    y = np.asarray(data.target, np.float64).reshape(len(data), -1)
+    centre, scale = y[training].mean(axis=0), y[training].std(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    return ((y - centre) / scale).astype(np.float32), centre, scale
