@@ -11,20 +11,23 @@ from typing import Any
 
 import numpy as np
 
+from mmaudit import formats
 from mmaudit.desync import DESCRIPTIONS
 from mmaudit.estimates import estimators
 from mmaudit.findings.base import Evidence, find
 from mmaudit.folder import write_atomically
 from mmaudit.interaction import described
 from mmaudit.metrics import metrics
+from mmaudit.metrics.primary import PRIMARY
+from mmaudit.panel import panel_or_reason
 from mmaudit.provenance import provenance
 from mmaudit.report import Report
 from mmaudit.report_schema import SCHEMA
-from mmaudit.score import PRIMARY, evidence, read_table
+from mmaudit.score import evidence, read_table
 from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, SUMMARIES
 from mmaudit.timing import Timing
-from mmaudit.types import Finding, Score
+from mmaudit.types import CANDIDATES, RIGHT, Finding, IntArray, Score
 
 
 def assemble(run: Run, *, timing: Timing | None = None) -> Report:
@@ -113,6 +116,7 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
             "disagreements": seen.disagreements,
             "not_analysed": header.get("not_analysed", {}),
         },
+        "references": _references(run),
         "synergy_samples": _read_json(run, "synergy_samples.json", []),
         "findings": [finding_json(f) for f in findings],
         "examples": _read_json(run, "examples.json", []),
@@ -128,7 +132,7 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
 
 def limits(run: Run, rows: list[dict[str, Any]]) -> list[str]:
     """What a reader must know before relying on the numbers."""
-    said = []
+    said = _ranked_among(run) if run.task.kind == "retrieval" else []
     if not run.header["data"]["train"]:
         said.append(
             "No training data was given: the means and deviations behind stand-ins and noise are those of the audited "
@@ -139,7 +143,8 @@ def limits(run: Run, rows: list[dict[str, Any]]) -> list[str]:
             "Samples are taken to be independent. If several belong to one patient, speaker or image, the true "
             "intervals are wider; name the cluster column to have them resampled whole."
         )
-    absent = [m.name for m in run.modalities if not run.samples.present[m.name].all()]
+    present = {m.name: run.samples.present[m.name] for m in run.modalities if m.name != run.task.target_modality}
+    absent = [name for name, there in present.items() if not there.all()]
     if absent and not run.header["model"]["native_absence"]:
         said.append(
             f"Samples without {', '.join(absent)} are audited with zeros (or an empty text) in its place, because the "
@@ -159,12 +164,45 @@ def limits(run: Run, rows: list[dict[str, Any]]) -> list[str]:
     return said
 
 
+def _ranked_among(run: Run) -> list[str]:
+    """What ranks of a retrieval mean: how many candidates there are, and what a corrupted one is."""
+    task, truth = run.task, run.samples.target
+    candidates, right = truth[:, CANDIDATES], truth[:, RIGHT]
+    asked = right > 0
+    said = [
+        f"Each query is ranked among {_range(candidates[asked])} candidates, of which {_range(right[asked])} "
+        f"{'is' if right.max() == 1 else 'are'} right; chance levels are those of a random ranking of them. Ranks "
+        "among more or fewer candidates are not comparable.",
+        f"Where {task.target_modality} is corrupted, every candidate is, the right one too: the bank as a whole is "
+        "worse, not one entry of it.",
+    ]
+    lacking = int((~run.samples.present[task.target_modality]).sum())
+    if lacking:
+        said.append(
+            f"{formats.count(lacking)} of {formats.count(run.n)} samples lack {task.target_modality}: they are no "
+            "candidates. A query of whose right ones none is a candidate is not counted."
+        )
+    return said
+
+
+def _range(counts: IntArray) -> str:
+    """`381`, or `4 to 128`."""
+    low, high = formats.count(int(counts.min())), formats.count(int(counts.max()))
+    return low if low == high else f"{low} to {high}"
+
+
 def _small(mde: float | None, row: dict[str, Any]) -> bool:
     """Whether a tenth of the above-floor value would have been detected; true where it cannot be said."""
     if mde is None or row["floor"] is None or row["delta"] is None or row["group"] or math.isnan(mde):
         return True
     clean = row["value"] - row["delta"]
     return not mde > 0.1 * abs(clean - row["floor"])
+
+
+def _references(run: Run) -> dict[str, Any]:
+    """The panel of reference methods; why there is none to show where there was one; empty without."""
+    panel, reason = panel_or_reason(run)
+    return panel.to_json() if panel else {"reason": reason} if reason else {}
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from mmaudit.findings.base import find
 from mmaudit.folder import require_free, require_usable, writing
 from mmaudit.gallery import write_gallery
 from mmaudit.illustrate import illustrate, illustrate_synergy
-from mmaudit.models import Differentiable, Model, TwoStage, as_model
+from mmaudit.models import Differentiable, Model, Retriever, TwoStage, as_model
 from mmaudit.models.check import Check, check_model, require
 from mmaudit.models.gradient import gradient_reasons
 from mmaudit.plan import Plan, Suite, make_plan, wants_gradients
@@ -37,10 +37,11 @@ from mmaudit.predict import BATCH_ROWS, FeatureMemo, Progress, predict, shard_ro
 from mmaudit.probes import Source, probes
 from mmaudit.probes.scale import Scale
 from mmaudit.report import Report
+from mmaudit.retrieval import Bank
 from mmaudit.score import evidence, score
 from mmaudit.store import Run, Samples, modality_to_json
 from mmaudit.timing import Timing
-from mmaudit.types import Batch, IntArray, Modality
+from mmaudit.types import Batch, Condition, IntArray, Modality, Task
 
 CHECK_ROWS = 32
 
@@ -187,7 +188,7 @@ class Prepared:
                 "device": str(getattr(self.model, "device", "cpu")),
             },
             "data": {"n": len(self.data), "fingerprint": self.data.fingerprint, "train": self.train is not None},
-            "task": {"kind": task.kind, "names": list(task.names), "unit": task.unit},
+            "task": task.to_json(),
             "modalities": [modality_to_json(m) for m in self.data.modalities],
             "suite": self.plan.suite.to_json(),
             "increments": [[c.to_json() for c in self.plan.conditions]],
@@ -216,7 +217,9 @@ def prepare(
     checked = as_model(model)
     for given in (data,) if train is None else (data, train):
         check(given)
-    read = tuple(m for m in data.modalities if m.name in checked.modalities)
+    _require_fitting(checked, data.task)
+    names = data.task.names if data.task.kind == "retrieval" else checked.modalities
+    read = tuple(m for m in data.modalities if m.name in names)
     if train is not None:
         _require_alike(read, train)
     batch = data.rows(spread(len(data), CHECK_ROWS))
@@ -245,7 +248,9 @@ def prepare(
     if plan.suite.severity_scale != "table":
         name, rows = plan.suite.severity_scale, batch_rows or BATCH_ROWS
         known = _known_scale(out, name)
-        plan = make(scale=equalise(name, plan.conditions, source, stage, batch_rows=rows, known=known))
+        # Of a two-stage view the scale of embeddings asks for features only, which a retrieval model gives, too.
+        encoders = cast(TwoStage, checked) if data.task.kind == "retrieval" else stage
+        plan = make(scale=equalise(name, plan.conditions, source, encoders, batch_rows=rows, known=known))
     return Prepared(checked, data, plan, source, stage, stages, tuple(checks), train)
 
 
@@ -255,6 +260,20 @@ def _known_scale(out: str | Path | None, name: str) -> Scale | None:
         return None
     found = Run.open(out).header.get("severity_scales", {}).get(name)
     return Scale.from_json(found) if found else None
+
+
+def _require_fitting(model: Model, task: Task) -> None:
+    """Raise `BadInput` unless a retrieval is asked of a model that retrieves, all else of one that predicts."""
+    if task.kind == "retrieval" and not isinstance(model, Retriever):
+        raise BadInput(
+            f"the task is {task.said}, but model {model.name!r} does not score candidates; give its encoders to "
+            "mmaudit.RetrievalModel({modality: encoder, …}, score='dot')."
+        )
+    if task.kind != "retrieval" and not hasattr(model, "predict"):
+        raise BadInput(
+            f"model {model.name!r} scores candidates, but the task is {task.kind}; give a retrieval, such as "
+            "Task.retrieval(('image',), 'text')."
+        )
 
 
 def fingerprints(model: Model, data: Dataset, train: Dataset | None) -> dict[str, str]:
@@ -304,6 +323,8 @@ def examine(model: object, data: Dataset) -> tuple[list[Check], str]:
 
 def staged(model: Model, batch: Batch) -> tuple[TwoStage | None, str]:
     """Return the model's two-stage view, if it has one that proves itself on this batch, and how it came about."""
+    if not hasattr(model, "predict"):
+        return None, "encoders and a score of their features: each modality is encoded once for all that leave it alone"
     find_stage: Callable[[Batch], tuple[TwoStage | None, str]] | None = getattr(model, "stage", None)
     if find_stage is not None:
         return find_stage(batch)
@@ -329,6 +350,8 @@ class Cost:
 
 def estimate(prepared: Prepared) -> Cost:
     """Run every condition on two small batches and extrapolate; the first batch warms up and is not counted."""
+    if prepared.data.task.kind == "retrieval":
+        return _retrieval_cost(prepared)
     n, timing = len(prepared.data), Timing()
     seconds = 0.0
     rows = min(CHECK_ROWS, n)
@@ -352,6 +375,35 @@ def estimate(prepared: Prepared) -> Cost:
     return Cost(len(prepared.plan.conditions), passes, seconds * n / rows)
 
 
+def _retrieval_cost(prepared: Prepared) -> Cost:
+    """The same for a retrieval: what a condition touches is encoded, and every query scored against the whole bank."""
+    data, task = prepared.data, prepared.data.task
+    model = cast(Retriever, prepared.model)
+    n, rows = len(data), min(CHECK_ROWS, len(data))
+    batch = data.rows(spread(n, rows))
+    passes: dict[str, int] = {}
+
+    def encode(condition: Condition, name: str) -> Any:
+        clean = condition.family == "clean"
+        changed = batch if clean else probes.get(condition.probe).apply(batch, condition, prepared.source)
+        passes[f"{name} encoder"] = passes.get(f"{name} encoder", 0) + n
+        return model.encode(name, changed)
+
+    features = {m: encode(prepared.plan.conditions[0], m) for m in task.names}
+    passes.clear()
+    started = time.perf_counter()
+    for condition in prepared.plan.conditions:
+        for name in task.names if condition.family == "clean" else condition.modalities:
+            with contextlib.suppress(Exception):  # as in `estimate`
+                encode(condition, name)
+    encoding = (time.perf_counter() - started) * n / rows
+    query, present = {m: features[m] for m in task.query}, {m: batch.present[m] for m in task.query}
+    started = time.perf_counter()
+    model.scores(query, features[task.target_modality], present)
+    pairs = float(Bank(data).counts[:, 0].sum()) * len(prepared.plan.conditions)
+    return Cost(len(prepared.plan.conditions), passes, encoding + (time.perf_counter() - started) * pairs / rows / rows)
+
+
 def spread(n: int, count: int) -> IntArray:
     """At most `count` positions, evenly spaced over n samples."""
     return np.unique(np.linspace(0, n - 1, min(n, count)).astype(np.int64))
@@ -370,7 +422,7 @@ def environment() -> dict[str, str]:
 def _samples(data: Dataset) -> Samples:
     return Samples(
         ids=data.ids,
-        target=data.target,
+        target=Bank(data).truth if data.task.kind == "retrieval" else data.target,
         groups=data.groups,
         cluster=data.cluster,
         present={m.name: data.presence(m.name) for m in data.modalities},

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from mmaudit.auditing import Cost
     from mmaudit.contract import Verdict
     from mmaudit.estimates import Estimate as Estimated
+    from mmaudit.panel import Panel
     from mmaudit.plan import Plan
     from mmaudit.report import Report
-    from mmaudit.types import Condition, Score
+    from mmaudit.types import Condition, Finding, Score
 
 _STYLE = {"critical": "bold red", "major": "red", "minor": "yellow", "info": "cyan"}
 
@@ -194,6 +195,33 @@ def show_estimates(found: Report | Sequence[Estimated], said: Sequence[str] = ()
     for sentence in said:
         console.print()
         console.print(Text(sentence))
+
+
+def show_panel(panel: Panel, findings: Sequence[Finding], page: Path) -> None:
+    """Reference methods beside the audited model: what follows, three tables of 80 columns, and where to read on."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from mmaudit.panel.lines import lines, title
+
+    console = Console()
+    console.print(Text(title(panel), style="bold"))
+    for finding in findings:
+        console.print()
+        console.print(Text.assemble((finding.level, _STYLE[finding.level]), "  ", finding.claim))
+    heads, *body = lines(panel)
+    for shown in PANEL_TABLES:
+        columns = [heads.index(name) for name in shown]
+        console.print()
+        console.print(_rich([heads[i] for i in columns], [[row[i] for i in columns] for row in body]))
+    console.print(f"\nThe whole report: {page}\nOpen it in a browser: {page.resolve().as_uri()}", soft_wrap=True)
+
+
+PANEL_TABLES = (
+    ("method", "clean", "against yours", "kept"),
+    ("method", "worst when", "value there", "against yours there"),
+    ("method", "ECE", "above the line", "parameters", "fusion time", "seeds"),
+)
 
 
 def _rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:

@@ -14,10 +14,23 @@ from mmaudit.data import Dataset
 from mmaudit.decomposition import TAGS_FILE
 from mmaudit.folder import write_atomically
 from mmaudit.metrics import Predictions
+from mmaudit.metrics.retrieval import ranks, reciprocal_ranks
 from mmaudit.outputs import column, read_parquet
 from mmaudit.probes import Source, probes
 from mmaudit.store import Run
-from mmaudit.types import CLEAN, Array, Batch, BoolArray, Condition, IntArray, Modality
+from mmaudit.types import (
+    CANDIDATES,
+    CLEAN,
+    HIGHER,
+    TIED,
+    TIED_RIGHT,
+    Array,
+    Batch,
+    BoolArray,
+    Condition,
+    IntArray,
+    Modality,
+)
 
 CONDITIONS = 6
 SAMPLES = 3
@@ -47,8 +60,8 @@ def illustrate(run: Run, data: Dataset, source: Source, conditions: Sequence[Con
                     "label": condition.label,
                     "sample": str(batch.ids[row]),
                     "target": _say(clean, batch.target[row]),
-                    "clean": _answer(clean, int(position)),
-                    "perturbed": _answer(perturbed, int(position)),
+                    "clean": _answer(clean, int(position), run.samples.ids),
+                    "perturbed": _answer(perturbed, int(position), run.samples.ids),
                     "modalities": [_sides(m, batch, shown, row, condition) for m in data.modalities],
                 }
             )
@@ -86,7 +99,7 @@ def illustrate_synergy(run: Run, data: Dataset) -> None:
         {
             "sample": str(batch.ids[row]),
             "target": _say(clean, batch.target[row]),
-            "answer": _answer(clean, int(positions[place])),
+            "answer": _answer(clean, int(positions[place]), run.samples.ids),
             "tag": "synergy",
             "pvi": {name: round(float(values[place]), 3) for name, values in bits.items()},
             "modalities": [
@@ -108,8 +121,13 @@ def worst_samples(clean: Predictions, perturbed: Predictions, usable: BoolArray)
     """Positions of the usable samples that the condition harmed most, at most `SAMPLES`, gravest first.
 
     Classification and multilabel: right on clean data, wrong now, most confident first. Regression: largest growth
-    of the absolute error.
+    of the absolute error. Retrieval: largest loss of 1 / rank of the right candidate, then the lowest rank now.
     """
+    if clean.task.kind == "retrieval":
+        before, after = (reciprocal_ranks(p) for p in (clean, perturbed))
+        found = np.flatnonzero(usable & (after < before))
+        order = np.lexsort((found, after[found], after[found] - before[found]))[:SAMPLES]
+        return np.asarray(found[order], np.int64)
     if clean.task.kind == "regression":
         before = np.abs(clean.outputs - clean.target).sum(axis=1)
         harm = np.abs(perturbed.outputs - perturbed.target).sum(axis=1) - before
@@ -131,6 +149,8 @@ def _predictions(run: Run, condition: Condition) -> tuple[Predictions, BoolArray
 def _say(predictions: Predictions, target: Array) -> str:
     """A target or an answer in words."""
     task = predictions.task
+    if task.kind == "retrieval":
+        return f"its own {task.target_modality} first"
     if task.kind == "classification":
         return task.names[int(target)]
     if task.kind == "multilabel":
@@ -138,7 +158,11 @@ def _say(predictions: Predictions, target: Array) -> str:
     return ", ".join(f"{value:.4g}" for value in np.atleast_1d(target)) + (f" {task.unit}" if task.unit else "")
 
 
-def _answer(predictions: Predictions, position: int) -> dict[str, Any]:
+def _answer(predictions: Predictions, position: int, ids: Array) -> dict[str, Any]:
+    if predictions.task.kind == "retrieval":
+        place = float(ranks(*(predictions.outputs[position : position + 1, c] for c in (HIGHER, TIED, TIED_RIGHT)))[0])
+        bank, first = int(predictions.target[position, CANDIDATES]), ids[int(predictions.predicted[position])]
+        return {"prediction": f"{first} first, the right one at rank {place:g} of {bank}", "confidence": None}
     if predictions.task.kind == "regression":
         return {"prediction": _say(predictions, predictions.outputs[position]), "confidence": None}
     confidence = float(predictions.confidence[position])

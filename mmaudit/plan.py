@@ -212,7 +212,12 @@ def make_plan(
         p.name for p in probes if p.family == "control"
     }
     names = tuple(m.name for m in modalities)
-    subsets, not_run = _subsets(chosen, names) if "missing" in selected else ((), "")
+    # Without its target modality a sample is no candidate, so nothing is left to be found.
+    removable = tuple(m for m in modalities if m.name != task.target_modality)
+    asked = (
+        chosen if isinstance(chosen.subsets, str) else replace(chosen, subsets=_without(chosen, task.target_modality))
+    )
+    subsets, not_run = _subsets(asked, tuple(m.name for m in removable)) if "missing" in selected else ((), "")
     scenarios = scenario.load(chosen.scenarios)
     selected |= {s.probe for s in scenarios} | ({"surface"} if chosen.surface else set())
     scope = Scope(
@@ -239,8 +244,11 @@ def make_plan(
     )
     conditions: list[Condition] = []
     declined = [Declined("missing", names, not_run)] if not_run else []
+    without = replace(scope, modalities=removable)
+    if len(removable) < len(names) and any(probes.get(name).family == "missing" for name in selected):
+        declined.append(Declined("missing", (task.target_modality,), _NEEDED))
     for probe in sorted((probes.get(name) for name in selected), key=lambda p: (_ORDER.get(p.family, 9), p.name)):
-        for item in probe.grid(scope):
+        for item in probe.grid(without if probe.family == "missing" else scope):
             meant = scale.condition(item) if scale and isinstance(item, Condition) else item
             if isinstance(meant, Declined):
                 # Several severities may be declined for one reason.
@@ -261,6 +269,7 @@ def make_plan(
     return Plan(chosen, (CLEAN, *conditions), tuple(declined), scale, described)
 
 
+_NEEDED = "a sample without the modality that is to be found is no candidate, so there would be nothing to find"
 _FAMILIES = (
     *("control", "missing", "mismatch", "conflict", "scenario", "corruption"),
     *("contrast_set", "adversarial"),
@@ -297,6 +306,11 @@ def _subsets(suite: Suite, names: tuple[str, ...]) -> tuple[tuple[Subset, ...], 
         if set(subset) == set(names):
             raise BadInput(f"subset {subset} has every modality: that is the clean condition; leave it out.")
     return tuple(tuple(n for n in names if n in s) for s in suite.subsets), ""
+
+
+def _without(suite: Suite, name: str) -> Any:
+    """The listed subsets without a modality that is always there; what is no list is left to `_subsets`."""
+    return tuple(s if isinstance(s, str) else tuple(n for n in s if n != name) for s in suite.subsets)
 
 
 def _tuples(value: Any) -> Any:

@@ -6,17 +6,19 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from mmaudit.data import Dataset
-from mmaudit.errors import BadInput, ContractBroken, MMAuditError
-from mmaudit.models import Model, TwoStage
+from mmaudit.errors import ContractBroken, MMAuditError
+from mmaudit.models import Model, Retriever, TwoStage
+from mmaudit.models.failure import raise_if_out_of_memory
 from mmaudit.outputs import ConditionOutputs, Float32Array, joined_donors, total_received
 from mmaudit.probes import Source, probes
 from mmaudit.probes.proof import moved
 from mmaudit.probes.received import Received
+from mmaudit.retrieval import Border
 from mmaudit.store import Run
 from mmaudit.timing import Timing
 from mmaudit.types import Array, Batch, BoolArray, Condition, Task
@@ -31,7 +33,7 @@ Progress = Callable[[int, int], None]
 def predict(
     run: Run,
     data: Dataset,
-    model: Model,
+    model: Model | Retriever,
     source: Source,
     *,
     stage: TwoStage | None = None,
@@ -56,9 +58,14 @@ def predict(
     total = run.n * len(run.conditions)
     done = 0
     step = min(batch_rows, _rows_that_fit(data))
-    worker = _Worker(run, model, stage, source, timing)
-    for shard, positions in enumerate(run.shards()):
-        todo = [i for i in range(len(increments)) if not run.is_done(shard, i)]
+    lacking = [[i for i in range(len(increments)) if not run.is_done(s, i)] for s in range(len(run.shards()))]
+    border = None
+    if run.task.kind == "retrieval":
+        border = Border(run, data, cast(Retriever, model), source, step, timing)
+        if any(lacking):
+            border.prepare([c for i in sorted({i for todo in lacking for i in todo}) for c in increments[i]])
+    worker = _Worker(run, cast(Model, model), stage, source, timing, border)
+    for shard, (positions, todo) in enumerate(zip(run.shards(), lacking, strict=True)):
         done += len(positions) * sum(len(c) for i, c in enumerate(increments) if i not in todo)
         conditions = [c for i in todo for c in increments[i]]
         parts: list[list[ConditionOutputs]] = []
@@ -73,6 +80,8 @@ def predict(
         joined = iter([_join(p) for p in zip(*parts, strict=True)])
         for i in todo:
             run.write_shard(shard, i, [next(joined) for _ in increments[i]])
+    if border:
+        border.close()
     timing.total = time.perf_counter() - started
     return timing
 
@@ -80,15 +89,26 @@ def predict(
 class _Worker:
     """Applies conditions to a batch and keeps what they have in common."""
 
-    def __init__(self, run: Run, model: Model, stage: TwoStage | None, source: Source, timing: Timing) -> None:
+    def __init__(
+        self,
+        run: Run,
+        model: Model,
+        stage: TwoStage | None,
+        source: Source,
+        timing: Timing,
+        border: Border | None = None,
+    ) -> None:
         self.run_folder = run
         self.model = model
         self.stage = stage
         self.source = source
         self.timing = timing
+        self.border = border
 
     def run(self, clean: Batch, conditions: Sequence[Condition]) -> list[ConditionOutputs]:
-        features = FeatureMemo(self.stage, self.model.modalities, clean, self.timing) if self.stage else None
+        features = None
+        if self.stage and not self.border:
+            features = FeatureMemo(self.stage, self.model.modalities, clean, self.timing)
         received = Received(self.source, clean)
         return [self.answer(clean, condition, features, received) for condition in conditions]
 
@@ -102,8 +122,10 @@ class _Worker:
         changed, distance = self.proof(clean, batch, condition)
         digest = received.digest(batch)
         tock = time.perf_counter()
-        outputs = self.outputs(batch, condition, features)
         self.timing.probing += tock - tick
+        if self.border:
+            return ConditionOutputs(self.border.answers(batch, condition), changed, distance, digest, donor)
+        outputs = self.outputs(batch, condition, features)
         self.timing.model += time.perf_counter() - tock
         return ConditionOutputs(outputs, changed, distance, digest, donor)
 
@@ -115,7 +137,7 @@ class _Worker:
         except (MMAuditError, MemoryError):
             raise
         except Exception as error:
-            _raise_if_out_of_memory(error, len(batch))
+            raise_if_out_of_memory(error, len(batch))
             rows = self.one_by_one(batch, condition, width)
         # Before the conversion too: clipping would turn an infinite probability into a sure answer.
         usable = np.asarray(np.isfinite(rows).all(axis=1))
@@ -231,12 +253,6 @@ def _checked(rows: Array, n: int, width: int) -> Array:
     if np.shape(rows) != (n, width):
         raise ContractBroken("model", "output shape", f"gave outputs of shape {np.shape(rows)}, expected {(n, width)}")
     return rows
-
-
-def _raise_if_out_of_memory(error: Exception, rows: int) -> None:
-    # By name: torch's class cannot be imported on this side of the border.
-    if type(error).__name__ == "OutOfMemoryError":
-        raise BadInput(f"the device ran out of memory on a batch of {rows}; give a smaller batch_rows.") from error
 
 
 def _rows_that_fit(data: Dataset) -> int:

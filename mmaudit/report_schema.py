@@ -35,6 +35,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "null": (type(None),),
 }
+_REAL = (int, float, type(None))
 _KNOWN = {
     "$schema", "$id", "$defs", "$ref", "title", "description",
     "type", "properties", "required", "additionalProperties", "items", "enum", "const", "minimum", "maximum",
@@ -109,6 +110,7 @@ def _inconsistent(value: Mapping[str, Any]) -> Iterator[str]:
         if lengths != {len(item["edges"]) - 1}:
             yield f"report.reliability[{i}]: edges, count, confidence, accuracy, low and high do not fit together"
     yield from _without_score(value, columns)
+    yield from _unfit_references(value.get("references", {}))
     for i, item in enumerate(value.get("arbitration", [])):
         size = len(item["classes"])
         if any({len(item[k]), *map(len, item[k])} - {size} for k in ("n", "kept", "exchanged")):
@@ -124,6 +126,26 @@ def _without_score(value: Mapping[str, Any], columns: list[str]) -> Iterator[str
         wanted = {"condition": entry["key"], "metric": entry["estimator"], "group": entry["group"]}
         if tuple(wanted[name] for name in place) not in known:
             yield f"report.estimates[{i}]: {entry['label']!r} has no row in report.scores"
+
+
+def _unfit_references(panel: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with reference methods: a part without the others, or a row that does not fit its columns."""
+    if "rows" not in panel:
+        return
+    for name in schema()["properties"]["references"]["properties"]:
+        if name != "reason" and name not in panel:
+            yield f"report.references: {name!r} is missing"
+    columns = panel["rows"]["columns"]
+    for i, row in enumerate(panel["rows"]["rows"]):
+        place = f"report.references.rows[{i}]"
+        if len(row) != len(columns):
+            yield f"{place}: {len(row)} values for {len(columns)} columns"
+            continue
+        yield from _check(dict(zip(columns, row, strict=True)), schema()["$defs"]["reference_row"], place)
+    for i, method in enumerate(panel.get("methods", ())):
+        for name, first, second in (("failed", (int,), (str,)), ("features", (str,), (str,)), ("hyper", (str,), _REAL)):
+            if any(len(p) != 2 or not isinstance(p[0], first) or not isinstance(p[1], second) for p in method[name]):
+                yield f"report.references.methods[{i}].{name}: expected pairs"
 
 
 def violations(value: Any) -> Iterator[str]:

@@ -27,14 +27,17 @@ from mmaudit.interaction import interactions
 from mmaudit.kernels.inference import benjamini_hochberg, interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
 from mmaudit.metrics.arbitration import matrix
+from mmaudit.metrics.base import DECISIONS
+from mmaudit.metrics.primary import PRIMARY
 from mmaudit.metrics.recalibration import recalibrate
 from mmaudit.metrics.reliability import reliability
+from mmaudit.metrics.retrieval import reciprocal_ranks
 from mmaudit.outputs import ConditionOutputs, Float32Array, read_parquet, write_parquet
+from mmaudit.panel import panel_or_reason
 from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, Group, Summary, groups, neighbours, summarise
-from mmaudit.types import CLEAN, Array, BoolArray, Condition, FloatArray, Score, digest
+from mmaudit.types import CLEAN, RIGHT, Array, BoolArray, Condition, FloatArray, Score, digest
 
-PRIMARY = {"classification": "accuracy", "multilabel": "average_precision", "regression": "rmse"}
 GROUP_METRICS = ("overconfidence",)
 SMALLEST_GROUP = 30
 MOST_GROUPS = 20
@@ -91,6 +94,8 @@ class ScoreTable:
         self.w = Resamples.draw(len(samples), resamples, seed, samples.cluster)
         answers = run.read(CLEAN)
         self.clean_usable = answers.answered
+        # A query none of whose candidates is right has no answer, which is no failure of the model.
+        self.askable = self.target[:, RIGHT] > 0 if self.task.kind == "retrieval" else np.ones(len(samples), np.bool_)
         if not self.clean_usable.any():
             raise BadInput(f"the model answered no sample on clean data; {run.folder / 'errors'} has its traceback.")
         outputs, target = _usable(answers.outputs, self.clean_usable), _usable(self.target, self.clean_usable)
@@ -126,7 +131,7 @@ class ScoreTable:
     def _condition(self, condition: Condition) -> list[Score]:
         answers = self.run.read(condition)
         usable = answers.answered & self.clean_usable
-        self.applied[condition.key] = _applied(condition, answers, usable, self.run.error(condition))
+        self.applied[condition.key] = _applied(condition, answers, usable, self.askable, self.run.error(condition))
         everything = bool((usable == self.clean_usable).all())
         clean = self.clean if everything else self.clean.take(usable[self.clean_usable])
         # All answered is the usual case: then nothing is copied, and what is kept of conditions shares its resamples.
@@ -151,7 +156,7 @@ class ScoreTable:
             self._keep_worst(condition, predictions)
         else:
             self.unanswered.add(condition.key)
-        if _shown_in_calibration(condition) and self.task.kind != "regression" and usable.any():
+        if _shown_in_calibration(condition) and self.task.kind in DECISIONS and usable.any():
             self._calibration(condition, predictions, w)
         if rival is not None and not condition.repeat:
             about = {"condition": condition.key, "label": condition.label}
@@ -171,6 +176,8 @@ class ScoreTable:
         if self.task.kind == "regression":
             exact: Array = np.abs(predictions.outputs - predictions.target).mean(axis=1)
             worse: np.ufunc = np.maximum
+        elif self.task.kind == "retrieval":
+            exact, worse = reciprocal_ranks(predictions), np.minimum
         else:
             exact, worse = predictions.correct, np.minimum
         result = exact.astype(np.float32)  # one column per group is kept until the end
@@ -344,6 +351,7 @@ def evidence_from(run: Run, rows: Sequence[Score], applied: Sequence[Mapping[str
         estimates=estimated,
         explanations=decomposition.explanations(estimated),
         disagreements=reliance.explain_disagreement(estimated),
+        panel=panel_or_reason(run)[0],
         controls=controls(run, rows, applied, PRIMARY[run.task.kind]),
         raised={row["condition"]: row["raised"] for row in applied},
         changed={row["condition"]: row["changed"] for row in applied},
@@ -352,7 +360,9 @@ def evidence_from(run: Run, rows: Sequence[Score], applied: Sequence[Mapping[str
     )
 
 
-def _applied(condition: Condition, answers: ConditionOutputs, usable: BoolArray, error: str) -> dict[str, Any]:
+def _applied(
+    condition: Condition, answers: ConditionOutputs, usable: BoolArray, askable: BoolArray, error: str
+) -> dict[str, Any]:
     names = condition.modalities
     changed = np.any([answers.changed[m] for m in names], axis=0) if names else np.zeros(len(usable), np.bool_)
     distances = np.concatenate([answers.moved[m] for m in names]) if names else np.zeros(0)
@@ -363,7 +373,7 @@ def _applied(condition: Condition, answers: ConditionOutputs, usable: BoolArray,
         "changed": float(changed.mean()),
         "moved": float(known.mean()) if len(known) else None,
         "received": "" if answers.received is None else f"{answers.received:016x}",
-        "raised": int((~answers.answered).sum()),
+        "raised": int((~answers.answered & askable).sum()),
         "error": error.strip().splitlines()[-1] if error else "",
     }
 

@@ -42,7 +42,11 @@ SCHEMA = "mmaudit.run/1"
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What is known about every sample apart from its inputs; rows in data set order."""
+    """What is known about every sample apart from its inputs; rows in data set order.
+
+    The target is the data set's; for retrieval `int64[n, 3]`: identity, how many candidates the query has, and how many
+    of them are right.
+    """
 
     ids: Array
     target: Array
@@ -75,7 +79,7 @@ class Run:
         try:
             (path / "predictions").mkdir(parents=True, exist_ok=True)
             run = cls(path, {"schema": SCHEMA, **header})
-            write_parquet(path / "samples.parquet", _samples_table(samples, run.task))
+            write_parquet(path / "samples.parquet", _samples_table(samples))
             run._save_header()
         except OSError as error:
             raise BadInput(f"run folder {path} cannot be written: {error}; choose another with out=…") from error
@@ -113,8 +117,7 @@ class Run:
     @cached_property
     def task(self) -> Task:
         """The data set's task."""
-        task = self.header["task"]
-        return Task(task["kind"], tuple(task["names"]), task["unit"])
+        return Task.from_json(self.header["task"])
 
     @cached_property
     def modalities(self) -> tuple[Modality, ...]:
@@ -198,7 +201,7 @@ class Run:
         try:
             _ = self.samples
         except DamagedRun:
-            write_parquet(self.folder / "samples.parquet", _samples_table(samples, self.task))
+            write_parquet(self.folder / "samples.parquet", _samples_table(samples))
 
     @cached_property
     def samples(self) -> Samples:
@@ -207,7 +210,7 @@ class Run:
         names = table.column_names
         return Samples(
             ids=column(table, "id"),
-            target=_target(table, self.task),
+            target=_target(table),
             groups={c[6:]: column(table, c) for c in names if c.startswith("group.")},
             cluster=column(table, "cluster") if "cluster" in names else None,
             present={m.name: column(table, f"present.{m.name}").astype(bool) for m in self.modalities},
@@ -291,13 +294,13 @@ def modality_from_json(value: Mapping[str, Any]) -> Modality:
 # ---- Parquet
 
 
-def _samples_table(samples: Samples, task: Task) -> pa.Table:
+def _samples_table(samples: Samples) -> pa.Table:
     ids = samples.ids
     columns: dict[str, Any] = {"id": pa.array(ids if ids.dtype.kind in "iu" else _texts(ids.tolist()))}
     if samples.target.ndim == 1:
         columns["target"] = pa.array(samples.target)
     else:
-        columns |= {f"target.{j}": pa.array(samples.target[:, j]) for j in range(task.width)}
+        columns |= {f"target.{j}": pa.array(samples.target[:, j]) for j in range(samples.target.shape[1])}
     columns |= {f"group.{name}": pa.array(_texts(values.tolist())) for name, values in samples.groups.items()}
     if samples.cluster is not None:
         columns["cluster"] = pa.array(_texts(samples.cluster.tolist()))
@@ -310,10 +313,11 @@ def _texts(values: Sequence[Any]) -> list[str]:
     return [_encoded(str(value)).decode() for value in values]
 
 
-def _target(table: pa.Table, task: Task) -> Array:
+def _target(table: pa.Table) -> Array:
     if "target" in table.column_names:
         return column(table, "target")
-    return np.stack([column(table, f"target.{j}") for j in range(task.width)], axis=1)
+    count = sum(name.startswith("target.") for name in table.column_names)
+    return np.stack([column(table, f"target.{j}") for j in range(count)], axis=1)
 
 
 def _json_bytes(value: Any) -> bytes:

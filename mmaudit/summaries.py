@@ -11,6 +11,15 @@ import numpy as np
 from mmaudit.metrics import robustness
 from mmaudit.types import CLEAN, Better, Condition, FloatArray
 
+# A marginal or noise stand-in looks like a recorded value and says something else than the other modalities. What it
+# does to a model that uses the modality is what a mismatch does, and no model can know that the modality is missing.
+DECEPTIVE = ("marginal", "noise")
+
+
+def neutral(condition: Condition) -> bool:
+    """Whether what stands in for a missing modality says nothing, rather than something else (see `DECEPTIVE`)."""
+    return condition.option("baseline") not in DECEPTIVE
+
 
 @dataclass(frozen=True)
 class Group:
@@ -108,7 +117,7 @@ INSTANCE_WORST_CASE = Summary(
     "instance_worst_case",
     None,
     None,
-    "mean over samples of each sample's worst result (share right, absolute error) over the conditions (HELM)",
+    "mean over samples of each sample's worst result (share right, absolute error, 1 / rank) over the conditions (HELM)",
     False,
     # Needs every sample's result, so it is taken while conditions are read (ScoreTable.worst).
     None,

@@ -27,6 +27,16 @@ Level = Literal["critical", "major", "minor", "info"]
 KINDS: tuple[str, ...] = get_args(Kind)
 LEVELS: tuple[str, ...] = get_args(Level)
 
+# The columns of a retrieval's answer to one query: all that rank metrics need, whatever the size of the bank.
+HIGHER, TIED, TIED_RIGHT, FIRST, LOG_RIGHT, LOG_FIRST = range(6)
+"""HIGHER: wrong candidates that score higher than the best right one. TIED: wrong ones that score the same. TIED_RIGHT:
+right ones that do, at least 1. FIRST: position in the data set of the candidate that scores highest, the first of
+equals. LOG_RIGHT, LOG_FIRST: log of the softmax of all the query's scores, summed over the right candidates, and at the
+highest score."""
+ANSWER_COLUMNS = 6
+# The columns of a retrieval's truth about one query, as a run keeps it: identity, candidates, right ones among them.
+IDENTITY, CANDIDATES, RIGHT = range(3)
+
 
 @dataclass(frozen=True)
 class Modality:
@@ -95,18 +105,39 @@ class Task:
 
     Attributes:
         kind: decides metrics, chance floors and direction of goodness.
-        names: classes, labels or regression dimensions, in the order of the output columns.
+        names: classes, labels or regression dimensions, in the order of the output columns; for retrieval the query
+            modalities, then the target modality.
         unit: regression only: unit of the target.
+        bank: retrieval only: how many samples that follow each other have their targets as common candidates (an
+            in-batch bank); 0 where a query's candidates are all samples, or those that the data set lists for it.
     """
 
     kind: TaskKind
     names: tuple[str, ...]
     unit: str = ""
+    bank: int = 0
 
     @property
     def width(self) -> int:
-        """Columns of an output row."""
-        return len(self.names)
+        """Columns of an output row; for retrieval of an answer row (`HIGHER`, `TIED`, …)."""
+        return ANSWER_COLUMNS if self.kind == "retrieval" else len(self.names)
+
+    @property
+    def query(self) -> tuple[str, ...]:
+        """Retrieval: the modalities that a query is made of; else none."""
+        return self.names[:-1] if self.kind == "retrieval" else ()
+
+    @property
+    def target_modality(self) -> str:
+        """Retrieval: the modality of which the right sample is to be found; else empty."""
+        return self.names[-1] if self.kind == "retrieval" else ""
+
+    @property
+    def said(self) -> str:
+        """In words: `classification of 10`, `retrieval of text given image and sound`."""
+        if self.kind == "retrieval":
+            return f"retrieval of {self.target_modality} given {' and '.join(self.query)}"
+        return f"{self.kind} of {self.width}"
 
     @classmethod
     def classification(cls, classes: int | tuple[str, ...] | list[str]) -> Task:
@@ -127,17 +158,39 @@ class Task:
         return cls("regression", _names(dims, "dims"), unit)
 
     @classmethod
-    def retrieval(cls, query: tuple[str, ...], target: tuple[str, ...]) -> Task:
-        """Find the target modalities' sample given the query modalities. Declared; audits refuse it for now."""
-        return cls("retrieval", (*query, "→", *target))
+    def retrieval(cls, query: str | tuple[str, ...] | list[str], target: str, bank: int = 0) -> Task:
+        """Given the query modalities of a sample, find its target modality among those of the candidates.
 
-    def require_supported(self) -> None:
-        """Raise `BadInput` for a task that is declared but cannot be audited yet."""
+        Args:
+            query: one or more modalities.
+            target: another one.
+            bank: 0: the candidates are all samples, or those that the data set lists for each query. B: they are the
+                samples of the query's batch, B that follow each other in the data set (the last batch may be smaller).
+        """
+        names = _names((query,) if isinstance(query, str) else tuple(query), "query")
+        if not isinstance(target, str) or not target or target in names:
+            raise BadInput(f"retrieval target {target!r} is not usable; name one modality that is not in the query.")
+        if not isinstance(bank, int) or bank < 0 or bank == 1:
+            raise BadInput(f"retrieval bank {bank!r} is not usable; give 0 for all samples, or 2 or more for a batch.")
+        return cls("retrieval", (*names, target), bank=bank)
+
+    def require_outputs(self, what: str) -> None:
+        """Raise `BadInput` for a retrieval, whose answers are ranks, where `what` needs an output per class or number."""
         if self.kind == "retrieval":
             raise BadInput(
-                "task 'retrieval' is declared but cannot be audited yet; "
-                "audit the model as classification over the candidate set, or wait for the retrieval release."
+                f"{what} needs an output per class, label or dimension; the task is {self.said}, where an answer is a "
+                "rank among candidates."
             )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; `from_json` reads them back."""
+        said: dict[str, Any] = {"kind": self.kind, "names": list(self.names), "unit": self.unit}
+        return {**said, "bank": self.bank} if self.kind == "retrieval" else said
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Task:
+        """Rebuild a task written by `to_json`."""
+        return cls(value["kind"], tuple(value["names"]), value["unit"], value.get("bank", 0))
 
 
 def _names(given: int | tuple[str, ...] | list[str], what: str) -> tuple[str, ...]:
@@ -157,7 +210,8 @@ class Batch:
         inputs: per modality an array whose first axis is the row. Text and ragged modalities are one-dimensional
             object arrays (of `str`, of arrays). Arrays are read-only by agreement: a probe returns new ones.
         present: per modality `bool[n]`; False where the modality was not recorded (its values mean nothing then).
-        target: `int64[n]` (classification), `int8[n, labels]` (multilabel), `float64[n, dims]` (regression).
+        target: `int64[n]` (classification), `int8[n, labels]` (multilabel), `float64[n, dims]` (regression); retrieval:
+            `int64[n]`, an identity: candidates with the query's own are right.
         ids: stable sample ids, `int64[n]` or `str[n]`.
         positions: `int64[n]`, the rows' places in the data set.
     """

@@ -123,6 +123,10 @@ class _Fitted:
 def _fit(task: Task, x: FloatArray, target: Array) -> _Fitted:
     from sklearn.linear_model import LogisticRegression, Ridge
 
+    if task.kind == "retrieval":
+        raise Unmeasurable(
+            "a unimodal probe needs classes or numbers to predict; the target of a retrieval is a sample"
+        )
     if len(x) < 10:
         raise Unmeasurable("there are too few samples to fit a unimodal probe")
     mean, scale = x.mean(axis=0), x.std(axis=0)

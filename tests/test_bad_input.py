@@ -80,7 +80,9 @@ DATA: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a pickled npz": (pickled, "note"),
     "half an npz": (truncated, r"data\.npz"),
     "no file": (lambda folder: read_npz(folder / "none.npz", "classification"), r"none\.npz"),
-    "a task for later": (lambda _: arrays(task="retrieval"), "retrieval"),
+    "a retrieval of nothing": (lambda _: arrays(task="retrieval"), "what is to be found given what"),
+    "a retrieval of what is not there": (lambda _: arrays(task="retrieval:table->sound"), "the data has no 'sound'"),
+    "a retrieval asked of a classifier": (lambda _: arrays(task="retrieval:table->note"), "does not score candidates"),
     "a misspelt task": (lambda _: arrays(task="clasification"), "did you mean 'classification'"),
     "not a data set": (lambda _: {"table": table()}, "dict is not a data set: it has no modalities"),
 }

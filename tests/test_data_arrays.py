@@ -271,7 +271,10 @@ def test_parse_task(text: str, target: Any, names: Any, expected: Task) -> None:
     ("text", "target", "names", "words"),
     [
         ("ranking", None, None, "not one of classification"),
-        ("retrieval", None, None, "cannot be audited yet"),
+        ("retrieval", None, None, "what is to be found given what"),
+        ("retrieval:image->image", None, None, "not in the query"),
+        ("retrieval:image->text,bank=1", None, None, "2 or more for a batch"),
+        ("retrieval:image->text,batch=8", None, None, "bank=128"),
         ("classification", None, None, "leaves the number of outputs open"),
         ("classification", [0, 2], None, "classification:K"),
         ("classification", [0.5, 1], None, "cannot be told"),

@@ -88,9 +88,19 @@ UNUSABLE: list[tuple[str, Callable[[dict[str, Any]], None], list[str]]] = [
     ("one-hot label", put(target=np.eye(3)[[0, 1, 2, 0, 1, 2]]), ["[6, 3]", "argmax"]),
     ("dates as target", put(target=np.arange(N).astype("M8[D]")), ["target has dtype datetime64"]),
     (
-        "retrieval",
-        put(task=Task.retrieval(("photo",), ("note",))),
-        ["retrieval", "cannot be audited yet"],
+        "retrieval of all the same",
+        put(task=Task.retrieval("photo", "note"), target=[3] * 6),
+        ["all samples have one identity"],
+    ),
+    (
+        "retrieval of half a pair",
+        put(task=Task.retrieval("photo", "note"), target=[0, 1, np.nan, 3, 4, 5]),
+        ["target is missing", "'s2'"],
+    ),
+    (
+        "retrieval of what is not there",
+        put(task=Task.retrieval("photo", "sound")),
+        ["retrieval of sound given photo", "no 'sound'"],
     ),
     (
         "NaN regression target",

@@ -11,9 +11,9 @@ import mmaudit
 
 NAMES = [
     *("ArrayData", "Batch", "Condition", "Dataset", "Finding", "FrameData", "FunctionModel", "Indexed"),
-    *("MMAuditError", "Modality", "Model", "Predictions", "Report", "Resamples", "Run", "Score", "SklearnModel"),
-    *("Suite", "Synergy", "Task", "TorchData", "TorchModel", "audit", "check_model", "corruption", "metric", "probe"),
-    *("read_npz", "read_parquet", "synergy"),
+    *("MMAuditError", "Modality", "Model", "Predictions", "Report", "Resamples", "RetrievalModel", "Run"),
+    *("Score", "SklearnModel", "Suite", "Synergy", "Task", "TorchData", "TorchModel", "audit", "check_model"),
+    *("corruption", "metric", "probe", "read_npz", "read_parquet", "synergy"),
 ]
 
 ERRORS = [

@@ -104,7 +104,7 @@ def attributions(
     progress: Callable[[int, int], None] | None = None,
 ) -> Attributions:
     """Return what `attribute` writes."""
-    data.task.require_supported()
+    data.task.require_outputs("attribution")
     names = tuple(m.name for m in data.modalities if m.name in model.modalities)
     about: dict[str, Any] = {
         "explained": in_words(data.task, model.outputs),

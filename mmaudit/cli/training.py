@@ -99,7 +99,10 @@ def reference(
     if as_json:
         console.print_json(panel.to_json())
     else:
-        console.show_panel(panel, run / "report.html")
+        from mmaudit.report import Report
+
+        said = [f for f in Report.read(run).findings if "reference" in f.rule]
+        console.show_panel(panel, said, run / "report.html")
 
 
 def _subject(command: str, given: dict[str, Any], config: Path | None) -> tuple[Any, Any, Any]:

@@ -69,7 +69,7 @@ def crossfit(
             f"crossfit got rows={rows}, folds={folds}, seeds={seeds}, seed={seed}; "
             f"it needs rows ≥ {FEWEST}, folds ≥ 2, seeds ≥ 1, seed ≥ 0."
         )
-    data.task.require_supported()
+    data.task.require_outputs("synergy")
     answers = decisions(data.task, model_answers, len(data))
     positions = _positions(data, rows)
     unit = units(None if data.cluster is None else data.cluster[positions], len(positions))

@@ -63,13 +63,14 @@ def cross(
         progress: called with (passes done, passes at most).
 
     Raises:
-        BadInput: an argument is out of range, or the device ran out of memory.
+        BadInput: an argument is out of range, the task is a retrieval, or the device ran out of memory.
     """
     tolerance = 0.005 if tolerance is None else float(tolerance)
     if rows < 2 or not 0 < budget <= 1 or not tolerance >= 0:
         raise BadInput(
             f"cross needs rows ≥ 2, a budget in (0, 1] and a tolerance ≥ 0; got {rows}, {budget} and {tolerance}."
         )
+    run.task.require_outputs("EMAP")
     spec = digest("crossed", VERSION, rows, tolerance, budget, seed, run.header["fingerprints"])
     path = run.folder / FILE
     known = read_about(path)

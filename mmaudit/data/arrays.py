@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from mmaudit.data.checks import (
     check_cluster,
     check_groups,
@@ -19,8 +21,9 @@ from mmaudit.data.columns import make_column
 from mmaudit.data.dataset import Subset
 from mmaudit.data.fingerprint import content_fingerprint
 from mmaudit.data.infer import KindLike, declared_kinds, describe
+from mmaudit.data.retrieval import check_candidates, require_task_modalities
 from mmaudit.data.scan import check_recorded, find_present
-from mmaudit.data.tasks import parse_task
+from mmaudit.data.tasks import is_retrieval, parse_task
 from mmaudit.errors import BadInput, UnknownName
 from mmaudit.types import Array, Batch, BoolArray, IntArray, Modality, Task
 
@@ -32,7 +35,8 @@ class ArrayData:
         inputs: modality name to values: an array or tensor of numbers [n, …]; strings; a list of arrays of differing
             shapes, None where not recorded; or `Indexed` around one of these. Arrays are used in place, never changed;
             `numpy.load(…, mmap_mode="r")` keeps them on disk.
-        target: class numbers or names [n]; 0/1 [n, labels]; or numbers [n] or [n, dims].
+        target: class numbers or names [n]; 0/1 [n, labels]; or numbers [n] or [n, dims]. For retrieval what right
+            candidates share with the query, such as a class id [n]; None: every sample is one of its own.
         task: a `Task`, or text as for the shell: see `parse_task`.
         modalities: descriptions that cannot be read off the values (range of float images, sample rate, …); any may be
             left out. Shape `()` is filled in from the values.
@@ -41,6 +45,8 @@ class ArrayData:
         groups: columns to report by; name to values [n].
         cluster: what dependent samples share [n]; the bootstrap then resamples whole clusters.
         present: modality name to bool [n]; False: not recorded. None, or a numeric row wholly NaN, means the same.
+        candidates: retrieval only, positions [n, K] of each query's candidates, its own among them; None for all
+            samples (or those of its batch: `Task.retrieval`).
         source: where the data came from, for people.
 
     Raises:
@@ -59,6 +65,7 @@ class ArrayData:
         groups: Mapping[str, Any] | None = None,
         cluster: Any | None = None,
         present: Mapping[str, Any] | None = None,
+        candidates: Any | None = None,
         source: str = "",
     ) -> None:
         if not isinstance(inputs, Mapping) or not inputs:
@@ -70,13 +77,14 @@ class ArrayData:
                 f"present names {unknown[0]!r}, which is no input; inputs are {', '.join(map(repr, inputs))}."
             )
         self._columns = {name: make_column(name, given) for name, given in inputs.items()}
-        n = check_lengths(
-            {f"input {name!r}": len(c) for name, c in self._columns.items()} | {"target": _length(target)}
-        )
+        lengths = {f"input {name!r}": len(c) for name, c in self._columns.items()}
+        own = target is None and is_retrieval(task)
+        n = check_lengths(lengths if own else lengths | {"target": _length(target)})
         self.modalities: tuple[Modality, ...] = tuple(
             describe(name, column, declared.get(name)) for name, column in self._columns.items()
         )
         self.task = parse_task(task, target) if isinstance(task, str) else task
+        require_task_modalities(self.task, self.modalities)
         self.ids = check_ids(ids, n)
         self.target = check_target(self.task, target, self.ids)
         self.groups: Mapping[str, Array] = check_groups(groups, n)
@@ -89,6 +97,8 @@ class ArrayData:
             check_recorded(modality.name, found)
             found.setflags(write=False)
             self._present[modality.name] = found
+        recorded = self._present.get(self.task.target_modality, np.ones(n, np.bool_))
+        self.candidates = check_candidates(self.task, candidates, recorded)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -100,7 +110,7 @@ class ArrayData:
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{m.name}: {m.kind}" for m in self.modalities)
-        return f"ArrayData({len(self):,} samples; {inside}; {self.task.kind} of {self.task.width})"
+        return f"ArrayData({len(self):,} samples; {inside}; {self.task.said})"
 
     def presence(self, modality: str) -> BoolArray:
         """Return bool[n] (read-only), see `Dataset`."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmaudit.data.columns import as_array, is_missing
+from mmaudit.data.retrieval import identities
 from mmaudit.errors import BadInput
 from mmaudit.types import Array, BoolArray, IntArray, Task
 
@@ -61,7 +62,7 @@ def check_ids(given: Any | None, n: int) -> Array:
 
 
 def check_target(task: Task, given: Any, ids: Array) -> Array:
-    """Return the target column: int64[n] for classification, int8[n, labels], or float64[n, dims].
+    """Return the target column: int64[n] for classification and retrieval, int8[n, labels], or float64[n, dims].
 
     Classification labels are class numbers 0 … k−1, or class names as strings. Whole numbers kept as floats count.
 
@@ -69,7 +70,8 @@ def check_target(task: Task, given: Any, ids: Array) -> Array:
         BadInput: a target is missing, outside the classes, not 0/1 (multilabel) or of the wrong width; or all
             targets are of one class, so that nothing about the model can be told.
     """
-    task.require_supported()
+    if task.kind == "retrieval":
+        return identities(given, ids)
     values = as_array(given, "target")
     if values.ndim == 0:
         raise BadInput(f"target is a single value ({given!r:.60}); expected one target per sample.")

@@ -11,6 +11,7 @@ import numpy as np
 from mmaudit.data.checks import check_groups, check_lengths, check_positions, check_target
 from mmaudit.data.columns import Column
 from mmaudit.data.fingerprint import subset_fingerprint
+from mmaudit.data.retrieval import among, check_candidates, require_task_modalities
 from mmaudit.data.scan import check_recorded, find_present
 from mmaudit.errors import BadInput
 from mmaudit.types import Array, Batch, BoolArray, IntArray, Modality, Task
@@ -23,6 +24,7 @@ class Dataset(Protocol):
     Ids, target, groups, cluster and presence are held in memory (a few bytes per sample); the modalities' values are
     read by `rows` only, so a data set may be larger than memory. `ArrayData`, `read_npz`, `FrameData`,
     `read_parquet` and `TorchData` make one; any object with these attributes is one (`check` says what it lacks).
+    A data set for retrieval may have `candidates`, int64[n, K], the positions of each query's (−1: none), too.
 
     Values of a sample that was not recorded are 0, "" or an array of zeros; no NaN or infinity ever leaves `rows`.
     """
@@ -41,7 +43,9 @@ class Dataset(Protocol):
 
     @property
     def target(self) -> Array:
-        """The truth: int64[n] (classification), int8[n, labels] (multilabel) or float64[n, dims] (regression)."""
+        """The truth: int64[n] (classification; retrieval: what right candidates share), int8[n, labels] (multilabel) or
+        float64[n, dims] (regression).
+        """
 
     @property
     def groups(self) -> Mapping[str, Array]:
@@ -101,6 +105,7 @@ class Subset:
         self.target = check_target(data.task, data.target[self.base_positions], self.ids)
         self.groups: Mapping[str, Array] = {name: x[self.base_positions] for name, x in data.groups.items()}
         self.cluster = None if data.cluster is None else data.cluster[self.base_positions]
+        self.candidates = among(getattr(data, "candidates", None), self.base_positions, len(data))
         for modality in data.modalities:
             check_recorded(modality.name, self.presence(modality.name))
 
@@ -154,6 +159,7 @@ def check(data: Any) -> None:
     if len(set(names)) < len(names):
         raise BadInput(f"modality names are not unique: {', '.join(map(repr, names))}.")
     n = check_lengths({"data set": len(data), "ids": len(data.ids), "target": len(data.target)})
+    require_task_modalities(data.task, data.modalities)
     _same_form("ids", data.ids, _unique_ids(data.ids, n))
     _same_form("target", data.target, check_target(data.task, data.target, data.ids))
     check_groups(data.groups, n)
@@ -164,6 +170,8 @@ def check(data: Any) -> None:
         if present.dtype != np.bool_ or present.shape != (n,):
             raise BadInput(f"presence({name!r}) is {present.dtype} {list(present.shape)}; expected bool [{n}].")
         check_recorded(name, present)
+    if data.task.kind == "retrieval":
+        check_candidates(data.task, getattr(data, "candidates", None), data.presence(data.task.target_modality))
     _check_rows(data, np.array([0, n - 1]))
 
 

@@ -61,7 +61,7 @@ def _head(data: Dataset) -> Any:
         "format": _FORMAT,
         "n": len(data),
         "modalities": [dataclasses.asdict(m) for m in data.modalities],
-        "task": dataclasses.asdict(data.task),
+        "task": data.task.to_json(),
         "groups": sorted(data.groups),
         "cluster": data.cluster is not None,
     }
@@ -69,6 +69,8 @@ def _head(data: Dataset) -> Any:
     state = hashlib.sha256(len(text).to_bytes(8, "little") + text)
     _column(state, data.ids)
     _numbers(state, data.target)
+    if (lists := getattr(data, "candidates", None)) is not None:
+        _numbers(state, lists)
     for name in sorted(data.groups):
         _column(state, data.groups[name])
     if data.cluster is not None:

@@ -16,12 +16,13 @@ from mmaudit.data.arrays import ArrayData
 from mmaudit.data.columns import Indexed
 from mmaudit.data.infer import KindLike
 from mmaudit.data.keys import IDS, TARGETS, find_target, need, split_rows
-from mmaudit.data.tasks import parse_task, with_names
+from mmaudit.data.retrieval import among
+from mmaudit.data.tasks import is_retrieval, parse_task, with_names
 from mmaudit.errors import BadInput
 from mmaudit.types import Array, Modality, Task
 
 # Keys with a role of their own; they are never taken for a modality.
-_RESERVED = (*TARGETS, *IDS, "split", "cluster", "classes", "task")
+_RESERVED = (*TARGETS, *IDS, "split", "cluster", "classes", "task", "candidates")
 
 
 def read_npz(
@@ -45,7 +46,8 @@ def read_npz(
         modalities: keys to use as inputs, or a `Modality` where its description cannot be read off the values. Left
             out: every key with one row per sample, except those with a role below.
         kinds: key to kind, as in `ArrayData`, e.g. `{"audio": "audio,sample_rate=8000"}`.
-        target: key of the target; left out: the one of `target`, `label`, `labels`, `y`.
+        target: key of the target; left out: the one of `target`, `label`, `labels`, `y`; for a retrieval none, as
+            every sample is one of its own.
         ids: key of the sample ids; left out: `id`, `ids` or `sample_id`, else the row number in the file.
         groups: keys of columns to report by.
         cluster: key of what dependent samples share; left out: `cluster`, where the file has it.
@@ -53,7 +55,8 @@ def read_npz(
         names: classes, labels or dimensions in the order of the outputs; left out: the key `classes`, if any, where
             the target was left out too.
 
-    Further keys: `present.NAME` (bool [n]) says where modality NAME was recorded; `NAME.index` (integers [n]) says
+    Further keys: `candidates` (integers [n, K], a retrieval's candidates per query, as rows of the file; −1 for fewer);
+    `present.NAME` (bool [n]) says where modality NAME was recorded; `NAME.index` (integers [n]) says
     which row of `NAME` each sample has, for values that samples share. `ArrayData.source` says which keys were taken
     and which were not.
 
@@ -63,17 +66,23 @@ def read_npz(
     where = Path(path).name
     arrays = _Npz(path)
     known = arrays.names
-    target_key = target if target is not None else find_target(known, where)
+    if task is None and "task" in known and arrays["task"].size == 1:
+        task = arrays["task"].item()
+    retrieval = isinstance(task, Task | str) and is_retrieval(task)
+    target_key = target if target is not None or retrieval else find_target(known, where)
     ids = ids if ids is not None else next((key for key in IDS if key in known), None)
     cluster = cluster if cluster is not None else ("cluster" if "cluster" in known else None)
-    roles = [target_key, *groups, *(key for key in (ids, cluster) if key is not None)]
+    lists = "candidates" if retrieval and "candidates" in known else None
+    roles = [*groups, *(key for key in (target_key, ids, cluster, lists) if key is not None)]
     need(roles, known, where)
-    n = len(np.atleast_1d(arrays[target_key]))
+    if retrieval and modalities is None:
+        modalities = (parse_task(task) if isinstance(task, str) else task).names  # type: ignore[union-attr]
+    n = len(np.atleast_1d(arrays[target_key])) if target_key is not None else _samples(arrays, modalities or (), where)
     given = modalities if modalities is not None else _inputs(arrays, n, roles, where)
     inputs = [m if isinstance(m, str) else m.name for m in given]
     need(inputs, known, where)
     rows = np.arange(n) if split is None else split_rows(split, known, arrays.__getitem__, where)
-    truth = _rows(arrays, target_key, rows, n, where)
+    truth = None if target_key is None else _rows(arrays, target_key, rows, n, where)
     indexed = {key: f"{key}.index" for key in inputs if f"{key}.index" in known}
     presence = {key: f"present.{key}" for key in inputs if f"present.{key}" in known}
 
@@ -85,14 +94,15 @@ def read_npz(
     return ArrayData(
         {k: Indexed(arrays[k], column(indexed[k])) if k in indexed else column(k) for k in inputs},
         truth,
-        _task(task, truth, names, arrays, target is None, where),
+        _task(task, truth, names, arrays, target is None and not retrieval, where),
         modalities=[m for m in given if isinstance(m, Modality)],
         kinds=kinds,
         ids=rows if ids is None else column(ids),
         groups={key: column(key) for key in groups},
         cluster=None if cluster is None else column(cluster),
         present={k: column(key) for k, key in presence.items()},
-        source=f"{where}: modalities {', '.join(inputs)}; target {target_key}"
+        candidates=None if lists is None else among(_rows(arrays, lists, np.arange(n), n, where), rows, n),
+        source=f"{where}: modalities {', '.join(inputs)}; target {target_key or 'the sample itself'}"
         + (f"; rows {split}" if split is not None else "")
         + (f"; not used: {', '.join(idle)}" if idle else ""),
     )
@@ -154,6 +164,14 @@ def _inputs(arrays: _Npz, n: int, roles: Sequence[str], where: str) -> list[str]
     return found
 
 
+def _samples(arrays: _Npz, modalities: Sequence[str | Modality], where: str) -> int:
+    """Return how many samples there are, from the modalities alone."""
+    names = [m if isinstance(m, str) else m.name for m in modalities]
+    need(names, arrays.names, where)
+    name = names[0]
+    return len(np.atleast_1d(arrays[f"{name}.index" if f"{name}.index" in arrays.names else name]))
+
+
 def _rows(arrays: _Npz, key: str, rows: Array, n: int, where: str) -> Array:
     values = arrays[key]
     if values.ndim == 0 or len(values) != n:
@@ -163,7 +181,7 @@ def _rows(arrays: _Npz, key: str, rows: Array, n: int, where: str) -> Array:
 
 def _task(
     task: Task | str | None,
-    target: Array,
+    target: Array | None,
     names: Sequence[str] | None,
     arrays: _Npz,
     own_target: bool,
@@ -172,8 +190,6 @@ def _task(
     if isinstance(task, Task):
         return with_names(task, names)
     text: Any = task
-    if text is None and "task" in arrays.names:
-        text = arrays["task"].item() if arrays["task"].size == 1 else None
     if not isinstance(text, str):
         raise BadInput(f"{where}: the task is not given; say task='classification', 'multilabel' or 'regression'.")
     # The file's class names belong to the file's own target, not to another column that the caller chose.

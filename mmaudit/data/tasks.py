@@ -14,13 +14,20 @@ from mmaudit.errors import BadInput
 from mmaudit.types import Array, Task
 
 _FORMS = "classification, classification:10, multilabel, multilabel:5, regression, regression:mm"
+_RETRIEVAL = "retrieval:image->text, retrieval:image+sound->text or retrieval:image->text,bank=128"
+
+
+def is_retrieval(task: Task | str | None) -> bool:
+    """Whether a task, or its text, is a retrieval: the one task that needs no target column."""
+    return task.kind == "retrieval" if isinstance(task, Task) else (task or "").partition(":")[0] == "retrieval"
 
 
 def parse_task(text: str, target: Any = None, names: Sequence[str] | None = None) -> Task:
     """Return the task that `text` and the target column describe.
 
     Args:
-        text: `classification[:classes]`, `multilabel[:labels]` or `regression[:unit]`.
+        text: `classification[:classes]`, `multilabel[:labels]`, `regression[:unit]`, or
+            `retrieval:query[+query]->target[,bank=rows]`.
         target: the target column; needed where text and names leave the number of outputs open.
         names: classes, labels or dimensions, in the order of the model's outputs.
 
@@ -32,11 +39,11 @@ def parse_task(text: str, target: Any = None, names: Sequence[str] | None = None
     """
     kind, _, detail = text.partition(":")
     if kind == "retrieval":
-        Task.retrieval(("query",), ("target",)).require_supported()
+        return _retrieval(text, detail)
     if kind not in ("classification", "multilabel", "regression"):
         near = difflib.get_close_matches(kind, ("classification", "multilabel", "regression"), n=1)
         guess = f"; did you mean {near[0]!r}?" if near else "."
-        raise BadInput(f"task {text!r} is not one of {_FORMS}{guess}")
+        raise BadInput(f"task {text!r} is not one of {_FORMS}, {_RETRIEVAL}{guess}")
     listed = tuple(str(name) for name in names) if names is not None else None
     if kind == "regression":
         return Task.regression(listed or _width(target, text, scalar=True), detail)
@@ -48,6 +55,16 @@ def parse_task(text: str, target: Any = None, names: Sequence[str] | None = None
     if kind == "multilabel":
         return Task.multilabel(given or _width(target, text, scalar=False))
     return Task.classification(given if given is not None else _classes(target, text))
+
+
+def _retrieval(text: str, detail: str) -> Task:
+    """The retrieval that `image+sound->text,bank=128` says."""
+    query, arrow, rest = detail.partition("->")
+    target, comma, option = rest.partition(",")
+    key, _, rows = option.partition("=")
+    if not (query and arrow and target) or (comma and (key != "bank" or not rows.isdecimal())):
+        raise BadInput(f"task {text!r} does not say what is to be found given what; write {_RETRIEVAL}.")
+    return Task.retrieval(tuple(query.split("+")), target, int(rows) if comma else 0)
 
 
 def with_names(task: Task, names: Sequence[str] | None) -> Task:

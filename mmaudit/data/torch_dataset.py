@@ -103,7 +103,7 @@ class TorchData:
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{m.name}: {m.kind}" for m in self.modalities)
-        return f"TorchData({len(self):,} samples; {inside}; {self.task.kind} of {self.task.width})"
+        return f"TorchData({len(self):,} samples; {inside}; {self.task.said})"
 
     def presence(self, modality: str) -> BoolArray:
         """Return bool[n] (read-only), see `Dataset`."""

@@ -45,10 +45,12 @@ def estimates(run: Run, w: Resamples) -> list[Estimate]:
         w: resamples of all samples of the run.
 
     Returns:
-        Nothing where the run was not asked for synergy. Else of = data: what the data offer; of = model, by missing
-        baseline: what the model's own answers hold; of = decision: what predicts its answer; what it leaves unused;
-        and per sample. NaN with a reason where something is missing.
+        Nothing where the run was not asked for synergy, or is one of retrieval. Else of = data: what the data offer;
+        of = model, by missing baseline: what the model's own answers hold; of = decision: what predicts its answer;
+        what it leaves unused; and per sample. NaN with a reason where something is missing.
     """
+    if run.task.kind == "retrieval":
+        return []
     crossfitted = read_crossfit(run.folder / CROSSFIT_FILE)
     reason = run.header.get("not_analysed", {}).get("synergy", "")
     if crossfitted is None and not reason:

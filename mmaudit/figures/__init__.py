@@ -12,6 +12,7 @@ from mmaudit.figures.lattice import subset_lattice
 from mmaudit.figures.misalignment import misalignment
 from mmaudit.figures.overview import overview
 from mmaudit.figures.recalibration import recalibration
+from mmaudit.figures.references import references
 from mmaudit.figures.reliability import reliability
 from mmaudit.figures.reliance import reliance
 from mmaudit.figures.severity import missing_rates, scenario_curves, severity_curves
@@ -32,6 +33,7 @@ FIGURES = {
     "scenarios": scenario_curves,
     "surface": surface,
     "synergy": synergy,
+    "references": references,
     "reliability": reliability,
     "confidence": confidence,
     "recalibration": recalibration,
@@ -51,6 +53,7 @@ __all__ = [
     "missing_rates",
     "overview",
     "recalibration",
+    "references",
     "reliability",
     "reliance",
     "scenario_curves",

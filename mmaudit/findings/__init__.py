@@ -1,6 +1,6 @@
 """Findings: claims drawn from scores by rules, on interval bounds, never on bare estimates."""
 
-from mmaudit.findings import broken, calibration, conflict, controls, fusion, reliance, synergy
+from mmaudit.findings import broken, calibration, conflict, controls, fusion, reference, reliance, synergy
 from mmaudit.findings.base import Evidence, Rule, find, rule, rules
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "controls",
     "find",
     "fusion",
+    "reference",
     "reliance",
     "rule",
     "rules",

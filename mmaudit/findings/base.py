@@ -29,6 +29,7 @@ class Draft:
         condition: the one that the command shows; that of the first score without it.
         level: where it differs from the rule's.
         subject: what it is about, for a list of several; the modalities without it.
+        command: that shows the evidence again, where it is not that of a condition or of estimates.
     """
 
     claim: str
@@ -38,6 +39,7 @@ class Draft:
     condition: Condition | None = None
     level: Level | None = None
     subject: str = ""
+    command: str = ""
 
 
 RuleFunction = Callable[[Evidence], Iterable[Draft]]
@@ -124,12 +126,12 @@ def _finding(found_by: Rule, draft: Draft, evidence: Evidence) -> Finding:
     condition = draft.condition
     if condition is None and draft.scores:
         condition = next((c for c in evidence.conditions if c.key == draft.scores[0].condition), None)
-    command = ""
-    if condition is not None:
+    command = draft.command
+    if not command and condition is not None:
         shown = [s.metric for s in draft.scores if s.condition == condition.key]
         group = next((s.group for s in draft.scores if s.group), "")
         command = evidence.reproduce(condition, shown or [evidence.primary], group)
-    elif draft.scores:
+    elif not command and draft.scores:
         command = evidence.reproduce_estimates()
     return Finding(
         rule=found_by.name,

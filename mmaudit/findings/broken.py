@@ -100,7 +100,7 @@ def model_raised(evidence: Evidence) -> Iterator[Draft]:
 
 def _raised_level(evidence: Evidence, condition: Condition, share: float) -> Level:
     """An answer to nothing at all is not to be expected; few rows are grave, but not what to repair first."""
-    if condition.probe == "missing" and set(condition.modalities) == set(evidence.modalities):
+    if condition.probe == "missing" and set(condition.modalities) == set(evidence.removable):
         return "info"
     return "critical" if condition.key == CLEAN.key or share >= MANY_RAISED else "major"
 

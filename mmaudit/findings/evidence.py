@@ -10,11 +10,9 @@ from typing import NamedTuple
 from mmaudit.controls import Control
 from mmaudit.estimates import Estimate
 from mmaudit.findings.certainty import SMALLEST
+from mmaudit.panel.values import Panel
+from mmaudit.summaries import neutral
 from mmaudit.types import CLEAN, Condition, Score, Task
-
-# A marginal or noise stand-in looks like a recorded value and says something else than the other modalities. What it
-# does to a model that uses the modality is what a mismatch does, and no model can know that the modality is missing.
-DECEPTIVE = ("marginal", "noise")
 
 
 class Evidence:
@@ -33,6 +31,7 @@ class Evidence:
         estimates: numbers about reliance and synergy.
         explanations: sentences about synergy: what a number does not mean.
         disagreements: sentences about reliance: why estimators disagree.
+        panel: reference methods beside the model, where some were trained.
     """
 
     def __init__(
@@ -50,6 +49,7 @@ class Evidence:
         estimates: Iterable[Estimate] = (),
         explanations: Sequence[str] = (),
         disagreements: Sequence[str] = (),
+        panel: Panel | None = None,
     ) -> None:
         self.task = task
         self.primary = primary
@@ -62,6 +62,7 @@ class Evidence:
         self.estimates = list(estimates)
         self.explanations = list(explanations)
         self.disagreements = list(disagreements)
+        self.panel = panel
         self.scores = list(scores)
         self._scores = {(s.condition, s.metric, s.group, s.against): s for s in self.scores}
 
@@ -69,6 +70,11 @@ class Evidence:
     def modalities(self) -> list[str]:
         """Names of all modalities that any condition changes, in order of appearance."""
         return list(dict.fromkeys(m for c in self.conditions for m in c.modalities))
+
+    @property
+    def removable(self) -> list[str]:
+        """Those that a sample can lack: all but the one that a retrieval is to find."""
+        return [m for m in self.modalities if m != self.task.target_modality]
 
     def score(self, condition: Condition, metric: str | None = None, against: Condition | None = None) -> Score:
         """One metric (the primary by default) of a condition, over all samples.
@@ -155,7 +161,7 @@ class Evidence:
         """
         found = self.missing(removed, neutral_only=True)
         native = [c for c in found if c.option("baseline") == "native"]
-        return native or [c for c in found if set(c.modalities) < set(self.modalities)]
+        return native or [c for c in found if set(c.modalities) < set(self.removable)]
 
     def removals(self) -> list[tuple[str, ...]]:
         """The sets of modalities that some `missing` condition removes, smallest first."""
@@ -195,6 +201,10 @@ class Evidence:
         """The command that shows reliance and synergy again, without the model."""
         return shlex.join(["mmaudit", "synergy", self.folder])
 
+    def reproduce_panel(self) -> str:
+        """The command that shows reference methods beside the model again, without training any."""
+        return shlex.join(["mmaudit", "panel", self.folder])
+
 
 class Edge(NamedTuple):
     """What one modality more does: the larger subset's score against the smaller one's."""
@@ -203,8 +213,3 @@ class Edge(NamedTuple):
     larger: Condition
     smaller: Condition
     added: str
-
-
-def neutral(condition: Condition) -> bool:
-    """Whether what stands in for a missing modality says nothing, rather than something else (see `DECEPTIVE`)."""
-    return condition.option("baseline") not in DECEPTIVE

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from mmaudit.findings.base import Draft, Evidence, rule
 from mmaudit.findings.certainty import at_most, unseen, widened
-from mmaudit.findings.evidence import neutral
 from mmaudit.findings.wording import all_but, change, listing, loss, measure, span, stand_in
+from mmaudit.summaries import neutral
 from mmaudit.types import CLEAN, Condition, Score
 
 # All in shares of the above-chance performance.
@@ -98,7 +98,7 @@ def _still(score: Score) -> bool:
 @rule("single_point_of_failure", level="major", needs_signal=True)
 def single_point_of_failure(evidence: Evidence) -> Iterator[Draft]:
     """Without one modality next to nothing above chance is left, whatever stands in for it."""
-    if len(evidence.modalities) < 2:
+    if len(evidence.removable) < 2:
         return
     fatal: dict[str, list[Score]] = {}
     for modality in evidence.modalities:
@@ -133,7 +133,7 @@ def non_monotone_subset(evidence: Evidence) -> Iterator[Draft]:
     edges = [
         e
         for e in evidence.edges
-        if {e.larger.key, e.smaller.key} <= absences and set(e.smaller.modalities) < set(evidence.modalities)
+        if {e.larger.key, e.smaller.key} <= absences and set(e.smaller.modalities) < set(evidence.removable)
     ]
     worst: dict[str, tuple[float, Score, Score, Score]] = {}
     for edge, larger, smaller, added in edges:
@@ -148,7 +148,7 @@ def non_monotone_subset(evidence: Evidence) -> Iterator[Draft]:
             worst[added] = (share, edge, before, after)
     for added, (share, edge, before, after) in worst.items():
         smaller = next(c for c in evidence.conditions if c.key == before.condition)
-        kept = listing(all_but(evidence.modalities, smaller.modalities))
+        kept = listing(all_but(evidence.removable, smaller.modalities))
         filled = f"; what is missing is {stand_in(smaller)}" if stand_in(smaller) else ""
         yield Draft(
             f"Adding {listing([added])} to {kept} makes the model worse: {measure(edge)} goes from {span(before)} to "

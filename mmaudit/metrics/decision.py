@@ -6,7 +6,7 @@ import numpy as np
 
 from mmaudit.kernels.bootstrap import ratio
 from mmaudit.metrics import floors
-from mmaudit.metrics.base import Predictions, Resamples, metric
+from mmaudit.metrics.base import DECISIONS, Predictions, Resamples, metric
 from mmaudit.types import FloatArray
 
 
@@ -53,11 +53,12 @@ def macro_f1(p: Predictions, w: Resamples) -> FloatArray:
     return _mean_defined(ratio(2 * true[:, 1], true[:, 0] + predicted))
 
 
-@metric("flip_rate", better="lower", unit="share", range=(0, 1), needs_clean=True)
+@metric("flip_rate", better="lower", unit="share", tasks=(*DECISIONS, "retrieval"), range=(0, 1), needs_clean=True)
 def flip_rate(p: Predictions, w: Resamples) -> FloatArray:
     """Share of samples whose prediction differs from the one under the clean condition.
 
-    Multilabel: in any label. It needs no truth: a wrong prediction that changes counts too.
+    Multilabel: in any label. Retrieval: another candidate scores highest. It needs no truth: a wrong prediction that
+    changes counts too.
     """
     assert p.clean is not None
     flipped = p.predicted != p.clean.predicted

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import scipy.special
 
 from mmaudit.errors import BadInput
-from mmaudit.types import Array, BoolArray, FloatArray, IntArray, Task
+from mmaudit.types import CANDIDATES, FIRST, RIGHT, Array, BoolArray, FloatArray, IntArray, Task
 
 _BLOCK = 2**16
 
@@ -64,9 +64,10 @@ class Predictions:
 
     Args:
         task: decides what a row means.
-        outputs: `[n, k]`, finite: logits (classification, multilabel) or values (regression). Rows without outputs
-            must be left out by the caller.
-        target: `int[n]`, `int[n, labels]` (0/1) or `float[n, dims]` (`[n]` where there is one dimension).
+        outputs: `[n, k]`, finite: logits (classification, multilabel), values (regression) or answer rows (retrieval,
+            see `mmaudit.types`). Rows without outputs must be left out by the caller.
+        target: `int[n]`, `int[n, labels]` (0/1) or `float[n, dims]` (`[n]` where there is one dimension); retrieval:
+            `int[n, 3]`, identity, candidates and right ones.
         clean: the same rows under the clean condition, for metrics that compare with it.
         rival: `int[n]`, classification: the class that the exchanged modality speaks for under a conflict, another
             one than the target's; −1 for rows that are in no conflict.
@@ -84,12 +85,19 @@ class Predictions:
         if outputs.ndim != 2 or outputs.shape[1] != task.width:
             raise BadInput(f"outputs have shape {outputs.shape}; {task.kind} here needs [n, {task.width}].")
         expected = (len(outputs),) if task.kind == "classification" else outputs.shape
+        if task.kind == "retrieval":
+            expected = (len(outputs), 3)
         if target.shape != expected:
             raise BadInput(f"target has shape {target.shape}; {task.kind} here needs {list(expected)}.")
         if not np.isfinite(outputs).all():
             bad = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
             raise BadInput(f"outputs of {len(bad)} rows (first: {bad[0]}) are not finite; leave these rows out.")
-        legal = np.isfinite(target) if task.kind == "regression" else (target >= 0) & (target < _labels(task))
+        legal = np.isfinite(target)
+        if task.kind == "retrieval":
+            legal = (target[:, CANDIDATES] >= target[:, RIGHT]) & (target[:, RIGHT] >= 0)
+            target = target.astype(np.int64)
+        elif task.kind != "regression":
+            legal = (target >= 0) & (target < _labels(task))
         if not legal.all():
             raise BadInput(
                 f"target {target[~legal].ravel()[0]} is not legal for {task.kind} with {_labels(task)} values."
@@ -144,8 +152,10 @@ class Predictions:
     def predicted(self) -> Array:
         """`int64[n]`: most probable class, the first of equals; `int8[n, labels]`: 1 where probability > 0.5.
 
-        Regression: the values themselves.
+        Regression: the values themselves. Retrieval: the position of the candidate that scores highest.
         """
+        if self.task.kind == "retrieval":
+            return np.asarray(self.outputs[:, FIRST], np.int64)
         if self.task.kind == "classification":
             return np.asarray(np.argmax(self.outputs, axis=1))
         return np.asarray(self.outputs > 0, np.int8) if self.task.kind == "multilabel" else self.outputs

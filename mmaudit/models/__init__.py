@@ -12,7 +12,8 @@ from mmaudit.models.check import Check, check_model, require
 from mmaudit.models.fingerprints import behaviour
 from mmaudit.models.function import FunctionModel
 from mmaudit.models.loading import as_model, load_factory, load_model
-from mmaudit.models.protocol import Differentiable, Model, Outputs, Stageable, TwoStage
+from mmaudit.models.protocol import Differentiable, Model, Outputs, Retriever, Stageable, TwoStage
+from mmaudit.models.retrieval import RetrievalModel
 
 if TYPE_CHECKING:
     from mmaudit.models.sklearn import SklearnModel
@@ -25,6 +26,8 @@ __all__ = [
     "FunctionModel",
     "Model",
     "Outputs",
+    "RetrievalModel",
+    "Retriever",
     "SklearnModel",
     "Stageable",
     "TorchModel",

@@ -15,7 +15,10 @@ from mmaudit.models.protocol import Model, Outputs
 
 _MODULE_FILES = (".pt", ".pth", ".pt2", ".ts", ".torchscript", ".jit")
 _WEIGHT_FILES = (".safetensors", ".ckpt", ".bin")
-_ATTRIBUTES = ("name", "modalities", "outputs", "native_absence", "fingerprint", "predict")
+_DECLARED = ("name", "modalities", "outputs", "native_absence", "fingerprint")
+_ATTRIBUTES = (*_DECLARED, "predict")
+# What a model for retrieval has in place of `predict`.
+_RETRIEVES = ("encode", "scores")
 
 
 def load_factory(spec: str, trust: bool = False) -> Any:
@@ -212,7 +215,9 @@ def _parameters(found: Any) -> dict[str, tuple[bool, bool]]:
 
 
 def _is_model(given: Any) -> bool:
-    return not isinstance(given, type) and all(_has(given, name) for name in _ATTRIBUTES)
+    if isinstance(given, type) or not all(_has(given, name) for name in _DECLARED):
+        return False
+    return _has(given, "predict") or all(_has(given, name) for name in _RETRIEVES)
 
 
 def _is_ready(found: Any) -> bool:

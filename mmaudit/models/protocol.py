@@ -93,3 +93,50 @@ class Differentiable(Protocol):
         the batch's; gradients have their shapes, and are 0 for rows in which the modality is absent. The loss is the
         cross-entropy in nats (multilabel: summed over labels), or the squared error summed over dimensions.
         """
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """A dual or triple encoder, in the place of `predict`: it embeds every modality and scores candidates.
+
+    It has `name`, `modalities`, `outputs`, `native_absence` and `fingerprint` as a `Model` does. `outputs` is "logits"
+    where the softmax of its scores over the candidates is meant as their probability, "values" where only their order
+    is. `mmaudit.RetrievalModel` makes one of encoders; any object with these attributes is one.
+    """
+
+    @property
+    def name(self) -> str:
+        """Shown in the report."""
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities it has encoders for."""
+
+    @property
+    def outputs(self) -> Outputs:
+        """`"logits"` or `"values"`, see above."""
+
+    @property
+    def native_absence(self) -> bool:
+        """Whether `scores` leaves out query modalities that are not present; else something has to stand in."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything that decides features and scores."""
+
+    def encode(self, modality: str, batch: Batch) -> Array:
+        """Return the features of one modality, float32 [n, …], of one shape for every sample.
+
+        They depend on `batch.inputs[modality]` and `batch.present[modality]` only, a row's on that row alone.
+        """
+
+    def scores(self, query: Mapping[str, Array], candidates: Array, present: Mapping[str, Array]) -> Array:
+        """Return float32 [q, c]: how well each candidate fits each query, higher is better.
+
+        A pair's score depends on that query and that candidate alone, and everything given is left as it was.
+
+        Args:
+            query: features by query modality, [q, …].
+            candidates: features of the target modality, [c, …].
+            present: by query modality `bool[q]`; only without `native_absence` may it be left unread.
+        """

@@ -40,6 +40,10 @@ def destroy(batch: Batch, condition: Condition, source: Source) -> Batch:
     """
     inputs, present = {}, {}
     for index, m in enumerate(condition.modalities):
+        if m == source.data.task.target_modality and not source.data.presence(m).all():
+            # Who is a candidate stays as it is: only those that were recorded are exchanged.
+            inputs[m] = source.exchange(m, batch, source.donors(condition, m, batch, "random"))
+            continue
         donors = source.strangers(condition, batch, index + 1)
         inputs[m] = source.exchange(m, batch, donors)
         recorded = np.where(donors < 0, batch.present[m], source.data.presence(m)[donors])

@@ -91,6 +91,9 @@ def missing_mar(batch: Batch, condition: Condition, source: Source) -> Batch:
 def _mnar_grid(scope: Scope) -> Iterator[Condition | Declined]:
     for modality in scope.modalities:
         for by in (ITSELF, TARGET):
+            if by == TARGET and scope.task.kind == "retrieval":
+                yield Declined("missing_mnar", (modality.name,), "the target of a retrieval is a sample, not a value")
+                continue
             yield from _conditions(scope, "missing_mnar", modality, (("mechanism", "mnar"), ("by", by)))
 
 

@@ -16,10 +16,11 @@ from torch import Tensor
 from mmaudit.data import Dataset
 from mmaudit.errors import StaleRun
 from mmaudit.outputs import ConditionOutputs, opened, read_group
-from mmaudit.predict import FeatureMemo, Progress
+from mmaudit.predict import FeatureMemo, Progress, predict
 from mmaudit.probes import Source, probes
 from mmaudit.probes.received import Received
 from mmaudit.reference.inputs import Inputs
+from mmaudit.reference.retriever import ReferenceRetriever
 from mmaudit.reference.trained import Trained
 from mmaudit.store import Run
 from mmaudit.types import Array, Batch, Condition, FloatArray
@@ -44,8 +45,8 @@ class Member:
         """Return `float32[usable trials, n, k]` from features of all modalities."""
         names = self.trained.parts.modalities
         found = self.trained.outputs({m: features[m] for m in names}, {m: present[m] for m in names})
-        found = found[self.trained.usable].float().cpu().numpy()
-        return np.asarray(found * self.scale + self.centre, np.float32)
+        outputs = found[self.trained.usable].float().cpu().numpy()
+        return np.asarray(outputs * self.scale + self.centre, np.float32)
 
 
 def answer(
@@ -61,7 +62,7 @@ def answer(
     """Write what every member answers to every sample under every condition of the run; finished shards are kept.
 
     References are told what is missing: under a condition of the family `missing` the modalities that it changed are
-    marked absent, and no stand-in takes their place.
+    marked absent, and no stand-in takes their place. Those of a retrieval read the stand-ins, as the audited model.
 
     Args:
         run: the audited model's, complete.
@@ -74,6 +75,9 @@ def answer(
     Raises:
         StaleRun: a perturbed batch is not the one that the audited model received.
     """
+    if run.task.kind == "retrieval":
+        _retrieve(data, source, inputs, members, batch_rows, progress)
+        return
     everyone = [member_run for member in members for member_run in member.runs]
     increments, done, total = run.increments, 0, run.n * len(run.conditions)
     for shard, positions in enumerate(run.shards()):
@@ -134,6 +138,22 @@ def _answer_shard(
             member_run.write_shard(shard, number, answers)
 
 
+def _retrieve(
+    data: Dataset, source: Source, inputs: Inputs, members: Sequence[Member], batch_rows: int, progress: Progress | None
+) -> None:
+    """Let every member rank the candidates; each has embeddings of its own, so they go one after the other."""
+    pairs = [(m, place, run) for m in members for place, run in zip(m.trained.usable, m.runs, strict=True)]
+    for number, (member, place, run) in enumerate(pairs):
+        about = run.header["model"]
+        model = ReferenceRetriever(member.trained.one(place), inputs, about["name"], about["fingerprint"])
+
+        def step(done: int, total: int, number: int = number) -> None:
+            if progress:
+                progress(number * total + done, len(pairs) * total)
+
+        predict(run, data, model, source, batch_rows=batch_rows, progress=step)
+
+
 def _told(clean: Batch, condition: Condition, changed: Mapping[str, Array]) -> Batch:
     """The clean batch with what the condition took away marked absent."""
     return clean.replace(present={m: clean.present[m] & ~changed[m] for m in condition.modalities})
@@ -154,5 +174,5 @@ class _Encoding:
 
 def _usable(outputs: Array) -> Array:
     """Rows that are not finite as NaN throughout: no answer."""
-    good = np.isfinite(outputs).all(axis=1)
+    good = np.asarray(np.isfinite(outputs).all(axis=1))
     return outputs if good.all() else np.where(good[:, None], outputs, np.nan).astype(np.float32)

@@ -3,9 +3,9 @@
     torchrun --standalone --nproc-per-node 2 examples/reference_torchrun.py
 
 Small heads are better trained many at a time in one process (`mmaudit.reference.loop`). This is for a reference whose
-encoders or batches are too large for one device. torch's `DistributedDataParallel` averages the gradients; order of rows,
-learning rates, clipping, validation, early stop and checkpoints are the loop's, so that a method without random draws
-whose loss is a mean over rows ends, to rounding, where one process ends.
+encoders or batches are too large for one device. torch's `DistributedDataParallel` averages the gradients; order of
+rows, learning rates, clipping, validation, early stop and checkpoints are the loop's, so that a method without random
+draws whose loss is a mean over rows ends, to rounding, where one process ends.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def train_distributed(
     each = min(budget.batch, len(training)) // processes
     if not each:
         raise BadInput(
-            f"a batch of {min(budget.batch, len(training))} rows cannot be split over {processes} processes; give larger "
-            "batches or start fewer processes."
+            f"a batch of {min(budget.batch, len(training))} rows cannot be split over {processes} processes; give "
+            "larger batches or start fewer processes."
         )
     filled = Trial(trial.seed, {**known, **trial.hyper})
     place = torch.device(device)
@@ -154,7 +154,7 @@ class _Distributed(_Training):
         if self.wrapped is None:
             self.wrapped = self._wrap(step)
         loss: Tensor = self.wrapped(step)
-        loss.backward()
+        torch.autograd.backward(loss)
         gradients = {
             name: torch.zeros_like(p) if p.grad is None else p.grad.detach()
             for name, p in self.module.named_parameters()

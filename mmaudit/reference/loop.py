@@ -177,7 +177,7 @@ class _Training:
         self.rows, self.device = rows, torch.device(device)
         modules = [build(method, parts, trial.seed) for trial in trials]
         self.module = modules[0].to(self.device)
-        parameters, buffers = stack_module_state(modules)  # type: ignore[arg-type]
+        parameters, buffers = stack_module_state(modules)
         self.buffers = {k: b.detach().to(self.device) for k, b in buffers.items()}
         self.start = {k: p.detach().to(self.device).clone() for k, p in parameters.items()}
         self.hyper = {

@@ -19,12 +19,11 @@ REPEATS = 15
 
 def fusion_microseconds(trained: Trained, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> float:
     """Median time of one trial's answer to rows whose features are there, in µs per row."""
-    one = trained.one(trained.usable[0])
-    parameters = {k: p[0] for k, p in one.parameters.items()} | {k: b[0] for k, b in one.buffers.items()}
+    module = trained.loaded(trained.usable[0])
 
     def run() -> None:
-        with torch.no_grad():
-            torch.func.functional_call(one.module, parameters, (inputs, present))
+        with torch.inference_mode():
+            module(inputs, present)
 
     return _microseconds(run, len(next(iter(present.values()))))
 

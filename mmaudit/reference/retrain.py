@@ -90,6 +90,7 @@ def retrain(
     with writing(opened.folder):
         step("reading the training data", 0, 1)
         workshop = Workshop(opened, prepared, train, rows, choice, where, step)
+        workshop.inputs.require(data)
         members = [member for method in chosen for member in workshop.train(method)]
         answer(
             opened,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -75,6 +76,14 @@ class Trained:
 
         with torch.no_grad():
             return vmap(one)(self.parameters, self.buffers)
+
+    def loaded(self, place: int) -> Reference:
+        """Return one trial's module with its own parameters, in evaluation mode; it shares no memory with others."""
+        module = copy.deepcopy(self.module).eval()
+        with torch.no_grad():
+            for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+                tensor.copy_((self.parameters.get(name, self.buffers.get(name)))[place])  # type: ignore[index]
+        return module.requires_grad_(False)
 
     def one(self, place: int) -> Trained:
         """The same with one trial only."""

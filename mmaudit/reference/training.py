@@ -13,7 +13,7 @@ import torch
 from mmaudit.auditing import Prepared, spread
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, MMAuditError
-from mmaudit.models import TwoStage
+from mmaudit.models import Retriever, TwoStage
 from mmaudit.reference import saved
 from mmaudit.reference.answers import Member
 from mmaudit.reference.base import Method, Parts
@@ -87,7 +87,7 @@ class Workshop:
             "seeds": choice.seeds,
             "tune": choice.tune,
         }
-        self.audited_microseconds = audited_microseconds(self.stage, self._timed(), self.names)
+        self.audited_microseconds = audited_microseconds(prepared.stage, self._timed(), self.names)
         saved.write_tensors(self.folder / "inputs.safetensors", self.inputs.state())
         saved.write_json(self.folder / "inputs.json", self.inputs.spec())
 
@@ -109,7 +109,7 @@ class Workshop:
         folder = self.folder / slug(label)
         about = {"schema": saved.SCHEMA, "method": label, "title": title, "source": method.source}
         inputs = self.inputs.only(names)
-        parts = Parts(names, inputs.encoders, inputs.widths, self.run.task)
+        parts = Parts(names, inputs.encoders, inputs.widths, self.run.task, self.run.task.target_modality or None)
         try:
             method.require(parts)
             made_with = digest(self.spec, label, {k: asdict(h) for k, h in method.hyper.items()})
@@ -184,7 +184,7 @@ class Workshop:
             "validation": trained.validation,
             "device": str(self.device),
             "note": trained.note,
-            "told_missing": True,
+            "told_missing": self.run.task.kind != "retrieval",
         }
 
 
@@ -198,6 +198,8 @@ def _stage(prepared: Prepared, encoders: str) -> TwoStage | None:
     """The audited model's frozen encoders, where they are asked for."""
     if encoders == "default":
         return None
+    if isinstance(prepared.model, Retriever):
+        return prepared.model  # type: ignore[return-value]  # only `encode` is asked
     if encoders == "frozen" and prepared.stage is None:
         raise BadInput(
             f"encoders='frozen', but the audited model is not two-stage ({prepared.stages}); use encoders='auto' or "

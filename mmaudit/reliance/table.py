@@ -22,7 +22,7 @@ from mmaudit.store import Run
 from mmaudit.threads import workers
 from mmaudit.types import CLEAN, Array, Condition, FloatArray, IntArray, Task
 
-VALUE = {"classification": "accuracy", "multilabel": "average_precision", "regression": "r2"}
+VALUE = {"classification": "accuracy", "multilabel": "average_precision", "regression": "r2", "retrieval": "mrr"}
 SMALLEST_GROUP = 30
 MOST_GROUPS = 20
 CLASS = "class"
@@ -76,8 +76,11 @@ class Values:
 
     @cached_property
     def players(self) -> tuple[str, ...]:
-        """Modalities that any condition changes, in the data set's order: those that the model reads."""
-        changed = {m for c in self.run.conditions for m in c.modalities}
+        """Modalities that any condition changes, in the data set's order: those that the model reads.
+
+        Of a retrieval those of the query: what is to be found cannot be taken away.
+        """
+        changed = {m for c in self.run.conditions for m in c.modalities} - {self.task.target_modality}
         return tuple(m.name for m in self.run.modalities if m.name in changed)
 
     @cached_property

@@ -15,6 +15,7 @@ from mmaudit.figures.base import words
 from mmaudit.figures.estimates import by_key as estimates_by_key
 from mmaudit.figures.estimates import is_difference, named, sides, text
 from mmaudit.formats import change, estimate, number, p_value, readable, shorten
+from mmaudit.render.references import evidence_rows, references
 from mmaudit.render.samples import Budget
 from mmaudit.render.samples import sides as both_sides
 from mmaudit.render.scenarios import scenario_steps, scenario_texts, severity_scales
@@ -41,6 +42,7 @@ SEEN_IN = {
     "conflict": ("alignment", "conflicts"),
     "reliance": ("reliance", "reliance"),
     "synergy": ("synergy", "synergy"),
+    "references": ("references", "reference methods"),
 }
 ABSENT = {
     "overview": "No condition besides the clean one was measured.",
@@ -130,6 +132,7 @@ def page(report: Report) -> str:
         reliance_facts=reliance_facts(report),
         synergy_facts=synergy_facts(report),
         synergy_samples=shown_samples(report, budget),
+        references=references(report),
         open_samples=OPEN_SAMPLES,
         regression=report.document["task"]["kind"] == "regression",
         measures=[m for m in report.document["metrics"] if m["name"] not in estimators],
@@ -152,11 +155,15 @@ def _figure(f: Figure) -> FigureView:
 def _finding(report: Report, f: Finding) -> FindingView:
     by_key = {m.key: m.condition for m in report.conditions}
     known = estimates_by_key(report)
+    compared = evidence_rows(report)
     evidence = []
     for e in f.evidence:
         condition, group = by_key.get(e["condition"]), e.get("group", "")
         if condition is None and (e["condition"], group) in known:
             evidence.append(_estimated(known[e["condition"], group][1], group))
+            continue
+        if e["condition"] in compared:
+            evidence.append(EvidenceView(*compared[e["condition"]]))
             continue
         what = words(condition) if condition else shorten(str(e.get("label", e["condition"])), 80)
         score = report.score(e["condition"], e["metric"], group)
@@ -166,6 +173,8 @@ def _finding(report: Report, f: Finding) -> FindingView:
         for e in f.evidence
         if e["condition"] in by_key or (e["condition"], e.get("group", "")) in known
     )
+    if any(e["condition"] in compared for e in f.evidence):
+        families["references"] = None
     return FindingView(f, MARKS[f.level], tuple(evidence), tuple(SEEN_IN[x] for x in families if x in SEEN_IN))
 
 

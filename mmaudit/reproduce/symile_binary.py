@@ -54,15 +54,16 @@ def run(settings: Settings) -> list[Row]:
     p̂ + (1 − p̂) / 32.
 
     Models: one affine map of 5 bits to 16 numbers per variable, unit length. Symile with O(N) negatives, CLIP as the
-    sum of its three pairs, as in the authors' repository. AdamW, learning rate 0.1, weight decay 0.01, batches of 1,000, 50
-    epochs (as in the authors' other examples; not stated for the figure). The best epoch is chosen on validation by
-    the mean of 1 ÷ rank in blocks of 128 rows, not by loss as there. Exact match on one test set; the authors average 10.
+    sum of its three pairs, as in the authors' repository. AdamW, learning rate 0.1, weight decay 0.01, batches of 250
+    and 20 epochs, by which all have converged (the authors' other examples have 1,000 and 50; for the figure nothing is
+    stated). The best epoch is chosen on validation by the mean of 1 ÷ rank in blocks of 128 rows, not by loss as there.
+    Exact match on one test set; the authors average 10.
 
     The paper's figure could only be compared at its end p̂ = 1, where its text gives the numbers; between, with an
     earlier rerun of ours.
     """
     points = (0.0, 1.0) if settings.quick else tuple(i / 10 for i in range(11))
-    budget = Budget(epochs=15 if settings.quick else 50, batch=1000, patience=0)
+    budget = Budget(epochs=4 if settings.quick else 20, batch=250, patience=0)
     trials = [Trial(seed, {"lr": RATE}) for seed in range(settings.seeds)]
     planned, done = len(points) * len(METHODS) * len(trials), 0
     rows = []

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mmaudit.reference.base import Hyper, Method, Parts, Step, Tensors
 from mmaudit.reference.loop import Table
 from mmaudit.reference.methods.synib import SynIB
-from mmaudit.reproduce.base import Row, over_seeds
+from mmaudit.reproduce.base import Row, Settings, over_seeds
 from mmaudit.types import Task
 
 MODALITIES = ("x0", "x1")
@@ -39,7 +39,7 @@ class OwnRows(SynIB):
     last: ClassVar[bool] = False
     level = "input"
     fill = "standard"
-    hyper = {
+    hyper: ClassVar[Mapping[str, Hyper]] = {
         "lr": Hyper(3e-4),
         "weight_decay": Hyper(1e-5),
         "kl_weight": Hyper(10.0),
@@ -55,6 +55,15 @@ class OwnRows(SynIB):
             self.register_buffer(f"own_{name}", rows)
         if self.last:
             self.clock = nn.Parameter(torch.zeros(1))
+
+    def validation_outputs(self, first: int) -> Tensor:
+        """Logits `[n, 1]` of the trial's own rows from `first` on."""
+        return self.of_own({m: getattr(self, f"own_{m}")[first:] for m in MODALITIES})
+
+    def of_own(self, rows: Tensors) -> Tensor:
+        """Logits `[n, 1]` of rows in which nothing is missing."""
+        out: Tensor = self(rows, everything(rows))
+        return out
 
     def looked_up(self, numbers: Mapping[str, Tensor]) -> Tensors:
         """Inputs of rows by number."""
@@ -83,9 +92,15 @@ class OwnRows(SynIB):
         return name != "clock"
 
 
-def method_of(cls: type[OwnRows], name: str) -> Method:
-    """An unregistered method, to be trained by the loop."""
-    return Method(name, name, "SynIB's scripts", ("multilabel",), 2, cls, cls.hyper)
+def method_on(arm: type[OwnRows], world: World, last: bool) -> Method:
+    """An unregistered method for the loop: an arm on data sets made by `world`."""
+    cls = type(arm.__name__, (arm,), {"world": staticmethod(world), "last": last, "__doc__": arm.__doc__})
+    return Method(arm.__name__, arm.__name__, "SynIB's scripts", ("multilabel",), 2, cls, arm.hyper)
+
+
+def seeds_of(settings: Settings) -> range:
+    """At least five seeds at full size; two when quick."""
+    return range(2 if settings.quick else max(5, settings.seeds))
 
 
 def numbered(first: int, target: Tensor) -> Table:
@@ -93,7 +108,7 @@ def numbered(first: int, target: Tensor) -> Table:
     n = len(target)
     numbers = torch.arange(first, first + n, dtype=torch.float32)[:, None]
     here = torch.ones(n, dtype=torch.bool)
-    return Table({m: numbers for m in MODALITIES}, {m: here for m in MODALITIES}, target[:, None])
+    return Table(dict.fromkeys(MODALITIES, numbers), dict.fromkeys(MODALITIES, here), target[:, None])
 
 
 def everything(inputs: Tensors) -> Tensors:
@@ -102,7 +117,13 @@ def everything(inputs: Tensors) -> Tensors:
 
 
 def row(
-    setting: str, method: str, values: Sequence[float], reported: float = nan, error: float = nan, origin: str = "", note: str = ""
+    setting: str,
+    method: str,
+    values: Sequence[float],
+    reported: float = nan,
+    error: float = nan,
+    origin: str = "",
+    note: str = "",
 ) -> Row:
     """A row, and whether it agrees with what was reported.
 
@@ -116,4 +137,6 @@ def row(
         theirs = error if isfinite(error) else deviation / sqrt(3)
         allowed = max(0.02, 3 * sqrt(deviation**2 / len(values) + theirs**2))
         agrees = abs(mean - reported) <= allowed
-    return Row(setting, method, mean, low, high, len(values), reported, origin, agrees, note)
+    return Row(
+        setting, method, mean, low, high, len(values), reported, origin if agrees is not None else "", agrees, note
+    )

@@ -60,7 +60,7 @@ def test_a_method_trains_and_answers_whatever_is_missing(name: str, kind: str) -
     torch.testing.assert_close(found.outputs(*half), outputs[:, : n // 2], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", references, ids=lambda m: m.name)
+@pytest.mark.parametrize("method", list(references), ids=lambda m: m.name)
 def test_a_method_says_where_it_comes_from(method: Method) -> None:
     assert len(method.source) > 10
     assert method.summary.endswith(".")

@@ -18,7 +18,6 @@ from sklearn.preprocessing import StandardScaler
 
 from mmaudit import ArrayData, Report, Run, SklearnModel, Task, audit, read_npz
 from mmaudit.data import Dataset, subset
-from mmaudit.errors import BadInput
 from mmaudit.types import CLEAN, Array
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
@@ -167,13 +166,6 @@ def test_several_labels(tmp_path: Path) -> None:
     assert value(report, "clean", "average_precision") > 0.85
     assert value(report, "missing[fou+zer, baseline=marginal]", "average_precision") < 0.6
     assert np.isfinite(Run.open(tmp_path / "run").read(CLEAN).outputs).all()
-
-
-def test_retrieval_is_refused_in_plain_words(tmp_path: Path) -> None:
-    task = Task.retrieval(("photo",), ("caption",))
-    with pytest.raises(BadInput, match="task 'retrieval' is declared but cannot be audited yet"):
-        ArrayData({"photo": np.zeros((4, 2), np.float32)}, np.arange(4), task)
-    assert not any(tmp_path.iterdir())
 
 
 # ---- what holds for every report

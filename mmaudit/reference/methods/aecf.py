@@ -62,7 +62,7 @@ class Gated(Reference):
         hidden: units of the gate.
         narrowest, widest: of the projected features, which are as wide as the widest modality within these bounds.
         summed: whether c is the number of modalities left, so that a uniform gate adds features up; 1 otherwise.
-        bent: whether a ReLU is between z and the linear head, and features have a mean square of 1 rather than length 1.
+        bent: whether a ReLU is between z and the linear head, and features have a mean square of 1, not a length of 1.
     """
 
     coefficient: ClassVar[Coefficient] = "exact"
@@ -134,18 +134,15 @@ class Gated(Reference):
         there = self.there(step.present)
         scaled = self._scaled(features, there)
         projected = self._projected(scaled)
-        if self.calibration == "mono":
-            subsets = chains(step.draws["chain"], there)
-            along = self._weights(scaled, subsets)
-            p = along[-1]
-        else:
-            subsets, along = there[None], torch.zeros_like(projected[None, ..., 0])
-            p = self._weights(scaled, there)
+        # The last subset of a chain is all that is present.
+        subsets = chains(step.draws["chain"], there) if self.calibration == "mono" else there[None]
+        along = self._weights(scaled, subsets)
+        p = along[-1]
         keep = self._kept(step, there, p)
         out = self._answer(projected, self._weights(scaled, keep), keep)
         task = row_losses(out, step.target, self.parts.task).mean()
         reward = (self._coefficient(step, projected, there) * entropy(p)).mean()
-        return task - reward + self._calibration(step, projected, there, subsets, along, p)
+        return task - reward + self._calibration(step, projected, subsets, along)
 
     def _kept(self, step: Step, there: Tensor, p: Tensor) -> Tensor:
         """What masking leaves, `bool[b, M]`."""
@@ -165,15 +162,16 @@ class Gated(Reference):
             variance = exact_variance(read, self.head.weight, DROPOUT)
         return adaptive(mean_over_present(variance, there), 0.0, largest)
 
-    def _calibration(
-        self, step: Step, projected: Tensor, there: Tensor, subsets: Tensor, along: Tensor, p: Tensor
-    ) -> Tensor:
-        """cₜ times the term across subsets; a regression has no confidence, so `mono` is 0 there."""
+    def _calibration(self, step: Step, projected: Tensor, subsets: Tensor, along: Tensor) -> Tensor:
+        """cₜ times the term across subsets; a regression has no confidence, so `mono` is 0 there.
+
+        `along` are the weights for the subsets, both `[S, b, M]`; the last is all that is present.
+        """
         task = self.parts.task
         growing = step.hyper["calibration"] * (step.epoch / CALIBRATED_AFTER).clamp(max=1.0)
         if self.calibration == "mse":
             alone: Tensor = self.head(self._read(projected))
-            return growing * consistency(alone, self._answer(projected, p, there), there, task)
+            return growing * consistency(alone, self._answer(projected, along[-1], subsets[-1]), subsets[-1], task)
         if self.calibration == "mono" and task.kind != "regression":
             return growing * monotonicity(confidence(self._answer(projected, along, subsets), task), subsets)
         return torch.zeros_like(growing)

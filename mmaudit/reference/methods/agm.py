@@ -11,6 +11,7 @@ from mmaudit.reference.methods.balancing import Balanced, added, certainty, mean
 
 SOURCE = "Li et al., Boosting Multi-modal Model Performance with Adaptive Gradient Modulation, ICCV 2023"
 LEAST = 1e-8  # probability that a row's own is raised to before its logarithm is taken
+LARGEST = 10.0  # that a step is multiplied by
 
 
 def agm_coefficients(score: Tensor, usual: Tensor, known: Tensor, alpha: Tensor) -> Tensor:
@@ -45,8 +46,9 @@ class Agm(Balanced):
     10))`: less where it is further ahead than usual, more where it fell behind.
 
     From the authors' code: running means of the batches before this one, which are 0 at first; probabilities not
-    below 10⁻⁸; 10 as the largest difference, 7 with three modalities (here: more than two). Multilabel: the
-    probability is the mean over labels.
+    below 10⁻⁸; 10 as the largest difference, 7 with three modalities (here: more than two). A coefficient can thus be
+    e^15; the authors clip the norm of the gradients that come of it, and here no step is multiplied by more than 10.
+    Multilabel: the probability is the mean over labels.
     """
 
     def initial_state(self) -> Tensors:
@@ -68,6 +70,6 @@ class Agm(Balanced):
         step.state["usual"] = torch.where(known, usual + (score - usual) / after.clamp(min=1), usual)
         return task_loss(added(parts.values()), step.target, self.parts.task)
 
-    def paces(self, step: Step) -> Tensors:
+    def paces(self, state: Tensors) -> Tensors:
         """The coefficients, for encoders and their parts of the head."""
-        return self.by_modality(step.state["coefficients"])
+        return self.by_modality(state["coefficients"].clamp(max=LARGEST))

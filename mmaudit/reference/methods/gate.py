@@ -1,11 +1,11 @@
 """The gate of Gated Symile, and the exact score of every query with every candidate without one vector per pair.
 
-A context embedding e is drawn towards a neutral direction N by an amount that depends on query and candidate, so that
-the gated vector g = (a e + b N) / |a e + b N| differs for every pair. But it depends on the pair through two numbers
-only, and a product of M−1 such sums has 2^(M−1) terms, each a matrix product times numbers:
+A context embedding e is drawn towards a neutral direction N by a share b that depends on query and candidate, so that
+the gated vector g = ((1 − b) e + b N) / n differs for every pair. But it depends on the pair through one number only,
+and a product of M−1 such sums has 2^(M−1) terms, each a matrix product times numbers. For M = 3, with a = 1 − b:
 
-    M = 3:  f = (a₁a₂ S₀₀ + a₁b₂ S₀₁ + b₁a₂ S₁₀ + b₁b₂ S₁₁) / (n₁ n₂),   n² = a²|e|² + b² + 2ab <e, N>
-            S₀₀ = (e₁∘e₂) cᵀ,  S₀₁ = (e₁∘N₂) cᵀ,  S₁₀ = (N₁∘e₂) cᵀ,  S₁₁ = (N₁∘N₂) cᵀ
+    f = (a₁a₂ S₀₀ + a₁b₂ S₀₁ + b₁a₂ S₁₀ + b₁b₂ S₁₁) / (n₁ n₂),   n² = 1 − 2ab (1 − <e, N>)
+    S₀₀ = (e₁∘e₂) cᵀ,  S₀₁ = (e₁∘N₂) cᵀ,  S₁₀ = (N₁∘e₂) cᵀ,  S₁₁ = (N₁∘N₂) cᵀ
 
 which takes O(B²D) time and O(B²) memory, and works for a bank of candidates in blocks.
 """
@@ -35,7 +35,7 @@ class GateOptions:
         weights: `sigmoid`, each context modality on its own; or `softmax` over the context modalities and NULL.
         null: whether a candidate may turn all context modalities down.
         neutral: direction N of each modality: `trainable` and `random` start from a random unit vector, `ones` is
-            1/√D in all coordinates, `none` shrinks instead (g = a e) and is never renormalised.
+            1/√D in all coordinates, `none` shrinks instead, g = (1 − b) e, and is never renormalised.
         renormalise: whether gated vectors get unit length.
         temperature: T₀; the temperature is τ = softplus(log T) + 0.1, so 0.8 starts at 0.69.
         strength: γ₀; the gate's share is α = σ(γ). The released file's −3 starts with the gate nearly off.
@@ -130,84 +130,84 @@ class Gate(nn.Module):
             masked.append(null.expand_as(masked[0]))
         return list(torch.softmax(torch.stack(masked), dim=0)[: len(scores)])
 
-    def mixture(
+    def drawn(
         self, query: Mapping[str, Tensor], candidates: Tensor, present: Mapping[str, Tensor], target: str
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """(a, b) of each context modality: the gated vector is a e + b N before it is renormalised.
-
-        a = (1 − α) + α w and b = α (1 − w); an absent modality is its neutral direction, a = 0 and b = 1.
-        """
-        own, neutral = [], []
-        for m, w in zip(query, self.weights(query, candidates, present, target), strict=True):
-            there = present[m][:, None]
-            a = 1 - self.share * (1 - w)
-            b = torch.zeros_like(w) if self.options.neutral == "none" else self.share * (1 - w)
-            own.append(torch.where(there, a, torch.zeros_like(a)))
-            neutral.append(torch.where(there, b, torch.ones_like(b)))
-        return own, neutral
+    ) -> list[Tensor]:
+        """How far each context modality is drawn to neutral for each pair, b = α (1 − w), `[q, c]` or `[1, 1]`."""
+        return [self.share * (1 - w) for w in self.weights(query, candidates, present, target)]
 
     def scores(
         self, query: Mapping[str, Tensor], candidates: Tensor, present: Mapping[str, Tensor], target: str
     ) -> Tensor:
-        """Gated multilinear product of every query with every candidate, `[q, c]`; the candidate is not gated."""
-        own, neutral = self.mixture(query, candidates, present, target)
-        directions = self.directions(list(query))
-        renormalise = self.options.renormalise and self.options.neutral != "none"
-        return gated_products(list(query.values()), directions, own, neutral, candidates, renormalise=renormalise)
+        """Gated multilinear product of every query with every candidate, `[q, c]`; the candidate is not gated.
+
+        An absent modality is its neutral direction whatever the gate says; without neutral directions, 1/√D in all
+        coordinates, not shrunk.
+        """
+        drawn, directions = self.drawn(query, candidates, present, target), self.directions(list(query))
+        told = [
+            torch.where(present[m][:, None], x, direction)
+            for (m, x), direction in zip(query.items(), directions, strict=True)
+        ]
+        if self.options.neutral != "none":
+            return gated_products(told, directions, drawn, candidates, renormalise=self.options.renormalise)
+        kept = [torch.where(present[m][:, None], b, torch.zeros_like(b)) for m, b in zip(query, drawn, strict=True)]
+        nowhere = [torch.zeros_like(direction) for direction in directions]
+        return gated_products(told, nowhere, kept, candidates, renormalise=False)
 
 
 def gated_products(
     context: Sequence[Tensor],
     directions: Sequence[Tensor],
-    own: Sequence[Tensor],
-    neutral: Sequence[Tensor],
+    drawn: Sequence[Tensor],
     candidates: Tensor,
     *,
     renormalise: bool = True,
 ) -> Tensor:
-    """Σ_d c_d Π_m g_m,d for every query and candidate, `[q, c]`, with g = a e + b N of unit length.
+    """Σ_d c_d Π_m g_m,d for every query and candidate, `[q, c]`, with g = (1 − b) e + b N made unit length.
 
     O(q c D) time for a fixed number of modalities, O(q c) memory.
 
     Args:
-        context: embeddings `[q, D]` of M−1 modalities.
+        context: unit embeddings `[q, D]` of M−1 modalities.
         directions: neutral unit vectors `[D]`.
-        own, neutral: a and b of each modality, `[q, c]` or a shape that broadcasts to it.
+        drawn: b of each modality in [0, 1], `[q, c]` or a shape that broadcasts to it.
         candidates: `[c, D]`.
-        renormalise: False for g as it is.
+        renormalise: False for g as it is; embeddings and directions may then have any length.
     """
 
     def expand(prefix: Tensor | None, rest: int) -> Tensor:
-        # All products of e or N of the modalities from `rest` on, each weighed by its a or b (Horner's scheme).
+        # All products of e or N of the modalities from `rest` on, each weighed by its 1 − b or b (Horner's scheme).
         if rest == len(context):
             assert prefix is not None
             return prefix @ candidates.T
         e, direction = context[rest], directions[rest][None]
         with_own = expand(e if prefix is None else prefix * e, rest + 1)
         with_neutral = expand(direction if prefix is None else prefix * direction, rest + 1)
-        return own[rest] * with_own + neutral[rest] * with_neutral
+        return with_own + drawn[rest] * (with_neutral - with_own)
 
     found = expand(None, 0)
     if not renormalise:
         return found
-    for e, direction, a, b in zip(context, directions, own, neutral, strict=True):
-        squared = a.square() * e.square().sum(dim=1, keepdim=True) + b.square() + 2 * a * b * (e @ direction)[:, None]
-        found = found * squared.clamp(min=SMALLEST).rsqrt()
-    return found
+    squared = torch.ones_like(candidates[:1, 0])
+    for e, direction, b in zip(context, directions, drawn, strict=True):
+        # |(1 − b) e + b N|² = 1 − 2 b (1 − b) (1 − <e, N>) for unit vectors
+        apart = 2 - 2 * (e @ direction)[:, None]
+        squared = squared * (1 - apart * (b - b * b)).clamp(min=SMALLEST)
+    return found * squared.rsqrt()
 
 
 def materialised_products(
     context: Sequence[Tensor],
     directions: Sequence[Tensor],
-    own: Sequence[Tensor],
-    neutral: Sequence[Tensor],
+    drawn: Sequence[Tensor],
     candidates: Tensor,
     *,
     renormalise: bool = True,
 ) -> Tensor:
     """Same as `gated_products` by its definition, one vector of D numbers per pair: for tests and benchmarks."""
     gated = []
-    for e, direction, a, b in zip(context, directions, own, neutral, strict=True):
-        g = a[..., None] * e[:, None, :] + b[..., None] * direction
+    for e, direction, b in zip(context, directions, drawn, strict=True):
+        g = (1 - b[..., None]) * e[:, None, :] + b[..., None] * direction
         gated.append(F.normalize(g, dim=-1) if renormalise else g)
     return (reduce(torch.mul, gated) * candidates).sum(dim=-1)

@@ -74,6 +74,6 @@ class Mlb(OwnHeads):
         extra = unimodal_losses(own, step.present, step.target, task)
         return task_loss(self.fuse(features, step.present), step.target, task) + step.hyper["unimodal"] * extra
 
-    def paces(self, step: Step) -> Tensors:
+    def paces(self, state: Tensors) -> Tensors:
         """The coefficients, for encoders, their own heads and their parts of the common head."""
-        return self.by_modality(step.state["coefficients"])
+        return self.by_modality(state["coefficients"])

@@ -49,13 +49,15 @@ class OgmGe(Balanced):
     As in the authors' code: weights are modulated, biases are not (theirs has only convolutions in mind), and it is
     done during the first half of the epochs (0 to 50 of 100; `until` is that share). α is 0.1 to 1 in published uses.
     Where the modalities are equal nothing is modulated, as equation 10 says; the code damps one of them then. `noise`
-    multiplies the noise: 0 is OGM without GE. Multilabel: the probability is the mean over labels.
+    multiplies the noise: 0 is OGM without GE. Published is 1, with SGD, where noise fades with the gradient; with
+    AdamW and few steps it can cost what the modulation gains, so a search goes down to 0. Multilabel: the probability
+    is the mean over labels.
     """
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         encoders = {n: p for n, p in self.named_parameters() if n.startswith("encoders.")}
-        self.shapes = {name: tuple(p.shape) for name, p in encoders.items() if p.ndim > 1}
+        self.shapes = {name: tuple(p.shape) for name, p in encoders.items() if p.ndim > 1 and p.requires_grad}
 
     def draws(self, rows: int) -> dict[str, Draw]:
         """Standard normal numbers, one per modulated weight."""
@@ -69,7 +71,8 @@ class OgmGe(Balanced):
         """The task's loss; measures the coefficients on the way."""
         parts = self.split(self.encode(step.inputs, step.present), step.present)
         rows = {m: certainty(u.detach(), step.target, self.parts.task) for m, u in parts.items()}
-        step.state["coefficients"] = ogm_coefficients(*scores(rows, step.present), step.hyper["alpha"])
+        k = ogm_coefficients(*scores(rows, step.present), step.hyper["alpha"])
+        step.state["coefficients"] = torch.where(self._active(step), k, torch.ones_like(k))
         return task_loss(added(parts.values()), step.target, self.parts.task)
 
     def after_gradients(self, gradients: Tensors, step: Step) -> Tensors:
@@ -82,10 +85,9 @@ class OgmGe(Balanced):
             found[name] = g + size * spread * step.draws[name]
         return found
 
-    def paces(self, step: Step) -> Tensors:
+    def paces(self, state: Tensors) -> Tensors:
         """The coefficients, for the weights of encoders."""
-        k = step.state["coefficients"]
-        factors = self.by_modality(torch.where(self._active(step), k, torch.ones_like(k)))
+        factors = self.by_modality(state["coefficients"])
         return {name: factors[name] for name in self.shapes}
 
     def _active(self, step: Step) -> Tensor:

@@ -115,8 +115,10 @@ class Pmr(Balanced):
 
 def similarities(features: Tensor, prototypes: Tensor, known: Tensor) -> Tensor:
     """Minus the Euclidean distance of each row to each prototype, `[b, classes]`; very far where there is none."""
-    squares = features.square().sum(dim=1)[:, None] + prototypes.square().sum(dim=1)[None, :]
-    distance = (squares - 2 * features @ prototypes.T).clamp(min=1e-12).sqrt()
+    with torch.autocast(features.device.type, enabled=False):  # a small difference of large numbers
+        x = features.to(prototypes.dtype)
+        squares = x.square().sum(dim=1)[:, None] + prototypes.square().sum(dim=1)[None, :]
+        distance = (squares - 2 * x @ prototypes.T).clamp(min=1e-12).sqrt()
     return torch.where(known[None, :], -distance, torch.full_like(distance, FAR))
 
 

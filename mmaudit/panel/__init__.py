@@ -1,0 +1,11 @@
+"""Reference methods beside the audited model: read from stored answers, compared on the same samples, never retrained.
+
+Right of the run: no torch, no model, no data set. `read.py` reads what a training left, `results.py` compares,
+`intervals.py` says how sure that is, `line.py` what a clean value makes one expect, `values.py` is what comes out.
+"""
+
+from mmaudit.panel.file import panel_or_reason, read_panel, score_panel
+from mmaudit.panel.lines import lines
+from mmaudit.panel.values import Group, Line, Method, Panel, Row
+
+__all__ = ["Group", "Line", "Method", "Panel", "Row", "lines", "panel_or_reason", "read_panel", "score_panel"]
