@@ -150,7 +150,7 @@ def _say(predictions: Predictions, target: Array) -> str:
     """A target or an answer in words."""
     task = predictions.task
     if task.kind == "retrieval":
-        return f"its own {task.target_modality} first"
+        return f"the right {task.target_modality} first"
     if task.kind == "classification":
         return task.names[int(target)]
     if task.kind == "multilabel":
@@ -160,13 +160,23 @@ def _say(predictions: Predictions, target: Array) -> str:
 
 def _answer(predictions: Predictions, position: int, ids: Array) -> dict[str, Any]:
     if predictions.task.kind == "retrieval":
-        place = float(ranks(*(predictions.outputs[position : position + 1, c] for c in (HIGHER, TIED, TIED_RIGHT)))[0])
-        bank, first = int(predictions.target[position, CANDIDATES]), ids[int(predictions.predicted[position])]
-        return {"prediction": f"{first} first, the right one at rank {place:g} of {bank}", "confidence": None}
+        return {"prediction": _ranking(predictions, position, ids), "confidence": None}
     if predictions.task.kind == "regression":
         return {"prediction": _say(predictions, predictions.outputs[position]), "confidence": None}
     confidence = float(predictions.confidence[position])
     return {"prediction": _say(predictions, predictions.predicted[position]), "confidence": round(confidence, 6)}
+
+
+def _ranking(predictions: Predictions, position: int, ids: Array) -> str:
+    """Where a query's right candidate stands, and what stands first instead."""
+    row = predictions.outputs[position : position + 1]
+    if row[0, HIGHER] == 0 and row[0, TIED] == 0:
+        return _say(predictions, predictions.target[position])
+    place = float(ranks(row[:, HIGHER], row[:, TIED], row[:, TIED_RIGHT])[0])
+    where = f"the right one at rank {place:g} of {int(predictions.target[position, CANDIDATES])}"
+    if row[0, TIED]:
+        return f"{int(row[0, TIED] + row[0, TIED_RIGHT])} candidates score the same, {where} in the middle of them"
+    return f"{ids[int(predictions.predicted[position])]} first, {where}"
 
 
 def _sides(modality: Modality, before: Batch, after: Batch, row: int, condition: Condition) -> dict[str, Any]:

@@ -93,6 +93,7 @@ def read(path: Path, options: Mapping[str, Any]) -> Dataset:
         BadInput: another sort of file, or an option that the file needs is not given.
     """
     from mmaudit.data import read_npz, read_parquet
+    from mmaudit.data.tasks import is_retrieval
 
     kinds = table(options.get("modality", {}), "--modality", "name=kind")
     shared: dict[str, Any] = {
@@ -106,12 +107,13 @@ def read(path: Path, options: Mapping[str, Any]) -> Dataset:
         names = list(kinds) or None
         return read_npz(path, options.get("task"), modalities=names, target=options.get("target"), **shared)
     if path.suffix in (".parquet", ".pq"):
-        for name in ("modality", "target", "task"):
-            if name not in options:
+        for name in ("modality", "task", "target"):
+            if name not in options and not (name == "target" and is_retrieval(options["task"])):
                 raise BadInput(f"--{name} missing: a Parquet file does not say what its columns are for.")
         columns = table(options.get("columns", {}), "--columns", "name=column,column")
         wanted = {name: _columns(columns.get(name, name)) for name in kinds}
-        return read_parquet(path, wanted, _columns(options["target"]), options["task"], **shared)
+        target = _columns(options["target"]) if "target" in options else None
+        return read_parquet(path, wanted, target, options["task"], **shared)
     raise BadInput(f"data file {str(path)!r} ends in {path.suffix!r}; mmaudit reads .npz and .parquet from the shell.")
 
 

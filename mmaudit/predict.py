@@ -50,7 +50,8 @@ def predict(
         data, model, source: what to run; `source` offers donors and statistics to the probes.
         stage: the model's two-stage view, or None to run it whole.
         batch_rows: most samples per forward pass; fewer where samples are large (64 MiB per modality).
-        progress: called with (conditions × samples done, in total).
+        progress: called with (conditions × samples done, in total); of a retrieval the banks that are made before
+            count, too.
     """
     timing = Timing()
     started = time.perf_counter()
@@ -62,8 +63,16 @@ def predict(
     border = None
     if run.task.kind == "retrieval":
         border = Border(run, data, cast(Retriever, model), source, step, timing)
-        if any(lacking):
-            border.prepare([c for i in sorted({i for todo in lacking for i in todo}) for c in increments[i]])
+        asked = [c for i in sorted({i for todo in lacking for i in todo}) for c in increments[i]]
+        total += border.rows_before(asked)
+
+        def advance(rows: int) -> None:
+            nonlocal done
+            done += rows
+            if progress:
+                progress(done, total)
+
+        border.prepare(asked, advance)
     worker = _Worker(run, cast(Model, model), stage, source, timing, border)
     for shard, (positions, todo) in enumerate(zip(run.shards(), lacking, strict=True)):
         done += len(positions) * sum(len(c) for i, c in enumerate(increments) if i not in todo)

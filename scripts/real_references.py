@@ -106,7 +106,7 @@ def emoji(folder: Path) -> tuple[Any, Dataset, Dataset]:
         }
         optimiser = torch.optim.AdamW([p for m in modules.values() for p in m.parameters()], lr=1e-3, weight_decay=1e-3)
         for _ in range(60):
-            for chosen in torch.split(torch.randperm(int((split == 0).sum())), 128):  # type: ignore[no-untyped-call]
+            for chosen in torch.split(torch.randperm(int((split == 0).sum())), 128):
                 unit = {n: torch.nn.functional.normalize(m(given[n][chosen]), dim=1) for n, m in modules.items()}
                 logits = 14 * (unit["image_twitter"] + unit["name_emb"]) @ unit["image_google"].T
                 loss = torch.nn.functional.cross_entropy(logits, torch.arange(len(chosen)))

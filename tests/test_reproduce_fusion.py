@@ -41,7 +41,7 @@ def test_closed_form_at_its_ends():
 
 
 def test_a_perfect_product_model_meets_the_closed_form_within_a_point():
-    rows = list(experiment.perfect_rows(64))
+    rows = list(experiment.perfect_rows(64, 40_000))
     assert len(rows) == 2 * 3 * len(LEVELS)
     assert max(abs(r.measured - r.reported) for r in rows) <= 0.01
     assert all(r.agrees and r.origin == FORM for r in rows)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -155,3 +160,12 @@ def test_more_samples_than_ranks_can_say(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(bank_module, "MOST_SAMPLES", 10)
     with pytest.raises(BadInput, match=r"11 samples.*up to 10"):
         Bank(pairs(11))
+
+
+def test_memory_is_that_of_a_block_not_of_the_bank() -> None:
+    """256 queries among 200,000 candidates: all scores at once are 195 MiB, the bank 49 MiB."""
+    script = Path(__file__).parents[1] / "benchmarks" / "retrieval.py"
+    command = [sys.executable, str(script), "--candidates", "200000", "--case", "streamed"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["mib"] < 110

@@ -81,6 +81,21 @@ def test_clean_features_are_made_once(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "work").exists()
 
 
+def test_progress_counts_up_to_all_there_is(tmp_path: Path) -> None:
+    data = pairs(60)
+    prepared = prepare(dual(), data, suite=SUITE)
+    run = prepared.open_run(tmp_path / "run", batch_rows=16, title=None, command="")
+    seen: list[tuple[int, int]] = []
+    predict(run, data, prepared.model, prepared.source, batch_rows=16, progress=lambda *said: seen.append(said))
+    banks = sum("right" in c.modalities for c in run.conditions)
+    assert {total for _, total in seen} == {60 * (len(run.conditions) + 1 + banks)}
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1][0] == seen[-1][1]
+    # All is there already: nothing is made again.
+    predict(run, data, prepared.model, prepared.source, batch_rows=16)
+    assert not (run.folder / "work").exists()
+
+
 def test_batches_and_shards_change_nothing(tmp_path: Path) -> None:
     data = pairs(90, present={"right": np.arange(90) % 5 > 0, "left": np.arange(90) % 7 > 0})
     first, _ = run_of(dual(absence="skip"), data, tmp_path / "0")
@@ -94,7 +109,7 @@ def test_batches_and_shards_change_nothing(tmp_path: Path) -> None:
 
 def test_who_lacks_the_target_is_no_candidate_and_has_no_answer(tmp_path: Path) -> None:
     there = np.arange(100) % 4 > 0
-    data = pairs(100, present={"right": there})
+    data = pairs(100, present={"right": there}, groups={"half": np.arange(100) < 50})
     report = audit(dual(), data, out=tmp_path / "run", suite=SUITE, resamples=50)
     run = Run.open(tmp_path / "run")
     assert np.array_equal(run.read(CLEAN).answered, there)
@@ -104,6 +119,7 @@ def test_who_lacks_the_target_is_no_candidate_and_has_no_answer(tmp_path: Path) 
     assert all(c.raised == 0 and c.n == 75 for c in report.conditions)
     assert report.failed_controls() == ()
     assert not [f for f in report.findings if f.rule == "model_raised"]
+    assert {g for g in (s.group for s in report.rows) if g} == {"half=False", "half=True"}
     assert any("25 of 100" in said for said in report.document["limits"])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from mmaudit.data.arrays import ArrayData
 from mmaudit.data.infer import KindLike
 from mmaudit.data.keys import need, split_rows
-from mmaudit.data.tasks import parse_task, with_names
+from mmaudit.data.tasks import is_retrieval, parse_task, with_names
 from mmaudit.errors import BadInput
 from mmaudit.types import Array, Task
 
@@ -29,7 +29,8 @@ class FrameData(ArrayData):
         frame: one row per sample.
         modalities: modality name to its column or columns: a column of text; a column of arrays or lists (image,
             audio, embedding); one or more columns of numbers, which make one table [n, columns].
-        target: column of the target; several for multilabel or regression.
+        target: column of the target; several for multilabel or regression; None for a retrieval in which every sample
+            is one of its own.
         task: `Task` or text as in `parse_task`.
         kinds: modality name to kind, where it cannot be read off the values, as in `ArrayData`.
         ids: column of unique sample ids; left out: row numbers, counted before `split`.
@@ -50,7 +51,7 @@ class FrameData(ArrayData):
         self,
         frame: pd.DataFrame,
         modalities: Mapping[str, Columns],
-        target: Columns,
+        target: Columns | None,
         task: Task | str,
         *,
         kinds: Mapping[str, KindLike] | None = None,
@@ -72,9 +73,9 @@ class FrameData(ArrayData):
         if split is not None:
             rows = split_rows(split, known, lambda name: frame[name].to_numpy(dtype=object), where)
             frame = frame.iloc[rows]
-        truth = _target(frame, target)
-        if names is None and not isinstance(target, str) and len(target) > 1 and isinstance(task, str):
-            names = list(target)
+        truth = None if target is None and is_retrieval(task) else _target(frame, target or [])
+        if names is None and len(_listed(target)) > 1 and isinstance(task, str):
+            names = _listed(target)
         super().__init__(
             {name: _values(frame, name, columns) for name, columns in modalities.items()},
             truth,
@@ -90,7 +91,7 @@ class FrameData(ArrayData):
 def read_parquet(
     path: str | os.PathLike[str],
     modalities: Mapping[str, Columns],
-    target: Columns,
+    target: Columns | None,
     task: Task | str,
     *,
     kinds: Mapping[str, KindLike] | None = None,
@@ -138,7 +139,11 @@ def read_parquet(
 
 
 def needed_columns(
-    modalities: Mapping[str, Columns], target: Columns, ids: str | None, groups: Sequence[str], cluster: str | None
+    modalities: Mapping[str, Columns],
+    target: Columns | None,
+    ids: str | None,
+    groups: Sequence[str],
+    cluster: str | None,
 ) -> list[str]:
     """Return the names of all columns that the arguments of `FrameData` mention."""
     if not isinstance(modalities, Mapping) or not modalities:
@@ -147,8 +152,8 @@ def needed_columns(
     return [*inputs, *_listed(target), *groups, *(name for name in (ids, cluster) if name is not None)]
 
 
-def _listed(columns: Columns) -> list[str]:
-    return [columns] if isinstance(columns, str) else list(columns)
+def _listed(columns: Columns | None) -> list[str]:
+    return [columns] if isinstance(columns, str) else list(columns or ())
 
 
 def _values(frame: pd.DataFrame, name: str, columns: Columns) -> Any:

@@ -16,9 +16,10 @@ from mmaudit.data.dataset import Subset
 from mmaudit.data.fingerprint import sampled_fingerprint
 from mmaudit.data.infer import describe
 from mmaudit.data.items import Parts, item_column, target_value
+from mmaudit.data.retrieval import check_candidates
 from mmaudit.data.scan import check_recorded, find_present
 from mmaudit.data.statistics import spread
-from mmaudit.data.tasks import parse_task
+from mmaudit.data.tasks import is_retrieval, parse_task
 from mmaudit.errors import BadInput, UnknownName
 from mmaudit.types import Array, Batch, BoolArray, IntArray, Modality, Task
 
@@ -43,7 +44,9 @@ class TorchData:
         ids, groups, cluster: as in `ArrayData`.
         target: the target column, if at hand. Without it, every item is read once now: targets are collected, every
             value is checked and presence is found out. With it, only 64 evenly spaced items are read now, and
-            an item that is found wrong later is a `BadInput` then.
+            an item that is found wrong later is a `BadInput` then. Without it each item of a retrieval is one of its
+            own, and needs no target.
+        candidates: as in `ArrayData`.
         present: modality name to bool [n]; with `target`, needed for modalities that are not recorded everywhere.
 
     Raises:
@@ -62,6 +65,7 @@ class TorchData:
         cluster: Any | None = None,
         target: Any | None = None,
         present: Mapping[str, Any] | None = None,
+        candidates: Any | None = None,
     ) -> None:
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise BadInput(
@@ -76,13 +80,14 @@ class TorchData:
             raise BadInput(f"present names {unknown[0]!r}, which is no modality; they are {', '.join(declared)}.")
         n = check_lengths({"torch data set": len(dataset)})
         self._dataset = dataset
-        self._parts = Parts(tuple(declared), tuple(names) if names is not None else None, target is not None)
+        own = target is None and is_retrieval(task)
+        self._parts = Parts(tuple(declared), tuple(names) if names is not None else None, target is not None or own)
         self.ids = check_ids(ids, n)
         self._sample = spread(np.arange(n), _SAMPLED)
         self.modalities: tuple[Modality, ...] = self._described(declared)
         self._present = {name: check_present(name, (present or {}).get(name), n) for name in declared}
         self._known = False
-        truth: Any = target if target is not None else self._read_all()
+        truth: Any = target if target is not None else self._read_all(own)
         self._known = True
         self.task = parse_task(task, truth) if isinstance(task, str) else task
         self.target = checked_target(self.task, truth, self.ids)
@@ -91,6 +96,8 @@ class TorchData:
         for name, column in self._present.items():
             check_recorded(name, column)
             column.setflags(write=False)
+        recorded = self._present.get(self.task.target_modality, np.ones(n, np.bool_))
+        self.candidates = check_candidates(self.task, candidates, recorded)
         self._check_repeatable()
 
     @cached_property
@@ -132,17 +139,18 @@ class TorchData:
             ) from error
         return self._parts.split(item, position)
 
-    def _read_all(self) -> list[Any]:
-        """Read every item once: return the targets, and narrow presence down to what is really there."""
+    def _read_all(self, own: bool) -> list[Any] | None:
+        """Read every item once: return the targets, if there are any, and narrow presence to what is really there."""
         targets: list[Any] = []
         for start in range(0, len(self), _BLOCK):
             positions = np.arange(start, min(start + _BLOCK, len(self)))
             items = [self._item(i) for i in positions.tolist()]
-            targets += [target_value(item[1], int(position)) for item, position in zip(items, positions, strict=True)]
+            if not own:
+                targets += [target_value(item[1], int(p)) for item, p in zip(items, positions, strict=True)]
             _, found = self._assemble([inputs for inputs, _ in items], positions)
             for name, column in found.items():
                 self._present[name][positions] = column
-        return targets
+        return None if own else targets
 
     def _assemble(
         self, items: Sequence[Mapping[str, Any]], positions: IntArray

@@ -61,6 +61,8 @@ class Gain:
         """Grave enough to plan for, or only to know."""
         if not self.fair:
             return "info"
+        if len(self.method.seeds) == 1:
+            return "minor"
         large = self.lost > 0 and self.low >= COMES_BACK * self.lost and self.low >= LARGE * self.room
         return "major" if large else "minor"
 
@@ -70,13 +72,14 @@ def gains(panel: Panel) -> list[Gain]:
     sign = 1.0 if panel.better == "higher" else -1.0
     base, room = panel.row(AUDITED, VALUE, CLEAN).value, _room(panel)
     found = []
-    for group in (None, *(g for g in panel.groups if g.counts)):
+    places = [None, *(g for g in panel.groups if g.counts)]
+    for group in places:
         lost = sign * (base - panel.row(AUDITED, VALUE, group.key).value) if group else math.nan
         for method in panel.scored:
             row = panel.row(method.name, VALUE, group.key if group else CLEAN)
             gain = sign * row.delta
             low = row.delta_low if sign > 0 else -row.delta_high
-            luck = _luck(panel, row)
+            luck = _luck(panel, row, len(places))
             if not (row.p_adjusted <= FAMILY and gain >= WORTHWHILE * room and gain > math.hypot(gain - low, luck) > 0):
                 continue
             clean_loss = -sign * panel.row(method.name, VALUE, CLEAN).delta
@@ -84,28 +87,23 @@ def gains(panel: Panel) -> list[Gain]:
     return sorted(found, key=lambda g: (not g.fair, -g.low))
 
 
-def _luck(panel: Panel, row: Row) -> float:
-    """How far one training may lie from the mean of its method: t · s, of this method or of all, whichever is larger.
+def _luck(panel: Panel, row: Row, places: int) -> float:
+    """How far one training may lie from the mean of its method: t · s, of this method or of all, whichever s is larger.
 
     The audited model is one training, which may have been unlucky. A lead that another seed of the same method would
-    often have is a reason to train again, none to change the method. 0 where no method has two seeds.
+    sometimes have is a reason to train again, none to change the method. As few seeds say little about s, those of all
+    methods are pooled; the tail is the share of `FAMILY` that falls on one of the places looked at. 0 where no method
+    has two seeds: then it is not known.
     """
     many = [m for m in panel.scored if len(m.seeds) > 1]
     spreads = {m.name: panel.row(m.name, row.quantity, row.place).between for m in many}
-    known = {m.name: len(m.seeds) - 1 for m in many if math.isfinite(spreads[m.name])}
-    if not known:
+    freedoms = {m.name: len(m.seeds) - 1 for m in many if math.isfinite(spreads[m.name])}
+    if not freedoms:
         return 0.0
-    freedom = sum(known.values())
-    pooled = math.sqrt(sum(known[name] * spreads[name] ** 2 for name in known) / freedom)
-    own = spreads.get(row.method, 0.0)
-    found = [_beyond(freedom) * pooled]
-    if row.method in known and own > pooled:
-        found.append(_beyond(known[row.method]) * own)
-    return max(found)
-
-
-def _beyond(freedom: int) -> float:
-    return -float(scipy.special.stdtrit(freedom, 0.025))
+    freedom = sum(freedoms.values())
+    pooled = math.sqrt(sum(f * spreads[name] ** 2 for name, f in freedoms.items()) / freedom)
+    quantile = -float(scipy.special.stdtrit(freedom, FAMILY / 2 / places))
+    return quantile * max(pooled, spreads[row.method] if row.method in freedoms else 0.0)
 
 
 def _room(panel: Panel) -> float:

@@ -114,7 +114,7 @@ def _run_retrieval(model: Retriever, given: Batch, task: Task) -> Iterator[Check
         return
     assert proxy is not None
     yield Check("raises nothing", True, f"encodes and scores {len(batch)} rows")
-    for check in check_retrieval.scored(proxy, batch, outputs):
+    for check in check_retrieval.scored(batch, outputs):
         yield check
         if check.ok is False:
             yield from _untested(check.clause)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from mmaudit.errors import ContractBroken
 from mmaudit.models import clauses_behaviour as behaviour
 from mmaudit.models.clauses import Check, named
 from mmaudit.models.protocol import OutputArray, Outputs, Retriever
 from mmaudit.models.rows import same
-from mmaudit.types import Batch, Task
+from mmaudit.types import Array, Batch, BoolArray, Task
 
 
 class RowScores:
@@ -42,10 +43,22 @@ class RowScores:
         """Return float32 [n, candidates + queries of the bank]."""
         query = {m: self.model.encode(m, batch) for m in self.task.query}
         present = {m: batch.present[m] for m in self.task.query}
-        as_query = self.model.scores(query, self.candidates.copy(), present)
+        as_query = self._scores(query, self.candidates.copy(), present)
         fixed = {m: x.copy() for m, x in self.query.items()}
-        as_candidate = self.model.scores(fixed, self.model.encode(self.task.target_modality, batch), self.present)
-        return np.concatenate([as_query, np.asarray(as_candidate).T], axis=1).astype(np.float32)
+        as_candidate = self._scores(fixed, self.model.encode(self.task.target_modality, batch), self.present)
+        return np.concatenate([as_query, as_candidate.T], axis=1).astype(np.float32)
+
+    def _scores(self, query: Mapping[str, Array], candidates: Array, present: Mapping[str, BoolArray]) -> Array:
+        expected = (len(next(iter(query.values()))), len(candidates))
+        found = np.asarray(self.model.scores(query, candidates, present))
+        if found.shape != expected:
+            raise ContractBroken(
+                self.name,
+                "shape",
+                f"scores returned shape {list(found.shape)} for {expected[0]} queries and {expected[1]} candidates, "
+                f"expected {list(expected)}",
+            )
+        return found
 
 
 class ReadsAll(RowScores):
@@ -115,12 +128,8 @@ def encoded(model: Retriever, batch: Batch, task: Task) -> Iterator[Check]:
             return
 
 
-def scored(proxy: RowScores, batch: Batch, found: OutputArray) -> Iterator[Check]:
+def scored(batch: Batch, found: OutputArray) -> Iterator[Check]:
     """Scores are a number per query and candidate, finite."""
-    expected = (len(batch), proxy.shape.width)
-    if found.shape != expected:
-        yield Check("shape", False, f"scores returned {list(found.shape)} in all, expected {list(expected)}")
-        return
     yield Check("shape", True, "encoders give a row of features per sample, the score a number per pair")
     bad = ~np.isfinite(found).all(axis=1)
     ids = tuple(batch.ids[bad])

@@ -21,6 +21,7 @@ from mmaudit.types import FloatArray
 
 STEP = 1e-4
 FEW = "a line needs two other models with different clean values"
+FAR = "its clean value lies far outside those of the other models, where their line says nothing"
 CLOSE = "the other models' clean values differ by no more than their uncertainty, so they make no line"
 
 
@@ -71,7 +72,8 @@ def residuals(clean: FloatArray, values: FloatArray, n: int, unit: str) -> list[
     found = []
     for i in range(len(clean)):
         others = np.arange(len(clean)) != i
-        reason = _no_line(clean[others])
+        x = transformed(clean, n) if logit else clean
+        reason = _no_line(clean[others]) or _outside(float(x[i, 0]), x[others, 0])
         if reason:
             nothing = np.full(clean.shape[1], np.nan)
             found.append(Residual(nothing, np.zeros(len(clean)), np.zeros(len(clean)), reason))
@@ -117,6 +119,12 @@ def _no_line(others: FloatArray) -> str:
     last, first = int(np.argmax(others[:, 0])), int(np.argmin(others[:, 0]))
     apart = others[last] - others[first]
     return CLOSE if not interval(apart[1:], float(apart[0]))[0] > 0 else ""
+
+
+def _outside(x: float, others: FloatArray) -> str:
+    """Why a line says nothing about a model: its clean value is farther out than the others' reach among themselves."""
+    low, high = float(others.min()), float(others.max())
+    return FAR if not low - (high - low) <= x <= high + (high - low) else ""
 
 
 def panel_line(clean: FloatArray, values: FloatArray, n: int, unit: str) -> tuple[float, float, bool] | None:

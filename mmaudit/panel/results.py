@@ -7,7 +7,7 @@ The audited model is the one that was given: how another training of it would ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,14 +15,14 @@ import numpy as np
 from mmaudit.decomposition.samples import CLASSES_ONLY, right_of
 from mmaudit.decomposition.whole import TAGS_FILE
 from mmaudit.kernels.bootstrap import ratio
-from mmaudit.kernels.inference import benjamini_hochberg
 from mmaudit.metrics import Metric, Resamples, metrics
 from mmaudit.metrics.primary import PRIMARY
 from mmaudit.outputs import ConditionOutputs, column, read_parquet
 from mmaudit.panel.answers import Paired, Reader
 from mmaudit.panel.groups import groups_of
-from mmaudit.panel.intervals import Draw, both, detectable, draw_of, p_of, unseen_share
+from mmaudit.panel.intervals import draw_of
 from mmaudit.panel.line import panel_line, residuals
+from mmaudit.panel.numbers import adjusted, filled
 from mmaudit.panel.read import Trained, audited_name
 from mmaudit.panel.values import (
     AUDITED,
@@ -44,8 +44,6 @@ from mmaudit.types import CLEAN as CLEAN_CONDITION
 from mmaudit.types import BoolArray, FloatArray
 
 SMALLEST = 30
-# Quantities whose value for one seed is the metric itself.
-AS_MEASURED = (VALUE, ECE, RIGHT)
 NO_SUBSET = "the run has no synergy analysis, so it is not known which samples need several modalities"
 NO_FLOOR = "this metric has no chance level"
 
@@ -267,68 +265,6 @@ class _Table:
         member = np.zeros(self.run.n, np.bool_)
         member[column(table, "position")] = column(table, "majority").astype(bool)
         return member
-
-
-def filled(
-    about: Row,
-    values: FloatArray,
-    audited: FloatArray | None,
-    draws: Sequence[Draw],
-    p: Paired,
-    within: tuple[float, float] = (-np.inf, np.inf),
-) -> Row:
-    """Return the row with its numbers: value and interval, and for a method the paired difference.
-
-    Args:
-        about: what it is; an empty method is the audited model itself.
-        values: `float64[1 + B]`.
-        audited: the same of the audited model; None where no difference is taken.
-        draws: the parts of the seeds.
-        p: whose samples, and the reason why the number is undefined.
-        within: legal values.
-    """
-    many = len(p.seeds) if about.method else 0
-    about = replace(about, n=p.n, seeds=many, reason=p.reason)
-    if p.reason:
-        return about
-    if not np.isfinite(values[0]):
-        return replace(about, reason="not defined on these samples")
-    parts = draws if about.method else []
-    unseen = unseen_share(values, p.w, about.unit) if np.isfinite(within).all() else 0.0
-    low, high = both(values, parts, within, unseen)
-    between = float(np.std(p.seeds[:, 0], ddof=1)) if many > 1 and about.quantity in AS_MEASURED else float("nan")
-    about = replace(about, value=float(values[0]), low=low, high=high, between=between)
-    if not about.method or audited is None or not np.isfinite(audited[0]):
-        return about
-    delta = values - audited
-    width = within[1] - within[0]
-    unseen = unseen_share(delta, p.w, about.unit) if np.isfinite(within).all() else 0.0
-    low, high = both(delta, parts, (-width, width), unseen)
-    return replace(
-        about,
-        delta=float(delta[0]),
-        delta_low=low,
-        delta_high=high,
-        p=p_of(delta, parts),
-        mde=detectable(delta, parts, unseen),
-    )
-
-
-def adjusted(rows: Iterable[Row]) -> list[Row]:
-    """Add adjusted p values: per quantity over all methods, conditions apart from clean data, groups and the rest."""
-    out = list(rows)
-    families: dict[tuple[str, bool], list[int]] = {}
-    for i, row in enumerate(out):
-        if row.p == row.p:
-            families.setdefault((row.quantity, _is_condition(row.place)), []).append(i)
-    for members in families.values():
-        for i, p in zip(members, benjamini_hochberg(np.array([out[i].p for i in members])), strict=True):
-            out[i] = replace(out[i], p_adjusted=float(p))
-    return out
-
-
-def _is_condition(place: str) -> bool:
-    return place not in (CLEAN, EVERYTHING, SYNERGY) and "[" not in place
 
 
 def _mean_of(parts: Sequence[Paired]) -> Paired:

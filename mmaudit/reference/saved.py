@@ -25,6 +25,7 @@ SCHEMA = 1
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write plain values; NaN and infinities as null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(_finite(value), indent=1, ensure_ascii=False) + "\n").encode())
 
 

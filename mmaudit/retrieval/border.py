@@ -55,15 +55,28 @@ class Border:
 
     # ---- before the shards
 
-    def prepare(self, conditions: Sequence[Condition]) -> None:
-        """Make what answers to these conditions are made of; what an earlier, killed process finished is kept."""
+    def rows_before(self, conditions: Sequence[Condition]) -> int:
+        """How many samples `prepare` goes through: once for clean features, once for each bank of its own."""
+        return len(self.data) * (bool(conditions) + sum(map(self._touches_bank, conditions)))
+
+    def prepare(self, conditions: Sequence[Condition], advance: Callable[[int], None]) -> None:
+        """Make what answers to these conditions are made of; what an earlier, killed process finished is kept.
+
+        Args:
+            conditions: those that `answers` will be asked for.
+            advance: called with how many more of `rows_before` are done.
+        """
+        if not conditions:
+            return
         self.folder.mkdir(exist_ok=True)
         self.clean = {m: FeatureFile(self.folder / f"{_name(CLEAN, m)}.npy") for m in self.task.names}
         if lacking := [m for m, file in self.clean.items() if not file.exists]:
             self._encode_all(CLEAN, lacking)
-        for condition in conditions:
-            if self._touches_bank(condition) and not self._answers_file(condition).exists():
+        advance(len(self.data))
+        for condition in filter(self._touches_bank, conditions):
+            if not self._answers_file(condition).exists():
                 self._answer_all(condition)
+            advance(len(self.data))
 
     def close(self) -> None:
         """Remove the files on the way."""

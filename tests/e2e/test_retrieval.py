@@ -158,6 +158,7 @@ def test_an_encoder_that_ignores_its_input_is_found(tmp_path: Path) -> None:
     examples = report.document["examples"]
     assert examples
     assert all(re.search(r"rank [\d.]+ of 381", e["perturbed"]["prediction"]) for e in examples)
+    assert any(e["clean"]["prediction"] == e["target"] == "the right image_google first" for e in examples)
 
 
 FACTORY = """

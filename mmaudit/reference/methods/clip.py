@@ -8,16 +8,15 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from mmaudit.reference.base import Hyper, Step, reference
+from mmaudit.reference.base import Step, reference
 from mmaudit.reference.methods.contrastive import (
     CLASS,
     FILL,
+    LEARNING_RATE,
     ContrastiveReference,
     any_present,
     info_nce,
 )
-
-LEARNING_RATE = Hyper(4e-3, 1e-4, 1e-2, log=True)
 
 
 @reference(

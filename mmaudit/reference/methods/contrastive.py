@@ -16,11 +16,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from mmaudit.reference.base import Parts, Reference, Step, Tensors
+from mmaudit.reference.base import Hyper, Parts, Reference, Step, Tensors
 
 CLASS = ""  # the target's name where classes are sought; no modality may be called so
 CLIP_SCALE = log(1 / 0.07)  # Radford et al. 2021: 2.659
 FILL = -1e9  # in place of −∞ for what may not win: finite, so that its gradient is 0 and not NaN
+# The Gated Symile repository's sweeps go up to 10⁻² and end at 2·10⁻³ to 9·10⁻³, for baselines too.
+LEARNING_RATE = Hyper(4e-3, 1e-4, 1e-2, log=True)
 BLOCK = 128  # validation rows ranked against each other, the batch size of the published runs
 
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from mmaudit.reference.base import Hyper, Parts, Tensors, reference
-from mmaudit.reference.methods.contrastive import BLOCK, ContrastiveReference
+from mmaudit.reference.methods.contrastive import BLOCK, LEARNING_RATE, ContrastiveReference
 from mmaudit.reference.methods.gate import Gate, GateOptions
 
 SOURCE = "Rheude et al. 2026 (arXiv 2604.05834); TillmannRheude/gated_symile"
-HYPER = {"lr": Hyper(4e-3, 1e-4, 1e-2, log=True), "gate_rate": Hyper(2.0, 1.0, 20.0, log=True)}
+HYPER = {"lr": LEARNING_RATE, "gate_rate": Hyper(2.0, 1.0, 20.0, log=True)}
 
 
 @reference(
@@ -39,9 +39,9 @@ class GatedSymile(ContrastiveReference):
     that with all absent a candidate is scored by the neutral directions alone.
 
     Left open by the source, or different here: temperature and strength start at T₀ = 0.8 and γ₀ = 3, near those of the
-    released launch files (the configuration file says 0.7 and −3), the logit scale at exp(−0.5); for classification the
-    learned embedding of a class is the candidate. A subclass with other `options` exchanges the neutral directions, the
-    kind of weights, renormalisation.
+    released launch files (the configuration file says 0.7 and −3), the logit scale at exp(−0.5), and none of them is
+    searched; for classification the learned embedding of a class is the candidate. A subclass with other `options`
+    exchanges the neutral directions, the kind of weights, renormalisation.
     """
 
     start = -0.5

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mmaudit.reference.base import Hyper, Step, Tensors, reference
-from mmaudit.reference.methods.contrastive import ContrastiveReference, any_present, info_nce
+from mmaudit.reference.base import Step, Tensors, reference
+from mmaudit.reference.methods.contrastive import LEARNING_RATE, ContrastiveReference, any_present, info_nce
 
 SMALLEST = 1e-8  # of a squared length or volume: where a square root still has a finite slope
 
@@ -30,7 +30,7 @@ class SymmetricReference(ContrastiveReference):
     source="Cicchetti et al., ICLR 2025 (GRAM); loss as the baseline in TillmannRheude/gated_symile (arXiv 2604.05834)",
     tasks=("classification", "retrieval"),
     fewest=1,
-    hyper={"lr": Hyper(4e-3, 1e-4, 1e-2, log=True)},
+    hyper={"lr": LEARNING_RATE},
 )
 class Gram(SymmetricReference):
     """Minus the volume of the parallelotope of all unit embeddings, √det of their Gram matrix, in [−1, 0].

@@ -9,10 +9,8 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from mmaudit.reference.base import Draw, Hyper, Parts, Step, Tensors, reference
-from mmaudit.reference.methods.contrastive import FILL, ContrastiveReference, any_present, usable_mean
-
-LEARNING_RATE = Hyper(4e-3, 1e-4, 1e-2, log=True)
+from mmaudit.reference.base import Draw, Parts, Step, Tensors, reference
+from mmaudit.reference.methods.contrastive import FILL, LEARNING_RATE, ContrastiveReference, any_present, usable_mean
 
 
 class MultilinearReference(ContrastiveReference):

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from mmaudit.reference.base import Hyper, Parts, reference
+from mmaudit.reference.base import Parts, reference
+from mmaudit.reference.methods.contrastive import LEARNING_RATE
 from mmaudit.reference.methods.gram import SymmetricReference
 
 
@@ -17,7 +18,7 @@ from mmaudit.reference.methods.gram import SymmetricReference
     source="Cicchetti et al. 2025 (TRIANGLE), as the baseline in TillmannRheude/gated_symile (arXiv 2604.05834 v2)",
     tasks=("classification", "retrieval"),
     fewest=2,
-    hyper={"lr": Hyper(4e-3, 1e-4, 1e-2, log=True)},
+    hyper={"lr": LEARNING_RATE},
 )
 class Triangle(SymmetricReference):
     """Minus twice the squared area of the triangle of two query embeddings and the candidate.

@@ -253,9 +253,9 @@ def perfect(dims: int) -> Product:
     return model
 
 
-def perfect_rows(dims: int) -> Iterator[Row]:
-    """The perfect model on noisy test rows, beside its closed form."""
-    model, test = perfect(dims), World("iso", "dot", dims).rows(PERFECT, 3)
+def perfect_rows(dims: int, count: int = PERFECT) -> Iterator[Row]:
+    """The perfect model on `count` noisy test rows, beside its closed form."""
+    model, test = perfect(dims), World("iso", "dot", dims).rows(count, 3)
     for reading in READINGS:
         for trial in TRIALS:
             for alpha in LEVELS:

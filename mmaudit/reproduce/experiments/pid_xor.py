@@ -155,7 +155,7 @@ class Arm:
     Attributes:
         make: its class.
         weight: λ.
-        reported: by measure, of `REPORTS`: mean and standard error; NaN where none is given.
+        reported: by measure, what was reported: mean, standard error (NaN where none is given) and by whom.
     """
 
     make: type[PidXor]
@@ -198,7 +198,7 @@ def conclude(rows: Sequence[Row]) -> list[str]:
     compared = [r for r in rows if r.agrees is not None]
     lines = [
         f"Concatenation answers {synergy['vanilla']:.1%} of the synergy samples, where chance is 50 %; SynIB with "
-        f"masks that really destroy answers {min(synergy[m] for m in real):.1%} to {max(synergy[m] for m in real):.1%}.",
+        f"masks that really destroy, {min(synergy[m] for m in real):.1%} to {max(synergy[m] for m in real):.1%}.",
         f"The same divergence on intact inputs, without any mask, answers {synergy['divergence on intact inputs']:.1%} "
         f"of them and {everything['divergence on intact inputs']:.1%} of all samples; with real masks it is "
         f"{min(everything[m] for m in real):.1%} to {max(everything[m] for m in real):.1%} of all.",
@@ -233,37 +233,37 @@ def pid_xor(settings: Settings) -> list[Row]:
     """
     hidden, epochs = (64, 8) if settings.quick else (1024, EPOCHS)
     seeds = seeds_of(settings)
-    target = labels(TRAINING)
-    known = round(TRAINING * (1 - VALIDATION_SHARE))
-    parts = Parts(
-        MODALITIES,
-        {m: partial(encoder, hidden) for m in MODALITIES},
-        dict.fromkeys(MODALITIES, hidden),
-        TASK,
-    )
     rows = []
     for done, (name, arm) in enumerate(ARMS.items()):
-        trained = train(
-            method_on(arm.make, partial(world, TRAINING, TEST), last=True),
-            parts,
-            numbered(0, target[:known]),
-            numbered(known, target[known:]),
-            [Trial(seed, {"kl_weight": arm.weight}) for seed in seeds],
-            Budget(epochs=epochs, batch=BATCH, patience=0, clip=float("inf")),
-            device=settings.device,
-        )
-        right = (trained.call("test_outputs")[..., 0] > 0).long().cpu() == labels(TEST)
-        synergistic = trained.buffers["own_test_synergistic"].cpu()
-        values = {
-            "synergy": [float(r[s].float().mean()) for r, s in zip(right, synergistic, strict=True)],
-            "all": [float(r.float().mean()) for r in right],
-        }
+        values = measured(arm, hidden, epochs, seeds, settings.device)
         for measure, setting in SETTINGS.items():
             reports = [(nan, nan, "")] if settings.quick else arm.reported[measure]
             rows += [row(setting, name, values[measure], *report) for report in reports]
         if settings.progress:
             settings.progress(len(seeds) * (done + 1), len(seeds) * len(ARMS))
     return rows
+
+
+def measured(arm: Arm, hidden: int, epochs: int, seeds: Sequence[int], device: str) -> dict[str, list[float]]:
+    """Accuracy of each seed's training on its synergy samples and on all, by measure."""
+    target = labels(TRAINING)
+    known = round(TRAINING * (1 - VALIDATION_SHARE))
+    encoders = {m: partial(encoder, hidden) for m in MODALITIES}
+    trained = train(
+        method_on(arm.make, partial(world, TRAINING, TEST), last=True),
+        Parts(MODALITIES, encoders, {m: hidden for m in MODALITIES}, TASK),
+        numbered(0, target[:known]),
+        numbered(known, target[known:]),
+        [Trial(seed, {"kl_weight": arm.weight}) for seed in seeds],
+        Budget(epochs=epochs, batch=BATCH, patience=0, clip=float("inf")),
+        device=device,
+    )
+    right = (trained.call("test_outputs")[..., 0] > 0).long().cpu() == labels(TEST)
+    synergistic = trained.buffers["own_test_synergistic"].cpu()
+    return {
+        "synergy": [float(r[s].float().mean()) for r, s in zip(right, synergistic, strict=True)],
+        "all": [float(r.float().mean()) for r in right],
+    }
 
 
 def encoder(hidden: int) -> nn.Module:

@@ -232,10 +232,10 @@ def spurious_xor(settings: Settings) -> list[Row]:
 
     As the authors' script, but for: labels shared by all seeds and strengths, three batches of 100 per epoch instead of
     128, 128 and 44, the presence mask as two more inputs of the fusion, fillings that are drawn once per step and
-    passed on from row to row in the inner search. Quick: 2 seeds, β of 0 and 1, 40 epochs, one rate.
+    passed on from row to row in the inner search. Quick: 2 seeds, β of 0 and 1, 25 epochs, one rate.
     """
     size = (
-        Size((0.0, 1.0), seeds_of(settings), 40, (1e-3,), 5000)
+        Size((0.0, 1.0), seeds_of(settings), 25, (1e-3,), 5000)
         if settings.quick
         else Size(BETAS, seeds_of(settings), EPOCHS, RATES, TEST)
     )

@@ -1,0 +1,439 @@
+"""SynIB and masking-only: their divergences, their masks, and that a masked pass is really masked."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Normal, kl_divergence
+from torch.func import functional_call, grad, vmap
+
+import mmaudit.reference.methods  # noqa: F401  (registers them)
+from mmaudit.errors import BadInput
+from mmaudit.reference.base import Parts, Step, references
+from mmaudit.reference.draws import steps
+from mmaudit.reference.loop import Budget, Table, build, train
+from mmaudit.reference.losses import row_losses, task_loss
+from mmaudit.reference.methods import synib_references as divergences
+from mmaudit.reference.methods.masking import MaskingOnly
+from mmaudit.reference.methods.synib import SynIB, SynIBAnchor, SynIBFull, SynIBLearned, SynIBRandom
+from mmaudit.reference.methods.synib_masks import (
+    DECAY,
+    LearnedMask,
+    destroy,
+    donors,
+    learned_gates,
+    no_moments,
+    remember,
+)
+from mmaudit.reference.trained import Trial
+from mmaudit.types import Task
+
+WIDTHS = {"image": 6, "text": 4, "sound": 3}
+CLASSES = Task.classification(3)
+NAMES = ("synib", "synib_learned", "synib_gaussian", "synib_anchor", "synib_full", "masking_only")
+DIRECTIONS = ("masked_to_reference", "reference_to_masked")
+
+
+def parts(task=CLASSES, modalities=tuple(WIDTHS)):
+    return Parts(modalities, dict.fromkeys(modalities, nn.Identity), WIDTHS, task)
+
+
+def rows(n, task=CLASSES, missing=0.3, seed=0, modalities=tuple(WIDTHS)):
+    g = torch.Generator().manual_seed(seed)
+    present = {m: torch.rand(n, generator=g) >= missing for m in modalities}
+    inputs = {m: torch.randn(n, WIDTHS[m], generator=g) * present[m][:, None] for m in modalities}
+    if task.kind == "regression":
+        return Table(inputs, present, torch.randn(n, task.width, generator=g))
+    if task.kind == "multilabel":
+        return Table(inputs, present, torch.randint(2, (n, task.width), generator=g))
+    return Table(inputs, present, torch.randint(task.width, (n,), generator=g))
+
+
+def a_step(module, table, hyper=None, seed=0, epoch=0.0):
+    drawn = next(iter(steps([seed], 0, 1, module.draws(len(table)))))
+    known = {name: h.default for name, h in type(module).hyper.items()} | (hyper or {})
+    return Step(
+        table.inputs,
+        table.present,
+        table.target,
+        {k: d[0] for k, d in drawn.items()},
+        {k: torch.tensor(v) for k, v in known.items()},
+        module.initial_state(),
+        torch.tensor(epoch),
+        10.0,
+    )
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Networks this small only wait for each other on several."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def few_inner_steps(monkeypatch):
+    monkeypatch.setattr(SynIBLearned, "gates", LearnedMask(steps=4))
+
+
+def variant(base, **options):
+    return type("Variant", (base,), options)
+
+
+# ---- divergences
+
+
+@pytest.mark.parametrize("task", [CLASSES, Task.multilabel(2)], ids=["classification", "multilabel"])
+def test_divergence_to_uniform_is_log_k_minus_entropy(task):
+    logits = torch.randn(7, task.width, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 3
+    table = divergences.log_probabilities(logits, task)
+    outcomes = table.shape[2]
+    entropy = -(table.exp() * table).sum(2)
+    found = divergences.categorical(table, divergences.uniform(task), "masked_to_reference")
+    torch.testing.assert_close(found, (math.log(outcomes) - entropy).mean(1))
+    level = torch.full_like(logits, 0.0 if task.kind == "multilabel" else 1.7)
+    for direction in DIRECTIONS:
+        even = divergences.categorical(divergences.log_probabilities(level, task), divergences.uniform(task), direction)
+        torch.testing.assert_close(even, torch.zeros_like(even), atol=1e-7, rtol=0)
+
+
+def test_directions_are_each_others_mirror_and_never_negative():
+    g = torch.Generator().manual_seed(2)
+    one, two = (divergences.log_probabilities(torch.randn(9, 3, generator=g), CLASSES) for _ in range(2))
+    there = divergences.categorical(one, two, "masked_to_reference")
+    back = divergences.categorical(two, one, "reference_to_masked")
+    torch.testing.assert_close(there, back)
+    assert (there > 0).all()
+    assert not torch.allclose(there, divergences.categorical(one, two, "reference_to_masked"))
+
+
+def test_gaussian_divergence_is_torchs():
+    g = torch.Generator().manual_seed(3)
+    mean, ell, centre, spread = torch.randn(4, 5, 2, generator=g).unbind()
+    q, r = Normal(mean, (ell / 2).exp()), Normal(centre, (spread / 2).exp())
+    found = divergences.gaussian(mean, ell, centre, spread, "masked_to_reference")
+    torch.testing.assert_close(found, kl_divergence(q, r).sum(1))
+    found = divergences.gaussian(mean, ell, centre, spread, "reference_to_masked")
+    torch.testing.assert_close(found, kl_divergence(r, q).sum(1))
+
+
+# ---- what is destroyed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_masked_passes_really_change_one_modality_and_no_other(name):
+    # The released PID-XOR scripts returned their inputs unchanged and nobody noticed.
+    module = build(references.get(name), parts(), 0)
+    table = rows(64, missing=0.0)
+    step = a_step(module, table)
+    features = module.encode(step.inputs, step.present)
+    for p in module.passes(step, features):
+        assert p.rows.all()
+        changed = (p.features[p.modality] != features[p.modality]).float().mean()
+        assert changed > 0.2
+        if name in ("synib", "synib_gaussian", "synib_anchor", "masking_only"):
+            assert changed == pytest.approx(0.3, abs=0.1)
+        for other in set(WIDTHS) - {p.modality}:
+            assert torch.equal(p.features[other], features[other])
+
+
+def test_an_oracle_mask_destroys_exactly_its_block():
+    cls = variant(SynIBRandom, masks="oracle", block={"image": (1, 4), "text": (0,), "sound": (2,)})
+    module = cls(parts())
+    step = a_step(module, rows(40, missing=0.0))
+    features = module.encode(step.inputs, step.present)
+    for p in module.passes(step, features):
+        hit = (p.features[p.modality] != features[p.modality]).any(0)
+        assert tuple(hit.nonzero()[:, 0].tolist()) == cls.block[p.modality]
+        assert (p.features[p.modality] != features[p.modality])[:, list(cls.block[p.modality])].all()
+    with pytest.raises(BadInput, match="'block' names none for 'text'"):
+        variant(SynIBRandom, masks="oracle", block={"image": (1,)})(parts())
+
+
+def test_masks_at_input_level_are_encoded_again():
+    made = {m: lambda m=m: nn.Sequential(nn.Linear(WIDTHS[m], 5), nn.Tanh()) for m in WIDTHS}
+    given = Parts(tuple(WIDTHS), made, dict.fromkeys(WIDTHS, 5), CLASSES)
+    block = {"image": (0,), "text": (1,), "sound": (2,)}
+    options = {"level": "input", "masks": "oracle", "fill": "standard", "block": block}
+    module = variant(SynIBRandom, shapes={m: (w,) for m, w in WIDTHS.items()}, **options)(given)
+    table = rows(30)
+    step = a_step(module, table)
+    features = module.encode(step.inputs, step.present)
+    for i, p in enumerate(module.passes(step, features)):
+        m = p.modality
+        values = table.inputs[m].clone()
+        values[:, block[m][0]] = step.draws[f"noise {i}"][:, block[m][0]]
+        expected = module.encode_one(m, values) * table.present[m][:, None]
+        torch.testing.assert_close(p.features[m], expected)
+    with pytest.raises(BadInput, match="'shapes' of Variant has none for 'image'"):
+        variant(SynIBRandom, level="input")(given).draws(4)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_donors_go_round_those_who_are_there(seed):
+    g = torch.Generator().manual_seed(seed)
+    present = torch.rand(12, generator=g) < 0.6
+    found = donors(torch.rand(12, generator=g), present)
+    assert present[found].all()
+    there = present.nonzero()[:, 0]
+    assert (found[there] != there).all()
+    assert sorted(found[there].tolist()) == there.tolist()  # everyone gives to exactly one
+    assert donors(torch.rand(3), torch.tensor([False, True, False])).tolist() == [1, 1, 1]
+    assert donors(torch.rand(3), torch.zeros(3, dtype=torch.bool)).shape == (3,)  # nothing there: any row, unused
+
+
+def test_running_moments_are_those_of_what_was_there():
+    g = torch.Generator().manual_seed(0)
+    state = no_moments("x", (2,))
+    empty = torch.zeros(8, dtype=torch.bool)
+    mean, deviation = remember(state, "x", torch.randn(8, 2), empty)
+    assert mean.eq(0).all()
+    assert deviation.eq(1).all()
+    batches = [(torch.randn(8, 2, generator=g) * 2 + 5, torch.rand(8, generator=g) < 0.7) for _ in range(3)]
+    for values, present in batches:
+        mean, deviation = remember(state, "x", values, present)
+    weights = torch.tensor([DECAY**2, DECAY, 1.0]) / (DECAY**2 + DECAY + 1)
+    expected = sum(w * v[p].mean(0) for w, (v, p) in zip(weights, batches, strict=True))
+    squares = sum(w * v[p].square().mean(0) for w, (v, p) in zip(weights, batches, strict=True))
+    torch.testing.assert_close(mean, expected)
+    torch.testing.assert_close(deviation, (squares - expected.square()).sqrt(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture
+def head():
+    """Answers from the first two of eight coordinates alone."""
+    linear = nn.Linear(8, 2)
+    with torch.no_grad():
+        linear.weight.zero_()
+        linear.bias.zero_()
+        linear.weight[1, :2] = 2.0
+    return linear
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_a_learned_mask_breaks_the_unimodal_answer_and_its_complement_does_not(head, hard):
+    g = torch.Generator().manual_seed(0)
+    values, noise = torch.randn(200, 8, generator=g), torch.randn(200, 8, generator=g)
+    target = (values[:, :2].sum(1) > 0).long()
+    task, present, sparsity = Task.classification(2), torch.ones(200), torch.tensor(0.3)
+
+    def accuracy(x):
+        return float((head(x).argmax(1) == target).float().mean())
+
+    def loss(x):
+        return row_losses(head(x), target, task)
+
+    how = LearnedMask(steps=40, hard=hard)
+    found = learned_gates(loss, values, noise, present, sparsity, how)
+    rest = learned_gates(loss, values, noise, present, sparsity, replace(how, reading="rest"))
+    torch.testing.assert_close(found + rest, torch.ones_like(found))
+    assert accuracy(values) == 1.0
+    assert accuracy(destroy(values, found, noise)) < 0.8
+    assert found[:, :2].mean() < found[:, 2:].mean() - 0.1
+    assert accuracy(destroy(values, rest, noise)) > accuracy(destroy(values, found, noise))
+    if hard:
+        assert found.unique().tolist() == [0.0, 1.0]
+
+
+# ---- the loss
+
+
+@pytest.mark.parametrize("task", [CLASSES, Task.multilabel(2)], ids=["classification", "multilabel"])
+def test_zero_weight_is_concatenation_bit_for_bit(task):
+    table, checked = rows(96, task), rows(40, task, seed=1)
+    settings = {"lr": 0.01, "weight_decay": 0.0}
+    plain = train(
+        references.get("concatenation"), parts(task), table, checked, [Trial(0, settings)], Budget(epochs=3, batch=32)
+    )
+    zero = train(
+        references.get("synib"),
+        parts(task),
+        table,
+        checked,
+        [Trial(0, {**settings, "kl_weight": 0.0})],
+        Budget(epochs=3, batch=32),
+    )
+    assert [h["loss"] for h in plain.history] == [h["loss"] for h in zero.history]
+    assert plain.parameters.keys() == zero.parameters.keys()
+    for name, p in plain.parameters.items():
+        assert torch.equal(p, zero.parameters[name]), name
+    module = build(references.get("synib"), parts(task), 0)
+    assert module.loss(a_step(module, table)) > module.loss(a_step(module, table, {"kl_weight": 0.0}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_absent_rows_stay_absent_whatever_they_hold(name):
+    module = build(references.get(name), parts(), 0)
+    table = rows(48, missing=0.5)
+    step = a_step(module, table)
+    for p in module.passes(step, module.encode(step.inputs, step.present)):
+        for m, present in table.present.items():
+            assert p.features[m][~present].eq(0).all()
+        count = torch.stack(list(table.present.values())).sum(0)
+        assert torch.equal(p.rows > 0, table.present[p.modality] & (count > 1))
+    rubbish = {m: torch.where(table.present[m][:, None], x, 1e6) for m, x in table.inputs.items()}
+    assert torch.equal(module.loss(step), module.loss(replace(a_step(module, table), inputs=rubbish)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("there", [(), ("text",), ("image", "sound")])
+def test_any_pattern_of_presence_is_finite(name, there):
+    module = build(references.get(name), parts(), 0)
+    table = rows(9, missing=0.0)
+    present = {m: torch.full((9,), m in there) for m in WIDTHS}
+    step = replace(a_step(module, table), present=present)
+    loss = module.loss(step)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(torch.isfinite(p.grad).all() for p in module.parameters() if p.grad is not None)
+    assert all(torch.isfinite(s).all() for s in step.state.values())
+
+
+def test_one_lonely_row_is_not_penalised():
+    module = SynIBRandom(parts())
+    step = a_step(module, rows(1, missing=0.0))
+    assert all(p.rows.eq(0).all() for p in module.passes(step, step.inputs))  # nobody to be filled from
+
+
+@pytest.mark.parametrize("pulled_to", ["anchor", "masked_own"])
+def test_an_anchor_is_fixed(pulled_to):
+    chosen = variant(SynIBAnchor, pulled_to=pulled_to)(parts())
+    step = a_step(chosen, rows(32))
+    features = chosen.encode(step.inputs, step.present)
+    penalty = chosen.penalty(step, features, chosen.fuse(features, step.present), chosen.unimodal_outputs(features))
+    penalty.backward()
+    assert penalty > 0
+    assert all(p.grad is None for p in chosen.unimodal.parameters())
+    assert all(p.grad.abs().sum() > 0 for p in chosen.head.parameters())
+
+
+def test_a_complementary_anchor_is_what_the_others_say():
+    module = SynIBAnchor(parts())
+    table = rows(20)
+    step = a_step(module, table)
+    features = module.encode(step.inputs, step.present)
+    alone = module.unimodal_outputs(features)
+    passes = module.passes(step, features)
+    found = module._reference(step, passes, alone)[:20, 0].exp()  # image is masked
+    shown = {m: o.softmax(1) for m, o in alone.items()}
+    for i in range(20):
+        said = [shown[m][i] for m in ("text", "sound") if table.present[m][i]]
+        expected = torch.stack(said).mean(0) if said else torch.full((3,), 1 / 3)
+        torch.testing.assert_close(found[i], expected)
+
+
+def test_the_prior_follows_the_labels():
+    module = variant(SynIBRandom, pulled_to="prior")(parts())
+    table = replace(rows(30), target=torch.tensor([0] * 20 + [1] * 10))
+    step = a_step(module, table)
+    assert step.state["prior"].tolist() == [pytest.approx([1 / 3] * 3)]
+    for _ in range(600):
+        module._reference(step, [], {})
+    assert step.state["prior"].tolist() == [pytest.approx([2 / 3, 1 / 3, 0.0], abs=1e-2)]
+    assert torch.isfinite(module.loss(step))
+
+
+def test_weight_grows_linearly_over_its_epochs():
+    module = variant(SynIBRandom, anneal_epochs=4.0)(parts())
+    weights = [float(module.kl_weight(a_step(module, rows(8), {"kl_weight": 2.0}, epoch=e))) for e in (0, 0.9, 1, 3, 7)]
+    assert weights == [0.5, 0.5, 1.0, 2.0, 2.0]
+
+
+def test_the_penalty_is_what_it_says():
+    module = SynIBFull(parts())
+    table = rows(40)
+    step = a_step(module, table, {"kl_weight": 0.7})
+    expected = task_loss(module(step.inputs, step.present), step.target, CLASSES)
+    count = torch.stack(list(table.present.values())).sum(0)
+    for i, m in enumerate(WIDTHS):
+        swapped = {**table.inputs, m: table.inputs[m][donors(step.draws[f"donor {i}"], table.present[m])]}
+        q = module(swapped, table.present).softmax(1)
+        rows_in = table.present[m] & (count > 1)
+        expected = expected + 0.7 * (math.log(3) + (q * q.log()).sum(1))[rows_in].mean()
+    torch.testing.assert_close(module.loss(step), expected)
+
+
+def test_masking_only_wants_the_right_answer_on_masked_samples():
+    module = variant(MaskingOnly, masks="full")(parts())
+    table = rows(40, missing=0.0)
+    step = a_step(module, table, {"masked_weight": 0.5})
+    expected = task_loss(module(step.inputs, step.present), step.target, CLASSES)
+    for i, m in enumerate(WIDTHS):
+        swapped = {**table.inputs, m: table.inputs[m][donors(step.draws[f"donor {i}"], table.present[m])]}
+        expected = expected + 0.5 * task_loss(module(swapped, table.present), step.target, CLASSES)
+    torch.testing.assert_close(module.loss(step), expected)
+
+
+def test_learned_masks_do_not_reach_the_encoders():
+    made = {m: lambda m=m: nn.Linear(WIDTHS[m], 5) for m in WIDTHS}
+    given = Parts(tuple(WIDTHS), made, dict.fromkeys(WIDTHS, 5), CLASSES)
+    module = SynIBLearned(given)
+    step = a_step(module, rows(32))
+    features = module.encode(step.inputs, step.present)
+    module.penalty(step, features, module.fuse(features, step.present), {}).backward()
+    assert all(p.grad is None for p in module.encoders.parameters())
+    assert all(p.grad is not None for p in module.head.parameters())
+
+
+def test_learned_masks_are_found_under_vmap_as_alone():
+    module = SynIBLearned(parts())
+    step = a_step(module, rows(16))
+    parameters = {f"module.{k}": p.detach() for k, p in module.named_parameters()}
+
+    class Loss(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.module = module
+
+        def forward(self, step):
+            return self.module.loss(step)
+
+    def gradient(parameters, draws):
+        return grad(lambda p: functional_call(Loss(), p, (replace(step, draws=draws, state=module.initial_state()),)))(
+            parameters
+        )
+
+    alone = gradient(parameters, step.draws)
+    twice = vmap(gradient)(*({k: torch.stack([t, t]) for k, t in d.items()} for d in (parameters, step.draws)))
+    for name, g in alone.items():
+        torch.testing.assert_close(twice[name][1], g, rtol=1e-4, atol=1e-6)
+
+
+# ---- in the loop
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("task", [CLASSES, Task.multilabel(2), Task.regression(2)], ids=lambda t: t.kind)
+def test_every_variant_trains_on_its_tasks(name, task):
+    method = references.get(name)
+    if task.kind not in method.tasks:
+        with pytest.raises(BadInput, match=f"reference '{name}' is for .*; the task is {task.kind}"):
+            method.require(parts(task))
+        return
+    made = train(method, parts(task), rows(64, task), rows(32, task, seed=1), [Trial(0), Trial(1)], Budget(2, 32))
+    assert made.outcomes == ["", ""]
+    assert torch.isfinite(torch.tensor(made.validation)).all()
+    assert made.outputs(rows(5, task).inputs, rows(5, task).present).shape == (2, 5, task.width)
+
+
+def test_a_regression_has_no_uniform_answer():
+    with pytest.raises(BadInput, match="use 'synib_gaussian'"):
+        SynIB(parts(Task.regression(1)))
+    with pytest.raises(BadInput, match="knows no reference 'anchor'"):
+        variant(SynIBAnchor, divergence="gaussian")(parts())
+
+
+def test_a_regression_is_pulled_to_the_mean_of_its_targets():
+    module = build(references.get("synib_gaussian"), parts(Task.regression(1)), 0)
+    table = rows(50, Task.regression(1))
+    step = a_step(module, replace(table, target=table.target * 3 + 20))
+    features = module.encode(step.inputs, step.present)
+    near = module.penalty(step, features, features["image"], {})
+    with torch.no_grad():
+        module.head.second.bias += 20
+    assert module.penalty(step, features, features["image"], {}) < near
+    torch.testing.assert_close(step.state["sum target"] / step.state["weight target"], step.target.mean(0))
