@@ -23,7 +23,7 @@ from mmaudit.cli.arguments import (
     Trust,
     Weights,
 )
-from mmaudit.errors import BadInput, UnknownName
+from mmaudit.errors import BadInput, DamagedRun, StaleRun, UnknownName
 
 
 @app.command()
@@ -151,6 +151,8 @@ def score(
     from mmaudit.assemble import assemble
     from mmaudit.findings.base import evidence_of
     from mmaudit.folder import writing
+    from mmaudit.panel import score_panel
+    from mmaudit.panel.read import trained
     from mmaudit.score import evidence
     from mmaudit.score import score as score_run
     from mmaudit.store import Run
@@ -159,6 +161,11 @@ def score(
     if not (metric or condition or group):
         with writing(run):
             score_run(opened, resamples=resamples, seed=seed)
+            try:
+                if trained(opened):
+                    score_panel(opened, resamples=resamples, seed=seed)
+            except (DamagedRun, StaleRun) as error:  # the audited model's own scores do not depend on its references
+                typer.echo(f"mmaudit: {error}", err=True)
             report = assemble(opened)
         if as_json:
             console.print_json([evidence_of(s) for s in evidence(opened).scores])

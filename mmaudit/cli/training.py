@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,9 @@ from mmaudit.cli.arguments import (
     Weights,
 )
 from mmaudit.errors import BadInput
+
+if TYPE_CHECKING:
+    from mmaudit.types import Finding
 
 DEMO = "mmaudit demo"
 METHODS = "concatenation,product,late_mean,modality_dropout,aecf,synib"
@@ -99,10 +102,7 @@ def reference(
     if as_json:
         console.print_json(panel.to_json())
     else:
-        from mmaudit.report import Report
-
-        said = [f for f in Report.read(run).findings if "reference" in f.rule]
-        console.show_panel(panel, said, run / "report.html")
+        console.show_panel(panel, _said(run), run / "report.html")
 
 
 def _subject(command: str, given: dict[str, Any], config: Path | None) -> tuple[Any, Any, Any]:
@@ -118,6 +118,37 @@ def _subject(command: str, given: dict[str, Any], config: Path | None) -> tuple[
     if training is None:
         raise BadInput("--train missing; references are trained on your training data.")
     return loaded, rows, training
+
+
+@app.command()
+def panel(
+    run: Annotated[Path, typer.Argument(help="Run folder with reference methods.")],
+    resamples: Annotated[int, typer.Option(help="Bootstrap replicates.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the reference methods of a run with its model again, from stored answers; nothing is trained."""
+    from mmaudit import console
+    from mmaudit.assemble import assemble
+    from mmaudit.folder import writing
+    from mmaudit.panel import score_panel
+    from mmaudit.store import Run
+
+    opened = Run.open(run)
+    with writing(run):
+        found = score_panel(opened, resamples=resamples, seed=seed)
+        assemble(opened)
+    if as_json:
+        console.print_json(found.to_json())
+    else:
+        console.show_panel(found, _said(run), run / "report.html")
+
+
+def _said(run: Path) -> list[Finding]:
+    """Findings about references."""
+    from mmaudit.report import Report
+
+    return [f for f in Report.read(run).findings if "reference" in f.rule]
 
 
 @app.command()
