@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mmaudit.errors import MMAuditError
     from mmaudit.metrics import Predictions, Resamples, metric
     from mmaudit.models import FunctionModel, Model, RetrievalModel, SklearnModel, TorchModel, check_model
+    from mmaudit.panel import Panel
     from mmaudit.plan import Suite
     from mmaudit.probes.base import corruption, probe
     from mmaudit.reference.retrain import retrain
@@ -37,6 +38,7 @@ _HOME = {
     "MMAuditError": "mmaudit.errors",
     "Modality": "mmaudit.types",
     "Model": "mmaudit.models",
+    "Panel": "mmaudit.panel",
     "Predictions": "mmaudit.metrics",
     "Report": "mmaudit.report",
     "Resamples": "mmaudit.metrics",
@@ -72,6 +74,7 @@ __all__ = [
     "MMAuditError",
     "Modality",
     "Model",
+    "Panel",
     "Predictions",
     "Report",
     "Resamples",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +16,15 @@ from mmaudit.types import Task
 VARIANTS = ("aecf", "aecf_paper", "aecf_repository", "aecf_release")
 ROWS, WIDTH = 8, 6
 CLASSES = Task.classification(4)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Steps are too small to share: with other work on the machine, threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def parts(task: Task = CLASSES, modalities: str = "abc", width: int = WIDTH) -> Parts:

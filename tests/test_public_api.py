@@ -11,9 +11,9 @@ import mmaudit
 
 NAMES = [
     *("ArrayData", "Batch", "Condition", "Dataset", "Finding", "FrameData", "FunctionModel", "Indexed"),
-    *("MMAuditError", "Modality", "Model", "Predictions", "Report", "Resamples", "RetrievalModel", "Run"),
+    *("MMAuditError", "Modality", "Model", "Panel", "Predictions", "Report", "Resamples", "RetrievalModel", "Run"),
     *("Score", "SklearnModel", "Suite", "Synergy", "Task", "TorchData", "TorchModel", "audit", "check_model"),
-    *("corruption", "metric", "probe", "read_npz", "read_parquet", "synergy"),
+    *("corruption", "metric", "probe", "read_npz", "read_parquet", "retrain", "synergy"),
 ]
 
 ERRORS = [

@@ -23,7 +23,7 @@ from mmaudit.reference.methods.aecf_masks import drop_probability, kept, ramp
 from mmaudit.reference.methods.aecf_repository import focal
 from mmaudit.reference.trained import Trial
 from mmaudit.types import Task
-from reference_aecf_cases import CLASSES, VARIANTS, inputs, module, parts, step
+from reference_aecf_cases import CLASSES, VARIANTS, inputs, module, one_thread, parts, step  # noqa: F401
 
 ONE = torch.tensor(1.0)
 
@@ -92,7 +92,7 @@ def test_passes_and_closed_form_reward_entropy_alike() -> None:
     # The same weights and masks: only how the variance is found differs, and the bound is out of reach.
     exact = module(mode(coefficient="exact", calibration="none"))
     passes = mode(coefficient="passes", calibration="none")
-    passes.make.passes = 4000  # type: ignore[attr-defined]
+    passes.make.passes = 1000  # type: ignore[attr-defined]
     found = [m.loss(step(k, entropy=100.0)) for m, k in ((exact, mode(calibration="none")), (module(passes), passes))]
     without = exact.loss(step(mode(calibration="none"), entropy=0.0))
     assert (without - found[0]).item() == pytest.approx((without - found[1]).item(), rel=0.05)
@@ -283,7 +283,7 @@ def table(task: Task, n: int, seed: int, missing: float = 0.2) -> Table:
 @pytest.mark.parametrize("task", [CLASSES, Task.multilabel(2), Task.regression(2)], ids=lambda t: t.kind)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variants_learn_from_rows_that_lack_modalities(name: str, task: Task) -> None:
-    trials = [Trial(s, {"lr": 3e-3}) for s in range(2)]
+    trials = [Trial(s, {"lr": 1e-2}) for s in range(2)]
     budget = Budget(epochs=15, batch=50, patience=0)
     found = train(references.get(name), parts(task), table(task, 300, 0), table(task, 100, 1), trials, budget)
     assert found.outcomes == ["", ""]
@@ -295,7 +295,9 @@ def test_variants_learn_from_rows_that_lack_modalities(name: str, task: Task) ->
     else:
         cut = 0.0 if task.kind == "multilabel" else 0.5
         right = ((outputs > cut) == (test.target > 0.5)).float().mean(dim=(1, 2))
-    assert (right > (0.6 if task.kind == "classification" else 0.75)).all()
+    # The repository's adds features without projections, so that modalities share one head; chance is 1/4 and 1/2.
+    weak = name == "aecf_repository"
+    assert (right > ((0.45, 0.65) if weak else (0.8, 0.85))[task.kind != "classification"]).all()
 
 
 def test_entropy_reward_keeps_the_gate_open() -> None:

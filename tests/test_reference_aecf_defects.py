@@ -13,7 +13,7 @@ from mmaudit.reference.base import Step
 from mmaudit.reference.methods.aecf import mode
 from mmaudit.reference.methods.aecf_gate import entropy, normalised, weights
 from mmaudit.reference.methods.aecf_masks import Masking, drop_probability, kept
-from reference_aecf_cases import VARIANTS, inputs, module, step
+from reference_aecf_cases import VARIANTS, inputs, module, one_thread, step  # noqa: F401
 
 PRESENCE_AWARE = ("aecf", "aecf_paper", "aecf_release")
 
