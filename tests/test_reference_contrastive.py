@@ -81,20 +81,20 @@ def cross_entropy(logits: np.ndarray, right: int) -> float:
 @pytest.mark.parametrize(("name", "sum_of_pairs"), [("clip", False), ("clip_sum", True)])
 def test_clip_is_symmetric_cross_entropy_of_pairs(name: str, sum_of_pairs: bool) -> None:
     made, rows = module(name, parts()), table(6)
-    e, scale = embeddings(made, rows), float(made.logit_scale.exp())
+    e, scale = embeddings(made, rows), made.logit_scale.exp().item()
     losses = []
     for one, other in (("image", "text"), ("image", "sound"), ("text", "sound")):
         logits = scale * e[one] @ e[other].T
         losses.append(np.mean([(cross_entropy(logits[i], i) + cross_entropy(logits[:, i], i)) / 2 for i in range(6)]))
     expected = np.sum(losses) if sum_of_pairs else np.mean(losses)
-    assert float(made.loss(step(made, rows))) == pytest.approx(float(expected), abs=1e-12)
+    assert made.loss(step(made, rows)).item() == pytest.approx(float(expected), abs=1e-12)
 
 
 @pytest.mark.parametrize("modalities", [3, 4])
 def test_symile_overwrites_the_diagonal_of_shuffled_tuples(modalities: int) -> None:
     made, rows = module("symile", parts(modalities)), table(6, modalities)
     given = step(made, rows)
-    e, scale, names = embeddings(made, rows), float(made.logit_scale.exp()), NAMES[:modalities]
+    e, scale, names = embeddings(made, rows), made.logit_scale.exp().item(), NAMES[:modalities]
     losses = []
     for t, anchor in enumerate(names):
         others = [(k, m) for k, m in enumerate(names) if m != anchor]
@@ -104,13 +104,13 @@ def test_symile_overwrites_the_diagonal_of_shuffled_tuples(modalities: int) -> N
                 fake = np.prod([e[m][i if j == i else int(given.draws[f"m{t}_m{k}"][j])] for k, m in others], axis=0)
                 logits[j] = scale * (e[anchor][i] * fake).sum()
             losses.append(cross_entropy(logits, i))
-    assert float(made.loss(given)) == pytest.approx(float(np.mean(losses)), abs=1e-12)
+    assert made.loss(given).item() == pytest.approx(float(np.mean(losses)), abs=1e-12)
 
 
 @pytest.mark.parametrize("modalities", [3, 4])
 def test_all_combinations_are_brute_force(modalities: int) -> None:
     made, rows, n = module("symile_n_squared", parts(modalities)), table(4, modalities), 4
-    e, scale, names = embeddings(made, rows), float(made.logit_scale.exp()), NAMES[:modalities]
+    e, scale, names = embeddings(made, rows), made.logit_scale.exp().item(), NAMES[:modalities]
     losses = []
     for anchor in names:
         others = [m for m in names if m != anchor]
@@ -119,24 +119,24 @@ def test_all_combinations_are_brute_force(modalities: int) -> None:
             fakes = [np.prod([e[m][k] for m, k in zip(others, ks, strict=True)], axis=0) for ks in tuples]
             logits = scale * np.asarray(fakes) @ e[anchor][i]
             losses.append(cross_entropy(logits, tuples.index((i,) * len(others))))
-    assert float(made.loss(step(made, rows))) == pytest.approx(float(np.mean(losses)), abs=1e-12)
+    assert made.loss(step(made, rows)).item() == pytest.approx(float(np.mean(losses)), abs=1e-12)
 
 
 def test_pair_negatives_differ_in_the_target_alone() -> None:
     made, rows = module("symile_pair", parts()), table(6)
     e = embeddings(made, rows)
-    scale = float(made.logit_scale.exp()) * 6  # D^((M − 1) / 2) with D = 6 and M = 3
+    scale = made.logit_scale.exp().item() * 6  # D^((M − 1) / 2) with D = 6 and M = 3
     losses = []
     for anchor in NAMES[:3]:
         one, other = (m for m in NAMES[:3] if m != anchor)
         logits = scale * (e[one] * e[other]) @ e[anchor].T
         losses += [cross_entropy(logits[i], i) for i in range(6)]
-    assert float(made.loss(step(made, rows))) == pytest.approx(float(np.mean(losses)), abs=1e-12)
+    assert made.loss(step(made, rows)).item() == pytest.approx(float(np.mean(losses)), abs=1e-12)
 
 
 def test_log_sum_exp_of_pairwise_scores() -> None:
     made, rows = module("pairwise_lse", parts()), table(6)
-    e, scale = embeddings(made, rows), float(made.logit_scale.exp())
+    e, scale = embeddings(made, rows), made.logit_scale.exp().item()
     query = {m: torch.from_numpy(e[m]) for m in ("text", "sound")}
     found = made.scores(query, torch.from_numpy(e["image"])).detach().numpy()
     text, sound = scale * e["text"] @ e["image"].T, scale * e["sound"] @ e["image"].T
@@ -211,7 +211,7 @@ def test_rows_without_target_change_no_loss(name: str) -> None:
     absent = dict.fromkeys(NAMES[:3], there)
     padded = Table({m: torch.where(there[:, None], x, 0.0) for m, x in rows.inputs.items()}, absent, rows.target)
     whole = Table({m: x[:6] for m, x in rows.inputs.items()}, {m: p[:6] for m, p in rows.present.items()}, rows.target)
-    assert float(made.loss(step(made, padded))) == pytest.approx(float(made.loss(step(made, whole))), abs=1e-9)
+    assert made.loss(step(made, padded)).item() == pytest.approx(made.loss(step(made, whole)).item(), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", RETRIEVAL)
@@ -219,7 +219,7 @@ def test_nothing_present_is_a_loss_of_zero(name: str) -> None:
     made = module(name, parts())
     nobody = {m: torch.zeros(4, dtype=torch.bool) for m in NAMES[:3]}
     rows = Table({m: torch.zeros(4, 5) for m in NAMES[:3]}, nobody, torch.arange(4))
-    assert float(made.loss(step(made, rows))) == 0
+    assert made.loss(step(made, rows)).item() == 0
 
 
 def left_out(name: str) -> tuple[Tensor, ContrastiveReference, Tensor, Tensor]:

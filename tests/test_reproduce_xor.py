@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.synib_steps import a_step
 from mmaudit.reference.base import Parts
 from mmaudit.reference.loop import Budget, train
 from mmaudit.reference.trained import Trial
@@ -142,8 +143,6 @@ def test_the_oracle_touches_synergistic_samples_only():
             return keep
 
     module.__class__ = Spied
-    from test_reference_synib import a_step
-
     numbers = numbered(0, pid_xor.labels(128)[:32])
     module.loss(a_step(module, numbers))
     assert len(seen) == 2

@@ -15,7 +15,10 @@ ModelPath = Annotated[
 ]
 DataPath = Annotated[Path | None, typer.Option("--data", help="An .npz or .parquet file.")]
 Target = Annotated[str | None, typer.Option(help="Name of the target array or column.")]
-TaskName = Annotated[str | None, typer.Option(help="classification[:k], multilabel[:k], regression[:unit] or retrieval:a+b->c[,bank=128].")]
+TaskName = Annotated[
+    str | None,
+    typer.Option(help="classification[:k], multilabel[:k], regression[:unit] or retrieval:a+b->c[,bank=128]."),
+]
 Modalities = Annotated[
     list[str] | None,
     typer.Option("--modality", help="name=kind, once each; image, audio, text, tabular, series or embedding."),

@@ -175,6 +175,16 @@ class Reference(nn.Module):
         """Name of the hyper-parameter that multiplies the learning rate of parameter `name`; None for 1."""
         return None
 
+    def paces(self, state: Tensors) -> Tensors:
+        """What this step's learning rate is multiplied by, 0-d by name of parameter; 1 for those not named.
+
+        For methods that multiply gradients by a coefficient: AdamW would divide it out again.
+
+        Args:
+            state: as the step's loss has left it.
+        """
+        return {}
+
     def decays(self, name: str) -> bool:
         """Whether weight decay applies to parameter `name`."""
         return True

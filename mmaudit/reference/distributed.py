@@ -24,7 +24,9 @@ from torch.nn.parallel import DistributedDataParallel
 from mmaudit.errors import BadInput
 from mmaudit.reference import checkpoint
 from mmaudit.reference.base import Draw, Method, Parts, Reference, Step, Tensors
-from mmaudit.reference.loop import Budget, Progress, Table, _Loss, _require_usable, _Training
+from mmaudit.reference.batched import Loss, Progress, Training
+from mmaudit.reference.budget import Budget
+from mmaudit.reference.tables import Table, require_usable
 from mmaudit.reference.trained import Trained, Trial
 
 
@@ -88,7 +90,7 @@ def train_distributed(
         )
     budget = budget or Budget()
     method.require(parts)
-    _require_usable(parts, training, validation)
+    require_usable(parts, training, validation)
     known = {name: h.default for name, h in method.hyper.items()}
     if unknown := sorted(set(trial.hyper) - set(known)):
         raise BadInput(f"reference {method.name!r} has no hyper-parameter {unknown[0]!r}; it has {', '.join(known)}.")
@@ -108,7 +110,7 @@ def train_distributed(
         return run.run(_folder(folder, Path(spare)), progress, note=f"batches split over {processes} processes")
 
 
-class _Distributed(_Training):
+class _Distributed(Training):
     """The loop, with the step of its single trial taken by all processes together."""
 
     def __init__(self, *arguments: object) -> None:
@@ -169,7 +171,7 @@ class _Distributed(_Training):
 
     def _wrap(self, step: Step) -> DistributedDataParallel:
         """Ask once whether the loss reaches every parameter: looking for those it does not costs time in every step."""
-        objective = _Loss(self.module)
+        objective = Loss(self.module)
         tried = objective(replace(step, state=dict(step.state)))
         reached = torch.autograd.grad(tried, list(self.module.parameters()), allow_unused=True)
         gpu = [self.device.index] if self.device.type == "cuda" else None

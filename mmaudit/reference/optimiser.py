@@ -65,10 +65,11 @@ class AdamW:
 
 def clip(gradients: Tensors, largest: float) -> Tensors:
     """Scale each trial's gradients so that their joint norm is at most `largest`."""
-    squares = torch.stack([g.flatten(1).square().sum(dim=1) for g in gradients.values()])
-    norm = squares.sum(dim=0).sqrt()
+    # In float64, because squares of large float32 numbers overflow.
+    each = [torch.linalg.vector_norm(g.reshape(len(g), -1), dim=1, dtype=torch.float64) for g in gradients.values()]
+    norm = torch.linalg.vector_norm(torch.stack(each), dim=0)
     factor = (largest / (norm + 1e-6)).clamp(max=1.0)
-    return {k: g * _like(factor, g) for k, g in gradients.items()}
+    return {k: g * _like(factor.to(g.dtype), g) for k, g in gradients.items()}
 
 
 def _like(per_trial: Tensor, p: Tensor) -> Tensor:

@@ -70,7 +70,7 @@ class Size:
 
 
 FULL = Size(30_000, 6, RATES, {**dict.fromkeys(MAIN, SWEEP), **dict.fromkeys(MORE, FEW)})
-QUICK = Size(20_000, 2, RATES[1:], dict.fromkeys(MAIN, FEW[:1]), warm_up=20)
+QUICK = Size(20_000, 2, RATES[:1], dict.fromkeys(MAIN, FEW[:1]), warm_up=50)
 
 
 def conclude(rows: Sequence[Row]) -> list[str]:

@@ -203,13 +203,14 @@ class AECF(Gated):
 
     - Gate: Linear(256), ReLU, Linear on the features, each scaled to a mean square of 1; softmax over what is present.
     - z = n Σ pₘ Wₘ hₘ, n how many modalities are left, then ReLU and a linear head: with a uniform gate a concatenation
-      head of one hidden layer. The sources have z = Σ pₘ Wₘ hₘ and a linear head, an average of the modalities' own
-      predictions, which is less confident than the surest of them by construction; on AV-MNIST removing a modality then
-      raised the confidence of two in five test samples, with n of one in fifty.
+      head of one hidden layer. The sources have no n and a linear head, an average of the modalities' own predictions,
+      in which evidence does not add up: on AV-MNIST with pictures reduced, removing a modality raised the confidence in
+      43 % of cases without n, and in 1 % with it, at the same accuracy.
     - Entropy coefficient per row: λ(x) = min(λ_max, softplus(v) − ln 2), v the variance of the modalities' logits under
       dropout of 0.1, in closed form (the limit of infinitely many passes). See `aecf_entropy.adaptive` for the ln 2.
     - Curriculum masking `ramp`: each modality is dropped with probability π · min(1, epoch ÷ 15), or half of the epochs
-      where that is less; no row loses everything. The rules driven by the gate's entropy are modes (`mode`).
+      where that is less; no row loses everything. The rules driven by the gate's entropy are modes (`mode`): `rfc` and
+      `dominant` mask the less the more the entropy reward succeeds, and the weaker modality alone is answered worse.
     - Calibration: `mono`, a stand-in for the unreadable formula: the hinge of CML (Ma et al., ICML 2023) along one
       random chain of nested subsets per row, with weight 0.1 · min(1, epoch ÷ 5). Left out for a regression.
 

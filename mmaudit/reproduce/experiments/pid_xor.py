@@ -261,7 +261,7 @@ def measured(arm: Arm, hidden: int, epochs: int, seeds: Sequence[int], device: s
     encoders = {m: partial(encoder, hidden) for m in MODALITIES}
     trained = train(
         method_on(arm.make, partial(world, TRAINING, TEST), last=True),
-        Parts(MODALITIES, encoders, {m: hidden for m in MODALITIES}, TASK),
+        Parts(MODALITIES, encoders, dict.fromkeys(MODALITIES, hidden), TASK),
         numbered(0, target[:known]),
         numbered(known, target[known:]),
         [Trial(seed, {"kl_weight": arm.weight}) for seed in seeds],
