@@ -35,6 +35,7 @@ from mmaudit.panel.values import (
 from mmaudit.render.tables import TableView, view
 from mmaudit.report import Report
 
+UNTIMED = "its training was not timed"
 NO_TIME = "the audited model has no fusion of its own that could be timed"
 
 
@@ -52,6 +53,7 @@ class References:
 
     Attributes:
         summary: one row per model.
+        costs: what each method takes, and whose it is.
         conditions: every condition under every method: differences from the audited model.
         facts: how each method was trained.
         failed: title and reason of what could not be trained.
@@ -60,6 +62,7 @@ class References:
     """
 
     summary: TableView
+    costs: TableView
     conditions: TableView
     facts: tuple[MethodFact, ...]
     failed: tuple[tuple[str, str], ...]
@@ -67,7 +70,7 @@ class References:
     stale: str = ""
 
 
-NOTHING = References(view(Table((), ())), view(Table((), ())), (), (), ())
+EMPTY = view(Table((), ()))
 
 
 def references(report: Report) -> References | None:
@@ -75,10 +78,11 @@ def references(report: Report) -> References | None:
     panel = panel_of(report)
     if panel is None:
         stale = str(report.document.get("references", {}).get("reason", ""))
-        return References(NOTHING.summary, NOTHING.conditions, (), (), (), stale) if stale else None
+        return References(EMPTY, EMPTY, EMPTY, (), (), (), stale) if stale else None
     failed = [(m.title, why) for m in panel.methods for why in _failures(m)]
     return References(
         summary=view(summary(panel)),
+        costs=view(costs(panel)),
         conditions=view(conditions(report, panel)),
         facts=tuple(MethodFact(m.title, tuple(_facts(m))) for m in panel.methods if not m.refused),
         failed=tuple((shorten(title, 60), shorten(why, 400)) for title, why in failed),
@@ -112,16 +116,25 @@ def summary(panel: Panel) -> Table:
         Column("ECE", note="on clean data"),
         Column("above the line", note="effective robustness: above the line that the other models make"),
         *((Column("right on synergy subset", note="samples that no modality alone can answer"),) if subset else ()),
-        Column("parameters"),
-        Column("fusion time", note="of fusion and head, relative to your model's"),
-        Column("seeds"),
-        Column("source", numeric=False),
     )
     return Table(columns, tuple(_row(panel, name, subset) for name in order(panel)))
 
 
+def costs(panel: Panel) -> Table:
+    """One row per method: what it takes to train and to run, and whose it is."""
+    columns = (
+        Column("method", numeric=False),
+        Column("parameters"),
+        Column("fusion time", note="of fusion and head, relative to your model's"),
+        Column("training, s", note="per seed"),
+        Column("seeds"),
+        Column("source", numeric=False),
+    )
+    return Table(columns, tuple((text_cell(name_of(panel, n)), *_cost(panel.method(n))) for n in order(panel) if n))
+
+
 def _row(panel: Panel, name: str, subset: bool) -> tuple[Cell, ...]:
-    m, worst = panel.method(name), panel.worst(name)
+    worst = panel.worst(name)
     return (
         text_cell(name_of(panel, name)),
         value_cell(panel.row(name, VALUE, CLEAN)),
@@ -131,7 +144,6 @@ def _row(panel: Panel, name: str, subset: bool) -> tuple[Cell, ...]:
         value_cell(panel.row(name, ECE, CLEAN)),
         above_cell(panel.row(name, EFFECTIVE, EVERYTHING)),
         *((value_cell(panel.row(name, RIGHT, SYNERGY)),) if subset else ()),
-        *(_cost(m) if name else (Cell(""), Cell(""), Cell(""), Cell(""))),
     )
 
 
@@ -141,7 +153,10 @@ def _cost(m: Method) -> tuple[Cell, ...]:
         time = Cell(f"{plain(m.relative_time, 2)}\u00a0×", m.relative_time)
     seeds = f"{len(m.seeds)}" if not m.failed else f"{len(m.seeds)} of {len(m.seeds) + len(m.failed)}"
     size = Cell(count(m.parameters), float(m.parameters))
-    return size, time, Cell(seeds, float(len(m.seeds))), text_cell(shorten(m.source, 80))
+    training = (
+        Cell(plain(m.seconds, 2), m.seconds) if math.isfinite(m.seconds) else number_cell(math.nan, reason=UNTIMED)
+    )
+    return size, time, training, Cell(seeds, float(len(m.seeds))), text_cell(shorten(m.source, 160))
 
 
 def conditions(report: Report, panel: Panel) -> Table:
@@ -164,7 +179,7 @@ def conditions(report: Report, panel: Panel) -> Table:
 
 def _facts(m: Method) -> list[str]:
     """How a method was trained."""
-    said = [shorten(m.source, 160)]
+    said: list[str] = []
     read: dict[str, list[str]] = {}
     for modality, what in m.features:
         read.setdefault(what, []).append(shorten(modality, 24))
