@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("mmaudit", derandomize=True, database=None, deadline=None)
 settings.load_profile("mmaudit")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_for_small_trainings(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Thousands of steps of tiny tensors: on a busy machine more threads wait for each other, ten times as long."""
+    if not request.path.name.startswith(("test_reference", "test_reproduce")):
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-import mmaudit.reproduce.synthetic_xnor as xnor
+import mmaudit.reproduce.experiments.synthetic_xnor as xnor
 from mmaudit.errors import BadInput
 from mmaudit.reference.base import references
 from mmaudit.reference.loop import train
 from mmaudit.reference.methods.contrastive import ContrastiveReference
 from mmaudit.reference.trained import Trained, Trial
-from mmaudit.reproduce import symile_binary as binary
+from mmaudit.reproduce.experiments import symile_binary as binary
 from mmaudit.reproduce.base import Row, Settings, reproductions
 
 

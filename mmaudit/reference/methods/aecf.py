@@ -195,7 +195,12 @@ class Gated(Reference):
         return not name.startswith("gate.")
 
 
-@reference("aecf", title="AECF", source=f"{REVIEW}, with what its author's code leaves broken mended", hyper=SETTINGS)
+@reference(
+    "aecf",
+    title="AECF",
+    source=f"{REVIEW}, with what its author's code leaves broken mended",
+    hyper=SETTINGS | {"entropy": Hyper(0.2, 0.05, 0.5, log=True)},
+)
 class AECF(Gated):
     """Adaptive entropy-gated fusion: the variant that we recommend.
 
@@ -208,6 +213,7 @@ class AECF(Gated):
       43 % of cases without n, and in 1 % with it, at the same accuracy.
     - Entropy coefficient per row: λ(x) = min(λ_max, softplus(v) − ln 2), v the variance of the modalities' logits under
       dropout of 0.1, in closed form (the limit of infinitely many passes). See `aecf_entropy.adaptive` for the ln 2.
+      λ_max is 0.2: with the repository's 0.05 all but 1 % of rows were at the bound after ten epochs on AV-MNIST.
     - Curriculum masking `ramp`: each modality is dropped with probability π · min(1, epoch ÷ 15), or half of the epochs
       where that is less; no row loses everything. The rules driven by the gate's entropy are modes (`mode`): `rfc` and
       `dominant` mask the less the more the entropy reward succeeds, and the weaker modality alone is answered worse.
