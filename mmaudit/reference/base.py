@@ -142,7 +142,7 @@ class Reference(nn.Module):
         found = {}
         for m, values in inputs.items():
             features = self.encode_one(m, values)
-            found[m] = torch.where(present[m][:, None], features, torch.zeros_like(features))
+            found[m] = torch.where(present[m][:, None], features, 0.0)
         return found
 
     def fuse(self, features: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> Tensor:

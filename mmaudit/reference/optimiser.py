@@ -58,9 +58,11 @@ class AdamW:
             g, m, v = gradients[name], self.first[name], self.second[name]
             m.lerp_(g, 1 - b1)
             v.mul_(b2).addcmul_(g, g, value=1 - b2)
-            rate = _like(rates[name], p)
-            p.mul_(1 - rate * _like(decays[name], p))
-            p.sub_(rate * (m / c1) / ((v / c2).sqrt_().add_(self.eps)))
+            rate = rates[name]
+            p.mul_(_like(1 - rate * decays[name], p))
+            # The two corrections of Adam's moments as factors of the rate and of eps: fewer arrays of the size of p.
+            size = v.sqrt().add_(self.eps * c2**0.5)
+            p.sub_((m * _like(rate * (c2**0.5 / c1), p)).div_(size))
 
 
 def clip(gradients: Tensors, largest: float) -> Tensors:
