@@ -1,4 +1,4 @@
-"""What AECF's fusion costs beside its backbone: python benchmarks/aecf_layer.py [--batch 16] [--device cpu]
+"""Cost of AECF's fusion beside its backbone: python benchmarks/aecf_layer.py [--batch 16] [--threads 1] [--device cpu]
 
 (time of AECF's layer − time of concatenation's) ÷ time of a frozen ResNet-50's forward pass, in evaluation, one call
 per batch, in one process, in turns, medians. Two modalities: a picture of 224 × 224, whose 2,048 pooled features
@@ -110,8 +110,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--threads", type=int, default=1, help="more make layers this small wait for each other")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     given = parser.parse_args()
+    torch.set_num_threads(given.threads)
     backbone = ResNet50().to(given.device).eval()
     size = sum(p.numel() for p in backbone.parameters())
     if size != PARAMETERS:
