@@ -117,7 +117,7 @@ INSTANCE_WORST_CASE = Summary(
     "instance_worst_case",
     None,
     None,
-    "mean over samples of each sample's worst result (share right, absolute error, 1 / rank) over the conditions (HELM)",
+    "mean over samples of each sample's worst result (share right, absolute error, 1 / rank) over conditions (HELM)",
     False,
     # Needs every sample's result, so it is taken while conditions are read (ScoreTable.worst).
     None,

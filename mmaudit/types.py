@@ -175,7 +175,7 @@ class Task:
         return cls("retrieval", (*names, target), bank=bank)
 
     def require_outputs(self, what: str) -> None:
-        """Raise `BadInput` for a retrieval, whose answers are ranks, where `what` needs an output per class or number."""
+        """Raise `BadInput` for a retrieval, whose answers are ranks, if `what` needs an output per class or number."""
         if self.kind == "retrieval":
             raise BadInput(
                 f"{what} needs an output per class, label or dimension; the task is {self.said}, where an answer is a "

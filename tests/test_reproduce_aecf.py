@@ -15,9 +15,9 @@ from helpers.real_data import SHARED
 from mmaudit.errors import BadInput
 from mmaudit.metrics.calibration import expected_calibration_error
 from mmaudit.reproduce import aecf_avmnist_measures as measures
-from mmaudit.reproduce.experiments.aecf_avmnist import QUICK, REGISTERED
 from mmaudit.reproduce.aecf_avmnist_data import digits, encode, read
 from mmaudit.reproduce.base import Row, Settings, reproductions
+from mmaudit.reproduce.experiments.aecf_avmnist import QUICK, REGISTERED
 from reference_aecf_cases import one_thread  # noqa: F401
 
 REPRODUCTION = reproductions.get("aecf_avmnist")

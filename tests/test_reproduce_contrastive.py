@@ -14,8 +14,8 @@ from mmaudit.reference.base import references
 from mmaudit.reference.loop import train
 from mmaudit.reference.methods.contrastive import ContrastiveReference
 from mmaudit.reference.trained import Trained, Trial
-from mmaudit.reproduce.experiments import symile_binary as binary
 from mmaudit.reproduce.base import Row, Settings, reproductions
+from mmaudit.reproduce.experiments import symile_binary as binary
 
 
 def test_the_third_variable_is_the_switch_of_the_published_experiment() -> None:
