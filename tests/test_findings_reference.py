@@ -9,7 +9,8 @@ import pytest
 
 from mmaudit.findings import Evidence, find
 from mmaudit.findings.reference import gains
-from mmaudit.panel.values import CLEAN, VALUE, Group, Method, Panel, Row
+from mmaudit.panel.panel import Panel
+from mmaudit.panel.values import CLEAN, VALUE, Group, Method, Row
 from mmaudit.types import CLEAN as CLEAN_CONDITION
 from mmaudit.types import Finding, Task
 

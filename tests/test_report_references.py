@@ -16,7 +16,8 @@ from mmaudit.assemble import assemble
 from mmaudit.errors import DamagedRun
 from mmaudit.figures.references import references
 from mmaudit.panel import score_panel
-from mmaudit.panel.values import AUDITED, CLEAN, EVERYTHING, VALUE, Panel
+from mmaudit.panel.panel import Panel
+from mmaudit.panel.values import AUDITED, CLEAN, EVERYTHING, VALUE
 from mmaudit.render import page
 from mmaudit.render.references import evidence_rows
 from mmaudit.render.references import references as section

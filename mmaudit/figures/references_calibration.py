@@ -19,7 +19,8 @@ from mmaudit.figures.references_panel import (
     value_cell,
     value_text,
 )
-from mmaudit.panel.values import CLEAN, ECE, Panel
+from mmaudit.panel.panel import Panel
+from mmaudit.panel.values import CLEAN, ECE
 
 MOST_SUBSETS = 6
 

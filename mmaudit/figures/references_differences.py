@@ -22,7 +22,8 @@ from mmaudit.figures.references_panel import (
     value_cell,
 )
 from mmaudit.formats import change_unit
-from mmaudit.panel.values import CLEAN, RETAINED, VALUE, Group, Panel
+from mmaudit.panel.panel import Panel
+from mmaudit.panel.values import CLEAN, RETAINED, VALUE, Group
 
 # More rows than this in one drawing are hard to read; the rest is folded.
 MOST_ROWS = 60

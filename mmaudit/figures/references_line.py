@@ -12,7 +12,8 @@ from mmaudit.figures.base import Panel as Drawing
 from mmaudit.figures.marks import DASHED, INK, MUTED, SOLID, Spec, domain, known, layer, points, scaled, spec, tinted
 from mmaudit.figures.references_panel import YOURS, above_cell, metric_name, name_of, order, styles, value_cell
 from mmaudit.formats import change_unit, factor, shown_unit
-from mmaudit.panel.values import AUDITED, CLEAN, EFFECTIVE, EVERYTHING, VALUE, Line, Panel
+from mmaudit.panel.panel import Panel
+from mmaudit.panel.values import AUDITED, CLEAN, EFFECTIVE, EVERYTHING, VALUE, Line
 
 SIZE = (440.0, 420.0)
 STEPS = 40

@@ -8,7 +8,8 @@ from mmaudit.figures.base import Cell, number_cell
 from mmaudit.figures.dots import Dot
 from mmaudit.figures.marks import FAMILIES, INK, series_style
 from mmaudit.formats import change, estimate, factor, p_value, readable, shorten
-from mmaudit.panel.values import AUDITED, CLEAN, EVERYTHING, VALUE, Group, Panel, Row
+from mmaudit.panel.panel import Panel
+from mmaudit.panel.values import AUDITED, CLEAN, EVERYTHING, VALUE, Group, Row
 from mmaudit.report import Report
 
 YOURS = "your model"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mmaudit.controls import Control
 from mmaudit.estimates import Estimate
 from mmaudit.findings.certainty import SMALLEST
-from mmaudit.panel.values import Panel
+from mmaudit.panel.panel import Panel
 from mmaudit.summaries import neutral
 from mmaudit.types import CLEAN, Condition, Score, Task
 

@@ -12,7 +12,8 @@ from mmaudit import formats
 from mmaudit.findings.base import Draft, Evidence, rule
 from mmaudit.findings.certainty import FAMILY
 from mmaudit.findings.wording import change, name, percent
-from mmaudit.panel.values import AUDITED, CLEAN, STAND_IN, VALUE, Group, Method, Panel, Row
+from mmaudit.panel.panel import Panel
+from mmaudit.panel.values import AUDITED, CLEAN, STAND_IN, VALUE, Group, Method, Row
 from mmaudit.types import Level, Score
 
 # All in shares of what the audited model has above chance on clean data.

@@ -6,6 +6,7 @@ Right of the run: no torch, no model, no data set. `read.py` reads what a traini
 
 from mmaudit.panel.file import panel_or_reason, read_panel, score_panel
 from mmaudit.panel.lines import lines
-from mmaudit.panel.values import Group, Line, Method, Panel, Row
+from mmaudit.panel.panel import Panel
+from mmaudit.panel.values import Group, Line, Method, Row
 
 __all__ = ["Group", "Line", "Method", "Panel", "Row", "lines", "panel_or_reason", "read_panel", "score_panel"]

@@ -9,9 +9,10 @@ import pyarrow as pa
 from mmaudit.errors import BadInput, DamagedRun, StaleRun
 from mmaudit.folder import write_atomically
 from mmaudit.outputs import read_parquet, write_parquet
+from mmaudit.panel.panel import Panel
 from mmaudit.panel.read import trained
 from mmaudit.panel.results import compare
-from mmaudit.panel.values import ROW_FIELDS, TEXTS, WHOLE, Panel
+from mmaudit.panel.values import ROW_FIELDS, TEXTS, WHOLE
 from mmaudit.store import Run
 
 TABLE, INDEX = "references.parquet", "references.json"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from mmaudit.formats import DASH, change, count, estimate, plain, readable, shorten
-from mmaudit.panel.values import AUDITED, CLEAN, ECE, EFFECTIVE, EVERYTHING, RETAINED, VALUE, Method, Panel, Row
+from mmaudit.panel.panel import Panel
+from mmaudit.panel.values import AUDITED, CLEAN, ECE, EFFECTIVE, EVERYTHING, RETAINED, VALUE, Method, Row
 
 HEADS = (
     "method",

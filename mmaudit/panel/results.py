@@ -23,6 +23,7 @@ from mmaudit.panel.groups import groups_of
 from mmaudit.panel.intervals import draw_of
 from mmaudit.panel.line import panel_line, residuals
 from mmaudit.panel.numbers import adjusted, filled
+from mmaudit.panel.panel import Panel
 from mmaudit.panel.read import Trained, audited_name
 from mmaudit.panel.values import (
     AUDITED,
@@ -36,7 +37,6 @@ from mmaudit.panel.values import (
     SYNERGY,
     VALUE,
     Line,
-    Panel,
     Row,
 )
 from mmaudit.store import Run

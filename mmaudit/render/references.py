@@ -19,19 +19,8 @@ from mmaudit.figures.references_panel import (
     value_text,
 )
 from mmaudit.formats import count, measure, number, p_value, plain, shorten
-from mmaudit.panel.values import (
-    AUDITED,
-    CLEAN,
-    ECE,
-    EFFECTIVE,
-    EVERYTHING,
-    RETAINED,
-    RIGHT,
-    SYNERGY,
-    VALUE,
-    Method,
-    Panel,
-)
+from mmaudit.panel.panel import Panel
+from mmaudit.panel.values import AUDITED, CLEAN, ECE, EFFECTIVE, EVERYTHING, RETAINED, RIGHT, SYNERGY, VALUE, Method
 from mmaudit.render.tables import TableView, view
 from mmaudit.report import Report
 

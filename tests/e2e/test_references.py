@@ -79,6 +79,9 @@ def test_references_learn_the_task_and_the_panel_says_so(run: Path) -> None:
     row = panel.row("concatenation", "value", "clean")
     assert row.value > 0.75  # the audited model was never trained
     assert row.delta_low > 0.2
+    table = panel.table.set_index(["method", "quantity", "place"])
+    assert table.loc[("concatenation", "value", "clean"), "value"] == row.value
+    assert "2 reference methods beside audited" in repr(panel)
     about = saved.read_json(run / "references" / "concatenation" / saved.ABOUT)
     assert about is not None
     assert all("frozen encoder" in said for said in about["features"].values())
