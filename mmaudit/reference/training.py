@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,7 @@ import torch
 from mmaudit.auditing import Prepared, spread
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, MMAuditError
+from mmaudit.folder import write_atomically
 from mmaudit.models import Retriever, TwoStage
 from mmaudit.reference import saved
 from mmaudit.reference.answers import Member
@@ -110,30 +114,43 @@ class Workshop:
         about = {"schema": saved.SCHEMA, "method": label, "title": title, "source": method.source}
         inputs = self.inputs.only(names)
         parts = Parts(names, inputs.encoders, inputs.widths, self.run.task, self.run.task.target_modality or None)
+        made_with = digest(self.spec, label, {k: asdict(h) for k, h in method.hyper.items()})
         try:
             method.require(parts)
-            made_with = digest(self.spec, label, {k: asdict(h) for k, h in method.hyper.items()})
             known = saved.read_json(folder / saved.ABOUT) or {}
             if known.get("spec") == made_with and (folder / saved.WEIGHTS).exists():
-                trained, search = saved.read_weights(folder, method, parts, self.device), known["tuning"]
+                trained = saved.read_weights(folder, method, parts, self.device)
             else:
                 trained, search = self._search_and_train(method, parts, folder, label)
+                described = self._described(trained, inputs)
                 saved.write_weights(folder, trained)
+                saved.write_json(folder / saved.ABOUT, {**about, "spec": made_with, "tuning": search, **described})
         except MMAuditError as error:
-            saved.write_json(folder / saved.ABOUT, {**about, "seeds": [], "outcomes": [], "refused": str(error)})
+            self._refuse(folder, about, str(error))
             return []
-        saved.write_json(
-            folder / saved.ABOUT, {**about, "spec": made_with, "tuning": search, **self._described(trained, inputs)}
-        )
+        except Exception as error:  # whatever a method of somebody else's raises must not cost the others
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / "error.txt", traceback.format_exc().encode("utf-8", "backslashreplace"))
+            self._refuse(folder, about, f"{type(error).__name__}: {error} ({folder / 'error.txt'} has the traceback)")
+            return []
+        places = {i: trained.trials[i].seed for i in trained.usable}
         runs = [
-            member_run(self.run, folder / f"seed-{trained.trials[i].seed}", f"{title}, seed {trained.trials[i].seed}",
-                       digest(made_with, i), self.prepared.fingerprints())
-            for i in trained.usable
-        ]  # fmt: skip
+            member_run(
+                self.run,
+                folder / f"seed-{seed}",
+                f"{title}, seed {seed}",
+                digest(made_with, i),
+                self.prepared.fingerprints(),
+            )
+            for i, seed in places.items()
+        ]
         return [Member(trained, runs, self.centre, self.scale)] if runs else []
 
+    def _refuse(self, folder: Path, about: Mapping[str, Any], reason: str) -> None:
+        saved.write_json(folder / saved.ABOUT, {**about, "seeds": [], "outcomes": [], "refused": reason})
+
     def _search_and_train(
-        self, method: Method, parts: Parts, folder: Any, label: str
+        self, method: Method, parts: Parts, folder: Path, label: str
     ) -> tuple[Trained, list[dict[str, Any]]]:
         """Choose hyper-parameters on the validation rows, then train all seeds with them."""
         tables = self.training.only(parts.modalities), self.validation.only(parts.modalities)
@@ -150,6 +167,8 @@ class Workshop:
                 {"hyper": dict(t.hyper), "validation": v, "outcome": o}
                 for t, v, o in zip(found.trials, found.validation, found.outcomes, strict=True)
             ]
+            with suppress(OSError):
+                (folder / "search").rmdir()  # its checkpoint is gone
             if found.usable:
                 hyper = found.trials[max(found.usable, key=lambda i: found.validation[i])].hyper
         seeds = [Trial(seed, hyper) for seed in range(self.choice.seeds)]

@@ -111,7 +111,7 @@ def test_a_second_call_trains_nothing_and_adds_what_is_new(run: Path) -> None:
     assert {"concatenation", "late_mean", "product"} <= {m.name for m in panel.scored}
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """Stands for a kill."""
 
 
@@ -160,6 +160,14 @@ class AlwaysNaN(Reference):
         return super().loss(step) * float("nan")
 
 
+@reference("broken", title="Raises", source="a test of what goes wrong")
+class Broken(AlwaysNaN):
+    """Raises in its loss."""
+
+    def loss(self, step: Step) -> torch.Tensor:
+        raise ZeroDivisionError("a mistake of its author's")
+
+
 @reference("five_modalities", title="Needs five", source="a test of what is refused", fewest=5)
 class Five(AlwaysNaN):
     """Needs five modalities."""
@@ -168,18 +176,20 @@ class Five(AlwaysNaN):
 @pytest.fixture(autouse=True, scope="module")
 def _unregister() -> object:
     yield
-    for name in ("always_nan", "five_modalities"):
+    for name in ("always_nan", "broken", "five_modalities"):
         references._items.pop(name)
 
 
 def test_what_cannot_be_trained_is_listed_with_the_reason_and_the_others_go_on(tmp_path: Path) -> None:
     out = tmp_path / "run"
     audited(out, net(), TEST, suite=["missing"])
-    panel = retrain(out, ["always_nan", "five_modalities", "late_mean"])
+    panel = retrain(out, ["always_nan", "broken", "five_modalities", "late_mean"])
     assert [m.name for m in panel.scored] == ["late_mean"]
     reasons = {m.name: m.reason for m in panel.methods}
     assert "no longer finite" in reasons["always_nan"]
     assert "needs at least 5 modalities" in reasons["five_modalities"]
+    assert "ZeroDivisionError: a mistake of its author's" in reasons["broken"]
+    assert "raise ZeroDivisionError" in (out / "references" / "broken" / "error.txt").read_text()
 
 
 def test_one_modality_alone_is_trained_once_for_each(tmp_path: Path) -> None:
