@@ -61,7 +61,7 @@ def test_numbers_stand_beside_the_sources_and_are_written(tmp_path: Path) -> Non
     assert seen == [("coin", 4, 4)]
     assert text.startswith("# A fair coin\n")
     assert "What it says: Half of the tosses are heads." in text
-    assert "1 of 2 agree." in text
+    assert "\n- 1 of 2 agree.\n" in text
     assert "`mmaudit reproduce coin --seeds 4`: full size" in text
     row = next(line for line in text.splitlines() if line.startswith("| fair | coin | 0."))
     assert "| 4 | 0.500 | the source | yes |" in row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def markdown(chosen: Reproduction, rows: Sequence[Row], seeds: int, quick: bool,
         f"Source: {chosen.source}.",
         f"What it says: {chosen.claims}",
         "",
-        *chosen.conclude(rows),
+        *(f"- {_spaced(sentence)}" for sentence in chosen.conclude(rows)),
         "",
         f"`mmaudit reproduce {chosen.name} --seeds {seeds}{' --quick' if quick else ''}`: {size}, {seconds:.0f} s on "
         f"{device} ({machine}, Python {platform.python_version()}). Intervals are 95 % over seeds (Student's t).",
@@ -81,11 +82,17 @@ def markdown(chosen: Reproduction, rows: Sequence[Row], seeds: int, quick: bool,
 
 
 def _line(row: Row) -> str:
-    low_high = f"{_number(row.low, row.unit)} to {_number(row.high, row.unit)}" if row.low == row.low else "one seed"
+    high = min(row.high, 1.0) if row.unit == "share" else row.high  # Student's t does not know what a share is
+    low_high = f"{_number(row.low, row.unit)} to {_number(high, row.unit)}" if row.low == row.low else "one seed"
     reported = _number(row.reported, row.unit) if row.reported == row.reported else ""
     agrees = {True: "yes", False: "no", None: ""}[row.agrees]
     cells = (row.setting, row.method, _number(row.measured, row.unit), low_high, str(row.seeds), reported, row.origin)
     return "| " + " | ".join([*cells, agrees, row.note]) + " |"
+
+
+def _spaced(sentence: str) -> str:
+    """`12%` as `12 %`."""
+    return re.sub(r"(?<=\d)%", " %", sentence)
 
 
 def _number(value: float, unit: str) -> str:
