@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,7 +94,7 @@ class Reproduction:
     @property
     def doc(self) -> str:
         """How it is done: the function's docstring."""
-        return (self.run.__doc__ or "").strip()
+        return inspect.cleandoc(self.run.__doc__ or "")
 
 
 reproductions: Registry[Reproduction] = Registry("reproduction", "'mmaudit list reproductions'")
