@@ -14,7 +14,7 @@ from mmaudit.formats import change, estimate, factor, number, p_value, readable,
 from mmaudit.report import Metric, Report
 
 # What the value of reliance is, by kind of task: as mmaudit.reliance has it, which charts know nothing of.
-VALUE = {"classification": "accuracy", "multilabel": "average_precision", "regression": "r2"}
+VALUE = {"classification": "accuracy", "multilabel": "average_precision", "regression": "r2", "retrieval": "mrr"}
 # Differences of two values of the primary metric; where that is a share, they are in percentage points.
 DIFFERENCES = frozenset(
     {
