@@ -27,7 +27,7 @@ class SymmetricReference(ContrastiveReference):
 @reference(
     "gram",
     title="GRAM",
-    source="Cicchetti et al., ICLR 2025 (GRAM); loss as the baseline in TillmannRheude/gated_symile (arXiv 2604.05834)",
+    source="Cicchetti et al., ICLR 2025 (GRAM, arXiv 2412.11959); loss as in TillmannRheude/gated_symile",
     tasks=("classification", "retrieval"),
     fewest=1,
     hyper={"lr": LEARNING_RATE},
