@@ -291,5 +291,11 @@ def test_from_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     )
     assert "Late fusion" in said
     assert "report.html" in said
+    assert "Late fusion" in shell("panel", "run", "--resamples", "50")
+    again = json.loads(shell("panel", "run", "--resamples", "50", "--json"))
+    assert [m["name"] for m in again["methods"]] == ["late_mean"]
+    before = (tmp_path / "run" / "references.parquet").stat().st_mtime_ns
+    shell("score", "run", "--resamples", "50")
+    assert (tmp_path / "run" / "references.parquet").stat().st_mtime_ns > before
     listed = json.loads(shell("list", "references", "--json"))
     assert {"aecf", "synib", "gated_symile"} <= {row["name"] for row in listed}
