@@ -193,26 +193,19 @@ class _Worker:
         return changed, distance
 
 
-class FeatureMemo:
+class EncodingMemo:
     """Encodings of one batch by the identity of the encoded array: an array seen again is not encoded again.
 
     Clean arrays are kept for the batch's life; of the others the last few, which serve the subsets that share a
     stand-in.
     """
 
-    def __init__(self, stage: TwoStage, modalities: Sequence[str], clean: Batch, timing: Timing | None = None) -> None:
-        self.stage = stage
-        self.modalities = modalities
+    def __init__(self, encode: Callable[[str, Batch], Any], clean: Batch, timing: Timing | None = None) -> None:
+        self.make = encode
         self.clean = clean
         self.timing = timing or Timing()
         self.kept: dict[tuple[str, int, int], tuple[Any, Array, BoolArray]] = {}
         self.recent: OrderedDict[tuple[str, int, int], tuple[Any, Array, BoolArray]] = OrderedDict()
-
-    def predict(self, batch: Batch) -> Float32Array:
-        """What the model answers to the batch: missing encodings, then fusion."""
-        features = {name: self.encode(name, batch) for name in self.modalities}
-        self.timing.fused_rows += len(batch)
-        return self.stage.fuse(features, batch)
 
     def encode(self, modality: str, batch: Batch) -> Any:
         """Features of a modality, from memory where this very array was encoded before."""
@@ -222,7 +215,7 @@ class FeatureMemo:
         for memory in (self.kept, self.recent):
             if key in memory:
                 return memory[key][0]
-        features = self.stage.encode(modality, batch)
+        features = self.make(modality, batch)
         self.timing.encoded_rows[modality] = self.timing.encoded_rows.get(modality, 0) + len(batch)
         entry = (features, array, present)
         if array is self.clean.inputs[modality] and present is self.clean.present[modality]:
@@ -232,6 +225,21 @@ class FeatureMemo:
             if len(self.recent) > 2 * len(batch.inputs):
                 self.recent.popitem(last=False)
         return features
+
+
+class FeatureMemo(EncodingMemo):
+    """A two-stage model that encodes nothing twice."""
+
+    def __init__(self, stage: TwoStage, modalities: Sequence[str], clean: Batch, timing: Timing | None = None) -> None:
+        super().__init__(stage.encode, clean, timing)
+        self.stage = stage
+        self.modalities = modalities
+
+    def predict(self, batch: Batch) -> Float32Array:
+        """What the model answers to the batch: missing encodings, then fusion."""
+        features = {name: self.encode(name, batch) for name in self.modalities}
+        self.timing.fused_rows += len(batch)
+        return self.stage.fuse(features, batch)
 
 
 def shard_rows(n: int, bytes_per_row: int = 1) -> int:

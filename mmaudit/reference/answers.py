@@ -16,7 +16,7 @@ from torch import Tensor
 from mmaudit.data import Dataset
 from mmaudit.errors import StaleRun
 from mmaudit.outputs import ConditionOutputs, opened, read_group
-from mmaudit.predict import FeatureMemo, Progress, predict
+from mmaudit.predict import EncodingMemo, Progress, predict
 from mmaudit.probes import Source, probes
 from mmaudit.probes.received import Received
 from mmaudit.reference.inputs import Inputs
@@ -78,12 +78,11 @@ def answer(
     if run.task.kind == "retrieval":
         _retrieve(data, source, inputs, members, batch_rows, progress)
         return
-    everyone = [member_run for member in members for member_run in member.runs]
     increments, done, total = run.increments, 0, run.n * len(run.conditions)
     for shard, positions in enumerate(run.shards()):
         for number, conditions in enumerate(increments):
-            if any(not r.is_done(shard, number) for r in everyone):
-                _answer_shard(run, data, source, inputs, members, shard, number, batch_rows)
+            if lacking := [m for m in members if not all(r.is_done(shard, number) for r in m.runs)]:
+                _answer_shard(run, data, source, inputs, lacking, shard, number, batch_rows)
             done += len(positions) * len(conditions)
             if progress:
                 progress(done, total)
@@ -109,19 +108,24 @@ def _answer_shard(
         rows = slice(start, start + batch_rows)
         clean = data.rows(positions[rows])
         digests = Received(source, clean)
-        memo = FeatureMemo(_Encoding(inputs), inputs.modalities, clean)
+        memo = EncodingMemo(inputs.one, clean)
+        known: dict[bytes, list[Array]] = {}
         for c, condition in enumerate(conditions):
             batch = (
                 clean if condition.family == "clean" else probes.get(condition.probe).apply(clean, condition, source)
             )
             received[c] = (received[c] + digests.digest(batch)) % 2**64
-            told = batch
             if condition.family == "missing":
-                batch, told = clean, _told(clean, condition, {m: stored[c].changed[m][rows] for m in names})
-            features = {m: memo.encode(m, batch) for m in inputs.modalities}
-            present = inputs.present(told)
-            for place, member in enumerate(members):
-                parts[place][c].append(member.answer(features, present))
+                # Whatever stands in for what is missing, a reference that is told so sees the same.
+                told = _told(clean, condition, {m: stored[c].changed[m][rows] for m in names})
+                key = b"".join(told.present[m].tobytes() for m in inputs.modalities)
+                if key not in known:
+                    known[key] = _answers(members, inputs, memo, clean, told)
+                each = known[key]
+            else:
+                each = _answers(members, inputs, memo, batch, batch)
+            for place, answers in enumerate(each):
+                parts[place][c].append(answers)
     for c, condition in enumerate(conditions):
         if stored[c].received is not None and stored[c].received != received[c]:
             raise StaleRun(
@@ -131,11 +135,18 @@ def _answer_shard(
     for place, member in enumerate(members):
         outputs = [np.concatenate(p, axis=1) for p in parts[place]]
         for i, member_run in enumerate(member.runs):
-            answers = [
+            found = [
                 ConditionOutputs(_usable(outputs[c][i]), s.changed, s.moved, s.received, s.donor)
                 for c, s in enumerate(stored)
             ]
-            member_run.write_shard(shard, number, answers)
+            member_run.write_shard(shard, number, found)
+
+
+def _answers(members: Sequence[Member], inputs: Inputs, memo: EncodingMemo, batch: Batch, told: Batch) -> list[Array]:
+    """What every member answers to a batch's values, of which `told` says what is there."""
+    features = {m: memo.encode(m, batch) for m in inputs.modalities}
+    present = inputs.present(told)
+    return [member.answer(features, present) for member in members]
 
 
 def _retrieve(
@@ -157,19 +168,6 @@ def _retrieve(
 def _told(clean: Batch, condition: Condition, changed: Mapping[str, Array]) -> Batch:
     """The clean batch with what the condition took away marked absent."""
     return clean.replace(present={m: clean.present[m] & ~changed[m] for m in condition.modalities})
-
-
-class _Encoding:
-    """Inputs as the encoding half of a two-stage model."""
-
-    def __init__(self, inputs: Inputs) -> None:
-        self._inputs = inputs
-
-    def encode(self, modality: str, batch: Batch) -> Tensor:
-        return self._inputs.one(modality, batch)
-
-    def fuse(self, features: Mapping[str, Tensor], batch: Batch) -> Array:
-        raise NotImplementedError
 
 
 def _usable(outputs: Array) -> Array:

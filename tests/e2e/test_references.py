@@ -104,10 +104,12 @@ def test_references_are_told_what_is_missing_whatever_stands_in_for_it(run: Path
 
 
 def test_a_second_call_trains_nothing_and_adds_what_is_new(run: Path) -> None:
-    weights = run / "references" / "concatenation" / saved.WEIGHTS
-    before = weights.stat().st_mtime_ns
+    folder = run / "references" / "concatenation"
+    kept = [folder / saved.WEIGHTS, *folder.glob("seed-*/predictions/*.parquet")]
+    assert len(kept) == 3
+    before = [path.stat().st_mtime_ns for path in kept]
     panel = retrain(run, ["concatenation", "product"])
-    assert weights.stat().st_mtime_ns == before
+    assert [path.stat().st_mtime_ns for path in kept] == before
     assert {"concatenation", "late_mean", "product"} <= {m.name for m in panel.scored}
 
 
