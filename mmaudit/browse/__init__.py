@@ -1,0 +1,1 @@
+"""Reading runs for people: listing, samples, kept inputs. Without model, data set or dashboard."""

@@ -1,0 +1,1 @@
+"""A report in Markdown, and as a section of a model card."""

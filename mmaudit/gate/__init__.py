@@ -1,0 +1,1 @@
+"""Does a run meet a policy? For continuous integration."""

@@ -1,0 +1,1 @@
+"""Assertions about a model's robustness, for tests."""
