@@ -109,6 +109,9 @@ def _inconsistent(value: Mapping[str, Any]) -> Iterator[str]:
         lengths = {len(item[k]) for k in ("count", "confidence", "accuracy", "low", "high")}
         if lengths != {len(item["edges"]) - 1}:
             yield f"report.reliability[{i}]: edges, count, confidence, accuracy, low and high do not fit together"
+    for i, item in enumerate(value.get("risk_coverage", [])):
+        if len({len(item[k]) for k in ("coverage", "risk", "low", "high")}) > 1:
+            yield f"report.risk_coverage[{i}]: coverage, risk, low and high do not fit together"
     yield from _without_score(value, columns)
     yield from _unfit_references(value.get("references", {}))
     for i, item in enumerate(value.get("arbitration", [])):

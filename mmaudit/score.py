@@ -32,6 +32,7 @@ from mmaudit.metrics.primary import PRIMARY
 from mmaudit.metrics.recalibration import recalibrate
 from mmaudit.metrics.reliability import reliability
 from mmaudit.metrics.retrieval import reciprocal_ranks
+from mmaudit.metrics.risk_coverage import risk_coverage
 from mmaudit.outputs import ConditionOutputs, Float32Array, read_parquet, write_parquet
 from mmaudit.panel import panel_or_reason
 from mmaudit.store import Run
@@ -72,6 +73,7 @@ def score(run: Run, *, only: Sequence[str] | None = None, resamples: int = 1000,
     rows += adjust([estimate.score() for estimate in estimated])
     _write_table(run, "scores.parquet", [vars_of(s) for s in rows])
     _write_table(run, "reliability.parquet", list(table.reliability_rows()))
+    _write_table(run, "risk_coverage.parquet", list(table.risk_coverage_rows()))
     _write_table(run, "recalibration.parquet", list(table.recalibration_rows()))
     _write_table(run, "arbitration.parquet", list(table.arbitration_rows()))
     _write_table(run, "conditions.parquet", list(table.condition_rows()))
@@ -287,11 +289,16 @@ class ScoreTable:
     def _calibration(self, condition: Condition, predictions: Predictions, w: Resamples) -> None:
         about = {"condition": condition.key, "label": condition.label}
         self.side.append(("reliability", {**about, **reliability(predictions).to_json()}))
+        self.side.append(("risk_coverage", {**about, **risk_coverage(predictions, w).to_json()}))
         self.side += [("recalibration", {**about, **repair.to_json()}) for repair in recalibrate(predictions, w)]
 
     def reliability_rows(self) -> Iterator[dict[str, Any]]:
         """One row per condition: bins of its reliability diagram."""
         return self._side("reliability")
+
+    def risk_coverage_rows(self) -> Iterator[dict[str, Any]]:
+        """One row per condition: its risk-coverage curve."""
+        return self._side("risk_coverage")
 
     def recalibration_rows(self) -> Iterator[dict[str, Any]]:
         """One row per condition, method and data it was fitted on: ECE before and after."""

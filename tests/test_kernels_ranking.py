@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmaudit.kernels.calibration import equal_mass_gap, equal_width_bin
-from mmaudit.kernels.ranking import concordance, precision_sum, risk_sum
+from mmaudit.kernels.ranking import concordance, precision_sum, risk_at, risk_sum
 from mmaudit.metrics.predictions import Order
 
 COUNTS, UNIT = np.ones((1, 1), np.uint8), np.zeros(1000, np.int64)
@@ -57,6 +57,31 @@ def test_risk_sum_is_the_mean_over_all_orders_of_ties(score, data):
     harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, n + 1))])
     got = risk_sum(COUNTS, UNIT, order.order, order.tied, wrong, harmonic)
     assert got[0] == pytest.approx(np.mean(curves))
+
+
+@quick
+@given(scores, st.data())
+def test_risk_at_is_the_mean_over_all_orders_of_ties(score, data):
+    wrong, order = bits(len(score), data).astype(float), Order.of(score)
+    n = len(score)
+    arrangements = [
+        list(a) for a in itertools.permutations(range(n)) if all(score[i] >= score[j] for i, j in itertools.pairwise(a))
+    ]
+    expected = np.mean([np.cumsum(wrong[a]) / np.arange(1, n + 1) for a in arrangements], axis=0)
+    shares = np.arange(1, n + 1) / n
+    got = risk_at(COUNTS, UNIT, order.order, order.tied, wrong, shares)
+    assert got[:, 0] == pytest.approx(expected)
+
+
+def test_risk_at_of_a_drawn_sample_counts_it_as_often_as_it_was_drawn():
+    score, wrong = np.array([0.9, 0.5, 0.7]), np.array([0.0, 1.0, 1.0])
+    counts = np.array([[2], [1], [0]], np.int16)
+    order = Order.of(score)
+    got = risk_at(counts, np.arange(3), order.order, order.tied, wrong, np.array([1 / 3, 2 / 3, 1.0]))
+    assert got[:, 0].tolist() == pytest.approx([0.0, 0.0, 1 / 3])
+    # Half of the tie of two right answers is right, too: a share may end between two samples.
+    got = risk_at(counts, np.arange(3), order.order, order.tied, wrong, np.array([0.5, 5 / 6]))
+    assert got[:, 0].tolist() == pytest.approx([0.0, 0.5 / 2.5])
 
 
 def test_risk_sum_stays_accurate_over_many_samples():

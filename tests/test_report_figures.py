@@ -290,7 +290,7 @@ def test_nothing_measured_draws_nothing() -> None:
     doc = small_report(findings=False)
     doc |= {"conditions": doc["conditions"][:1], "reliability": [], "recalibration": []}
     report = Report.from_json(doc)
-    assert [f.id for f in all_figures(report)] == ["confidence"]
+    assert [f.id for f in all_figures(report)] == ["confidence", "groups-1"]
 
 
 def test_the_tolerance_chart_reads_what_desync_writes() -> None:

@@ -8,6 +8,8 @@ from mmaudit.figures.arbitration import arbitration
 from mmaudit.figures.base import Cell, Column, Figure, Panel, Table, words
 from mmaudit.figures.baselines import baselines
 from mmaudit.figures.confidence import confidence
+from mmaudit.figures.groups import group_effects
+from mmaudit.figures.heatmap import heatmap
 from mmaudit.figures.lattice import subset_lattice
 from mmaudit.figures.misalignment import misalignment
 from mmaudit.figures.overview import overview
@@ -15,6 +17,7 @@ from mmaudit.figures.recalibration import recalibration
 from mmaudit.figures.references import references
 from mmaudit.figures.reliability import reliability
 from mmaudit.figures.reliance import reliance
+from mmaudit.figures.risk_coverage import risk_coverage
 from mmaudit.figures.severity import missing_rates, scenario_curves, severity_curves
 from mmaudit.figures.surface import surface
 from mmaudit.figures.synergy import synergy
@@ -22,6 +25,7 @@ from mmaudit.figures.tolerance import tolerance
 
 FIGURES = {
     "overview": overview,
+    "heatmap": heatmap,
     "severity": severity_curves,
     "missing_rates": missing_rates,
     "lattice": subset_lattice,
@@ -35,8 +39,10 @@ FIGURES = {
     "synergy": synergy,
     "references": references,
     "reliability": reliability,
+    "risk_coverage": risk_coverage,
     "confidence": confidence,
     "recalibration": recalibration,
+    "groups": group_effects,
 }
 
 __all__ = [
@@ -49,6 +55,8 @@ __all__ = [
     "arbitration",
     "baselines",
     "confidence",
+    "group_effects",
+    "heatmap",
     "misalignment",
     "missing_rates",
     "overview",
@@ -56,6 +64,7 @@ __all__ = [
     "references",
     "reliability",
     "reliance",
+    "risk_coverage",
     "scenario_curves",
     "severity_curves",
     "subset_lattice",

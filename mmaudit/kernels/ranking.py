@@ -131,3 +131,54 @@ def risk_sum(counts, unit, order, tied, loss, harmonic):  # type: ignore[no-unty
             seen[b] += m
         j = i
     return total
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def risk_at(counts, unit, order, tied, loss, coverages):  # type: ignore[no-untyped-def]
+    """Mean loss among the most confident share of the samples, for several shares; ties in random order.
+
+    Where a share ends inside a tie of m samples with loss e in all, after C samples with loss E, it holds k − C of
+    them, and the expected mean loss is (E + e·(k − C)/m) / k, k = share · samples, which need not be whole.
+
+    Args:
+        counts, unit, order, tied: as in `concordance`.
+        loss: `float64[n]`, by sample.
+        coverages: `float64[c]`, shares in (0, 1], ascending.
+
+    Returns:
+        `float64[c, replicates]`.
+    """
+    replicates = counts.shape[1]
+    size = np.zeros(replicates)
+    for i in range(len(order)):
+        row = counts[unit[order[i]]]
+        for b in range(replicates):
+            size[b] += row[b]
+    risk = np.zeros((len(coverages), replicates))
+    reached = np.zeros(replicates, np.int64)
+    lost, seen = np.zeros(replicates), np.zeros(replicates)
+    same_lost, same = np.zeros(replicates), np.zeros(replicates)
+    j = len(order)
+    while j > 0:
+        i = j - 1
+        while tied[i]:
+            i -= 1
+        same_lost[:] = 0.0
+        same[:] = 0.0
+        for k in range(i, j):
+            row = counts[unit[order[k]]]
+            e = loss[order[k]]
+            for b in range(replicates):
+                same[b] += row[b]
+                same_lost[b] += e * row[b]
+        for b in range(replicates):
+            # The last share is all samples, which rounding must not push beyond the last tie.
+            while reached[b] < len(coverages) and (coverages[reached[b]] * size[b] <= seen[b] + same[b] or i == 0):
+                wanted = coverages[reached[b]] * size[b]
+                part = min((wanted - seen[b]) / same[b], 1.0) if same[b] > 0 else 0.0
+                risk[reached[b], b] = (lost[b] + part * same_lost[b]) / wanted
+                reached[b] += 1
+            lost[b] += same_lost[b]
+            seen[b] += same[b]
+        j = i
+    return risk
