@@ -26,15 +26,11 @@ from mmaudit.findings.base import Evidence
 from mmaudit.interaction import interactions
 from mmaudit.kernels.inference import benjamini_hochberg, interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
-from mmaudit.metrics.arbitration import matrix
-from mmaudit.metrics.base import DECISIONS
 from mmaudit.metrics.primary import PRIMARY
-from mmaudit.metrics.recalibration import recalibrate
-from mmaudit.metrics.reliability import reliability
 from mmaudit.metrics.retrieval import reciprocal_ranks
-from mmaudit.metrics.risk_coverage import risk_coverage
 from mmaudit.outputs import ConditionOutputs, Float32Array, read_parquet, write_parquet
 from mmaudit.panel import panel_or_reason
+from mmaudit.side_tables import TABLES, SideTables, how_applied
 from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, Group, Summary, groups, neighbours, summarise
 from mmaudit.types import CLEAN, RIGHT, Array, BoolArray, Condition, FloatArray, Score, digest
@@ -72,10 +68,8 @@ def score(run: Run, *, only: Sequence[str] | None = None, resamples: int = 1000,
     estimated = table.estimates()
     rows += adjust([estimate.score() for estimate in estimated])
     _write_table(run, "scores.parquet", [vars_of(s) for s in rows])
-    _write_table(run, "reliability.parquet", list(table.reliability_rows()))
-    _write_table(run, "risk_coverage.parquet", list(table.risk_coverage_rows()))
-    _write_table(run, "recalibration.parquet", list(table.recalibration_rows()))
-    _write_table(run, "arbitration.parquet", list(table.arbitration_rows()))
+    for name in TABLES:
+        _write_table(run, f"{name}.parquet", table.side.rows(name))
     _write_table(run, "conditions.parquet", list(table.condition_rows()))
     write_estimates(run, estimated)
     return rows
@@ -106,7 +100,7 @@ class ScoreTable:
         self.applied: dict[str, dict[str, Any]] = {}
         self.worst: dict[str, Float32Array] = {}
         self.unanswered: set[str] = set()
-        self.side: list[tuple[str, dict[str, Any]]] = []
+        self.side = SideTables(self.conditions)
         self.lock = Lock()
 
     def rows(self) -> list[Score]:
@@ -133,7 +127,7 @@ class ScoreTable:
     def _condition(self, condition: Condition) -> list[Score]:
         answers = self.run.read(condition)
         usable = answers.answered & self.clean_usable
-        self.applied[condition.key] = _applied(condition, answers, usable, self.askable, self.run.error(condition))
+        self.applied[condition.key] = how_applied(condition, answers, usable, self.askable, self.run.error(condition))
         everything = bool((usable == self.clean_usable).all())
         clean = self.clean if everything else self.clean.take(usable[self.clean_usable])
         # All answered is the usual case: then nothing is copied, and what is kept of conditions shares its resamples.
@@ -158,11 +152,7 @@ class ScoreTable:
             self._keep_worst(condition, predictions)
         else:
             self.unanswered.add(condition.key)
-        if _shown_in_calibration(condition) and self.task.kind in DECISIONS and usable.any():
-            self._calibration(condition, predictions, w)
-        if rival is not None and not condition.repeat:
-            about = {"condition": condition.key, "label": condition.label}
-            self.side.append(("arbitration", {**about, **matrix(predictions)}))
+        self.side.add(condition, predictions, w)
         return rows
 
     def _rival(self, condition: Condition, answers: ConditionOutputs, usable: BoolArray) -> Array | None:
@@ -284,35 +274,6 @@ class ScoreTable:
             or ("" if value == value else summary.reason(float(clean.values[0]), clean.floor, metric.better)),
         )
 
-    # ---- calibration
-
-    def _calibration(self, condition: Condition, predictions: Predictions, w: Resamples) -> None:
-        about = {"condition": condition.key, "label": condition.label}
-        self.side.append(("reliability", {**about, **reliability(predictions).to_json()}))
-        self.side.append(("risk_coverage", {**about, **risk_coverage(predictions, w).to_json()}))
-        self.side += [("recalibration", {**about, **repair.to_json()}) for repair in recalibrate(predictions, w)]
-
-    def reliability_rows(self) -> Iterator[dict[str, Any]]:
-        """One row per condition: bins of its reliability diagram."""
-        return self._side("reliability")
-
-    def risk_coverage_rows(self) -> Iterator[dict[str, Any]]:
-        """One row per condition: its risk-coverage curve."""
-        return self._side("risk_coverage")
-
-    def recalibration_rows(self) -> Iterator[dict[str, Any]]:
-        """One row per condition, method and data it was fitted on: ECE before and after."""
-        return self._side("recalibration")
-
-    def arbitration_rows(self) -> Iterator[dict[str, Any]]:
-        """One row per conflict: which side wins, class against class."""
-        return self._side("arbitration")
-
-    def _side(self, kind: str) -> Iterator[dict[str, Any]]:
-        order = {c.key: i for i, c in enumerate(self.conditions)}
-        mine = [row for k, row in self.side if k == kind]
-        return iter(sorted(mine, key=lambda row: order[row["condition"]]))
-
     def condition_rows(self) -> Iterator[dict[str, Any]]:
         """One row per condition: how many samples it changed, how far, and how often the model raised."""
         return iter([self.applied[c.key] for c in self.conditions])
@@ -365,32 +326,6 @@ def evidence_from(run: Run, rows: Sequence[Score], applied: Sequence[Mapping[str
         n=run.n,
         folder=folder or str(run.folder),
     )
-
-
-def _applied(
-    condition: Condition, answers: ConditionOutputs, usable: BoolArray, askable: BoolArray, error: str
-) -> dict[str, Any]:
-    names = condition.modalities
-    changed = np.any([answers.changed[m] for m in names], axis=0) if names else np.zeros(len(usable), np.bool_)
-    distances = np.concatenate([answers.moved[m] for m in names]) if names else np.zeros(0)
-    known = distances[np.isfinite(distances)]
-    return {
-        "condition": condition.key,
-        "n": int(usable.sum()),
-        "changed": float(changed.mean()),
-        "moved": float(known.mean()) if len(known) else None,
-        "received": "" if answers.received is None else f"{answers.received:016x}",
-        "raised": int((~answers.answered & askable).sum()),
-        "error": error.strip().splitlines()[-1] if error else "",
-    }
-
-
-def _shown_in_calibration(condition: Condition) -> bool:
-    if condition.repeat:
-        return False
-    if condition.family == "mismatch":
-        return condition.option("pool") == "random"
-    return condition.family == "clean" or condition.probe == "missing" or condition.position == 5
 
 
 def vars_of(row: Score) -> dict[str, Any]:

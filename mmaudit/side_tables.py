@@ -1,0 +1,74 @@
+"""What scoring keeps beside the scores: how conditions were applied, calibration curves, conflicts by class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mmaudit.metrics import Predictions, Resamples
+from mmaudit.metrics.arbitration import matrix
+from mmaudit.metrics.base import DECISIONS
+from mmaudit.metrics.recalibration import recalibrate
+from mmaudit.metrics.reliability import reliability
+from mmaudit.metrics.risk_coverage import risk_coverage
+from mmaudit.outputs import ConditionOutputs
+from mmaudit.types import BoolArray, Condition
+
+# Files of the run, one table each; rows are in the order of the plan.
+TABLES = ("reliability", "risk_coverage", "recalibration", "arbitration")
+
+
+class SideTables:
+    """Rows of `TABLES`, gathered condition by condition, from several threads."""
+
+    def __init__(self, conditions: Sequence[Condition]) -> None:
+        self._order = {c.key: i for i, c in enumerate(conditions)}
+        self._rows: list[tuple[str, dict[str, Any]]] = []
+
+    def add(self, condition: Condition, predictions: Predictions, w: Resamples) -> None:
+        """Keep what is shown of a condition: calibration where it is one of those shown, conflicts where it is one."""
+        about = {"condition": condition.key, "label": condition.label}
+        if predictions.n and _shown_in_calibration(condition) and predictions.task.kind in DECISIONS:
+            self._keep("reliability", about, reliability(predictions).to_json())
+            self._keep("risk_coverage", about, risk_coverage(predictions, w).to_json())
+            for repair in recalibrate(predictions, w):
+                self._keep("recalibration", about, repair.to_json())
+        if predictions.rival is not None and not condition.repeat:
+            self._keep("arbitration", about, matrix(predictions))
+
+    def _keep(self, table: str, about: Mapping[str, str], row: Mapping[str, Any]) -> None:
+        self._rows.append((table, {**about, **row}))
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Rows of a table: a condition's bins, curve, repairs or classes."""
+        mine = [row for name, row in self._rows if name == table]
+        return sorted(mine, key=lambda row: self._order[row["condition"]])
+
+
+def how_applied(
+    condition: Condition, answers: ConditionOutputs, usable: BoolArray, askable: BoolArray, error: str
+) -> dict[str, Any]:
+    """How a condition was applied: samples, share changed, distance moved, and how often the model raised."""
+    names = condition.modalities
+    changed = np.any([answers.changed[m] for m in names], axis=0) if names else np.zeros(len(usable), np.bool_)
+    distances = np.concatenate([answers.moved[m] for m in names]) if names else np.zeros(0)
+    known = distances[np.isfinite(distances)]
+    return {
+        "condition": condition.key,
+        "n": int(usable.sum()),
+        "changed": float(changed.mean()),
+        "moved": float(known.mean()) if len(known) else None,
+        "received": "" if answers.received is None else f"{answers.received:016x}",
+        "raised": int((~answers.answered & askable).sum()),
+        "error": error.strip().splitlines()[-1] if error else "",
+    }
+
+
+def _shown_in_calibration(condition: Condition) -> bool:
+    if condition.repeat:
+        return False
+    if condition.family == "mismatch":
+        return condition.option("pool") == "random"
+    return condition.family == "clean" or condition.probe == "missing" or condition.position == 5
