@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # As many processes as cores: more threads in each would wait for each other. Read when torch is loaded, later.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("mmaudit", derandomize=True, database=None, deadline=None)
 settings.load_profile("mmaudit")
