@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from mmaudit.errors import BadInput
 
+TRIES, BETWEEN_TRIES = 5, 0.02  # s
 # What may lie in a folder in which an audit was killed before it wrote run.json.
 _OWN = {"run.json", "samples.parquet", "predictions", "errors"}
 
@@ -80,10 +82,17 @@ def _locked(folder: Path) -> Iterator[None]:
 
     handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BadInput(f"another audit is writing to {folder}; wait for it, or give another out=…") from error
+        # Who only looks whether a run is being written holds the lock for an instant; a writer holds it for long.
+        for left in reversed(range(TRIES)):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if not left:
+                    raise BadInput(
+                        f"another audit is writing to {folder}; wait for it, or give another out=…"
+                    ) from error
+                time.sleep(BETWEEN_TRIES)
         yield
     finally:
         os.close(handle)

@@ -72,6 +72,7 @@ def score(run: Run, *, only: Sequence[str] | None = None, resamples: int = 1000,
         _write_table(run, f"{name}.parquet", table.side.rows(name))
     _write_table(run, "conditions.parquet", list(table.condition_rows()))
     write_estimates(run, estimated)
+    run.update(bootstrap={"replicates": resamples, "seed": seed})
     return rows
 
 
@@ -334,7 +335,15 @@ def vars_of(row: Score) -> dict[str, Any]:
 
 
 def _write_table(run: Run, name: str, rows: list[dict[str, Any]]) -> None:
-    write_parquet(run.folder / name, pa.Table.from_pylist(rows))
+    try:
+        table = pa.Table.from_pylist(rows)
+    except UnicodeEncodeError:  # a lone surrogate, from a file name that is not UTF-8: as its escape
+        table = pa.Table.from_pylist([{k: _escaped(v) for k, v in row.items()} for row in rows])
+    write_parquet(run.folder / name, table)
+
+
+def _escaped(value: Any) -> Any:
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def read_table(run: Run, name: str) -> list[dict[str, Any]]:

@@ -147,10 +147,13 @@ class Run:
         new = [c.to_json() for c in conditions if c.key not in have]
         if new:
             self.header["increments"].append(new)
-            self.update(**values)
+            self.header.update(values)
+            self._save_header()
 
     def update(self, **values: Any) -> None:
         """Replace top-level header values, e.g. the rows of a batch."""
+        if all(name in self.header and self.header[name] == value for name, value in values.items()):
+            return
         self.header.update(values)
         self._save_header()
 
