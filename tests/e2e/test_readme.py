@@ -50,5 +50,17 @@ def test_the_python_example_is_short_and_runs(tmp_path: Path) -> None:
 
 
 def test_the_plugin_example_registers(tmp_path: Path) -> None:
-    code = f"import mmaudit\n{BLOCKS[1]}\nfrom mmaudit.probes import probes\nprint(probes.get('image.salt').summary)"
+    example = next(b for b in BLOCKS if "@mmaudit.corruption" in b)
+    code = f"import mmaudit\n{example}\nfrom mmaudit.probes import probes\nprint(probes.get('image.salt').summary)"
     assert run(code, tmp_path).strip() == "Turn random pixels white"
+
+
+def test_the_assertion_in_a_test_runs_as_a_fixture(tmp_path: Path) -> None:
+    example = next(b for b in BLOCKS if "assert_robust" in b)
+    wrapped = BLOCKS[0].split("report = ")[0]
+    (tmp_path / "test_mine.py").write_text(f"{YOURS}\n{wrapped}\n{example}", encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "mmaudit.pytest_plugin", "-p", "no:cacheprovider", "."]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    # An untrained network does not lose what it never had.
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
