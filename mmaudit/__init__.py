@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmaudit.auditing import audit
+    from mmaudit.compared.compare import compare
+    from mmaudit.compared.result import Comparison
     from mmaudit.data import ArrayData, Dataset, FrameData, Indexed, TorchData, read_npz, read_parquet
     from mmaudit.data_synergy import Synergy, synergy
     from mmaudit.errors import MMAuditError
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _HOME = {
     "ArrayData": "mmaudit.data",
     "Batch": "mmaudit.types",
+    "Comparison": "mmaudit.compared.result",
     "Condition": "mmaudit.types",
     "Dataset": "mmaudit.data",
     "Finding": "mmaudit.types",
@@ -53,6 +56,7 @@ _HOME = {
     "TorchModel": "mmaudit.models",
     "audit": "mmaudit.auditing",
     "check_model": "mmaudit.models",
+    "compare": "mmaudit.compared.compare",
     "corruption": "mmaudit.probes.base",
     "metric": "mmaudit.metrics",
     "probe": "mmaudit.probes.base",
@@ -65,6 +69,7 @@ _HOME = {
 __all__ = [
     "ArrayData",
     "Batch",
+    "Comparison",
     "Condition",
     "Dataset",
     "Finding",
@@ -89,6 +94,7 @@ __all__ = [
     "TorchModel",
     "audit",
     "check_model",
+    "compare",
     "corruption",
     "metric",
     "probe",

@@ -10,10 +10,10 @@ import pytest
 import mmaudit
 
 NAMES = [
-    *("ArrayData", "Batch", "Condition", "Dataset", "Finding", "FrameData", "FunctionModel", "Indexed"),
+    *("ArrayData", "Batch", "Comparison", "Condition", "Dataset", "Finding", "FrameData", "FunctionModel", "Indexed"),
     *("MMAuditError", "Modality", "Model", "Panel", "Predictions", "Report", "Resamples", "RetrievalModel", "Run"),
     *("Score", "SklearnModel", "Suite", "Synergy", "Task", "TorchData", "TorchModel", "audit", "check_model"),
-    *("corruption", "metric", "probe", "read_npz", "read_parquet", "retrain", "synergy"),
+    *("compare", "corruption", "metric", "probe", "read_npz", "read_parquet", "retrain", "synergy"),
 ]
 
 ERRORS = [

@@ -6,11 +6,11 @@ import sys
 
 import typer
 
-from mmaudit.cli import runs, tools, training
+from mmaudit.cli import compare, dashboard, gate, keep, report, runs, tools, training
 from mmaudit.cli.application import app
 from mmaudit.errors import ContractBroken, DamagedRun, MMAuditError, StaleRun
 
-__all__ = ["app", "main", "runs", "tools", "training"]
+__all__ = ["app", "compare", "dashboard", "gate", "keep", "main", "report", "runs", "tools", "training"]
 
 _INTERRUPTED = "interrupted; run the same command again to go on."
 

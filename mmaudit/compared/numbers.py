@@ -1,0 +1,108 @@
+"""From replicates of two runs to the numbers of a row: both values, the difference, p, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mmaudit.compared.result import CHANGE, LEVEL, Compared, Verdict
+from mmaudit.comparison import Measured, exact_bound
+from mmaudit.kernels.inference import (
+    benjamini_hochberg,
+    interval,
+    minimum_detectable_effect,
+    p_value,
+    standard_error,
+)
+from mmaudit.metrics import Metric
+from mmaudit.types import FloatArray
+
+NO_DIRECTION = "neither direction of this metric is better, so there is no verdict"
+UNDEFINED = "not defined on these samples"
+
+
+def filled(about: Compared, metric: Metric, first: Measured, other: Measured) -> Compared:
+    """Return the row with its numbers; p is not yet adjusted, and there is no verdict yet.
+
+    Args:
+        about: what it is; says whether the runs are paired, and the margin.
+        metric: that was measured.
+        first, other: replicate by replicate the same resample where paired, else independent ones.
+    """
+    change = about.quantity == CHANGE
+    width = metric.range[1] - metric.range[0]
+    within = (-width, width) if change else metric.range
+    known = replace(about, n_first=first.n, n_other=other.n)
+    for side, found in (("first", first), ("other", other)):
+        low, high = _bounds(found.values, _unseen(metric, found), within)
+        numbers = {f"value_{side}": float(found.values[0]), f"low_{side}": low, f"high_{side}": high}
+        known = replace(known, **numbers)  # type: ignore[arg-type]  # these fields are floats
+    reason = first.reason or other.reason
+    delta = other.values - first.values
+    if reason or not np.isfinite(delta[0]):
+        return replace(known, reason=reason or UNDEFINED)
+    unseen = _unseen_difference(metric, delta, first, other, known.paired) * (2 if change else 1)
+    reach = 2 * width if change else width
+    low, high = _bounds(delta, unseen, (-reach, reach))
+    beyond = max(abs(float(delta[0])) - known.margin, 0.0)
+    error = standard_error(delta[1:])
+    return replace(
+        known,
+        delta=float(delta[0]),
+        delta_low=low,
+        delta_high=high,
+        p=p_value(beyond, delta[1:]),
+        mde=unseen if error == 0 and unseen else minimum_detectable_effect(error),
+        reason=NO_DIRECTION if metric.better == "neither" else "",
+    )
+
+
+def _bounds(values: FloatArray, unseen: float, within: tuple[float, float]) -> tuple[float, float]:
+    """Return the 95 % interval; `unseen`, what no replicate can show, adds up with either side as squares."""
+    value = float(values[0])
+    low, high = interval(values[1:], value)
+    if unseen:
+        low = value - float(np.hypot(max(value - low, 0.0), unseen))
+        high = value + float(np.hypot(max(high - value, 0.0), unseen))
+    return float(np.clip(low, *within)), float(np.clip(high, *within))
+
+
+def _unseen(metric: Metric, found: Measured) -> float:
+    """How far a share may really be from a value that no replicate leaves; 0 where replicates vary.
+
+    See decision 7: no error in n samples does not mean that there are none.
+    """
+    if metric.unit != "share" or not np.isfinite(found.values).all() or standard_error(found.values[1:]) > 0:
+        return 0.0
+    return exact_bound(found.w)
+
+
+def _unseen_difference(metric: Metric, delta: FloatArray, first: Measured, other: Measured, paired: bool) -> float:
+    """The same for the difference: paired, of samples on which the two differ; else what either run leaves unseen."""
+    if paired:
+        return _unseen(metric, Measured(delta, first.w))
+    return float(np.hypot(_unseen(metric, first), _unseen(metric, other)))
+
+
+def judged(rows: Sequence[Compared]) -> list[Compared]:
+    """Add adjusted p values and verdicts; rows on all samples are one family of tests, rows on groups another."""
+    out = list(rows)
+    for grouped in (False, True):
+        members = [i for i, row in enumerate(out) if bool(row.group) == grouped and row.p == row.p]
+        adjusted = benjamini_hochberg(np.array([out[i].p for i in members]))
+        for i, p in zip(members, adjusted, strict=True):
+            out[i] = replace(out[i], p_adjusted=float(p), verdict=verdict(out[i], float(p)))
+    return out
+
+
+def verdict(row: Compared, p_adjusted: float) -> Verdict:
+    """Return what the numbers say: decided by the interval's bound and the adjusted p, both."""
+    if row.better == "neither" or not p_adjusted <= LEVEL:
+        return "undecided"
+    if row.delta_low > row.margin:
+        return "better" if row.better == "higher" else "worse"
+    if row.delta_high < -row.margin:
+        return "worse" if row.better == "higher" else "better"
+    return "undecided"
