@@ -19,7 +19,7 @@ from mmaudit.folder import write_atomically
 from mmaudit.interaction import described
 from mmaudit.metrics import metrics
 from mmaudit.metrics.primary import PRIMARY
-from mmaudit.panel import panel_or_reason
+from mmaudit.panel.file import panel_or_reason
 from mmaudit.provenance import provenance
 from mmaudit.report import Report
 from mmaudit.report_schema import SCHEMA

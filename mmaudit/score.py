@@ -29,7 +29,7 @@ from mmaudit.metrics import Metric, Predictions, Resamples, metrics
 from mmaudit.metrics.primary import PRIMARY
 from mmaudit.metrics.retrieval import reciprocal_ranks
 from mmaudit.outputs import ConditionOutputs, Float32Array, read_parquet, write_parquet
-from mmaudit.panel import panel_or_reason
+from mmaudit.panel.file import panel_or_reason
 from mmaudit.side_tables import TABLES, SideTables, how_applied
 from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, Group, Summary, groups, neighbours, summarise

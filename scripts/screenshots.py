@@ -63,7 +63,7 @@ def _dashboard(
     for page in PAGES:
         query = {} if page == "runs" else {"run": name}
         if page == "compare" and other:
-            query["other"] = other
+            query["with"] = other
         took = visit.go(page, **query)
         # The app scrolls inside itself: as tall a window as the page is shows all of it.
         tall = visit.page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")

@@ -11,7 +11,9 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 def test_every_package_folder_is_installed() -> None:
     folders = {p.parent.relative_to(ROOT) for p in (ROOT / "mmaudit").rglob("*.py")}
+    pages = {p.parent.relative_to(ROOT) for p in (ROOT / "app").rglob("*.py")}
     expected = {".".join(folder.parts) for folder in folders} | {"mmaudit.reports"}
+    expected |= {".".join(("mmaudit", *folder.parts)) for folder in pages}
     assert set(SETUPTOOLS["packages"]) == expected
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from helpers.panel_runs import ABOUT, AUDITED, PLAN, World, add_reference, make_run
 from mmaudit.errors import BadInput, DamagedRun, MMAuditError, StaleRun
-from mmaudit.panel import panel_or_reason, read_panel, score_panel
+from mmaudit.panel.file import panel_or_reason, read_panel, score_panel
 from mmaudit.panel.read import NOT_FINISHED, trained
 from mmaudit.store import Run
 

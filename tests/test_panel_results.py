@@ -25,7 +25,8 @@ from helpers.panel_runs import (
 )
 from mmaudit.metrics import Predictions, Resamples, metrics
 from mmaudit.outputs import write_parquet
-from mmaudit.panel import Panel, lines, read_panel, score_panel
+from mmaudit.panel import Panel, lines
+from mmaudit.panel.file import read_panel, score_panel
 from mmaudit.panel.values import CLEAN, ECE, EFFECTIVE, EVERYTHING, RELATIVE, RETAINED, RIGHT, SYNERGY, VALUE
 from mmaudit.score import score
 from mmaudit.store import Run

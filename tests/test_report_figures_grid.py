@@ -111,3 +111,15 @@ def test_groups_are_drawn_clean_and_where_they_are_hit_hardest(report: Report) -
     dots = [d for x in figure.panels[0].spec["layer"] if x["mark"]["type"] == "point" for d in x["data"]["values"]]
     assert {d["series"] for d in dots} == {"clean", "worst condition of the group"}
     assert group_effects(Report.from_json(sample_report(examples=0, groups=False))) == ()
+
+
+def test_a_group_column_may_hold_the_sign_that_parts_it_from_its_values() -> None:
+    document = copy.deepcopy(sample_report(examples=0))
+    column = next(iter(document["data"]["groups"]))
+    document["data"]["groups"] = {"a=b": document["data"]["groups"][column]}
+    place = document["scores"]["columns"].index("group")
+    for row in document["scores"]["rows"]:
+        row[place] = row[place].replace(f"{column}=", "a=b=", 1)
+    figure = group_effects(Report.from_json(document))[0]
+    assert figure.title == "By a=b"
+    assert [row[0].text for row in figure.table.rows[1:]] == ["yes/no", "shape", "colour"]

@@ -15,7 +15,7 @@ from helpers.panel_runs import add_reference, panel_run
 from mmaudit.assemble import assemble
 from mmaudit.errors import DamagedRun
 from mmaudit.figures.references import references
-from mmaudit.panel import score_panel
+from mmaudit.panel.file import score_panel
 from mmaudit.panel.panel import Panel
 from mmaudit.panel.values import AUDITED, CLEAN, EVERYTHING, VALUE
 from mmaudit.render import page

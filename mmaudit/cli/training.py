@@ -131,7 +131,7 @@ def panel(
     from mmaudit import console
     from mmaudit.assemble import assemble
     from mmaudit.folder import writing
-    from mmaudit.panel import score_panel
+    from mmaudit.panel.file import score_panel
     from mmaudit.store import Run
 
     opened = Run.open(run)

@@ -31,9 +31,12 @@ def group_effects(report: Report) -> tuple[Figure, ...]:
     """One figure per group column: each group's clean value and its value where it is hit hardest, with intervals."""
     metric = report.primary
     groups: dict[str, dict[str, None]] = {}
+    # A column's name, and a group's, may hold "=" themselves: the columns that the report names decide.
+    columns_of = sorted(report.document["data"].get("groups", {}), key=len, reverse=True)
     for s in report.rows:
         if s.group and s.metric == metric.name:
-            groups.setdefault(s.group.partition("=")[0], {})[s.group] = None
+            known = (c for c in columns_of if s.group.startswith(f"{c}="))
+            groups.setdefault(next(known, s.group.partition("=")[0]), {})[s.group] = None
     title = measure(metric.name, metric.unit, metric.better)
     columns = (
         Column("group", numeric=False),
@@ -46,7 +49,7 @@ def group_effects(report: Report) -> tuple[Figure, ...]:
     )
     figures = []
     for i, (column, names) in enumerate(groups.items(), 1):
-        rows = [_Group(report, name) for name in ("", *names)]
+        rows = [_Group(report, column, name) for name in ("", *names)]
         caption = (
             f"{title[:1].upper()}{title[1:]} of each group, clean and under the condition that hurts it most "
             "(controls and the removal of every modality left out), with 95 % intervals. The dotted line is the clean "
@@ -67,9 +70,9 @@ def group_effects(report: Report) -> tuple[Figure, ...]:
 class _Group:
     """A group's scores: clean, and where it is hit hardest."""
 
-    def __init__(self, report: Report, group: str) -> None:
+    def __init__(self, report: Report, column: str, group: str) -> None:
         name = report.primary.name
-        self.label = shorten(group.partition("=")[2], 60) if group else "all samples"
+        self.label = shorten(group[len(column) + 1 :], 60) if group else "all samples"
         self.everyone = not group
         self.clean = report.score(report.clean, name, group)
         self.overall = report.score(report.clean, name)

@@ -19,7 +19,8 @@ from mmaudit.auditing import Prepared, prepare, require_same
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, DamagedRun, StaleRun
 from mmaudit.folder import writing
-from mmaudit.panel import Panel, score_panel
+from mmaudit.panel import Panel
+from mmaudit.panel.file import score_panel
 from mmaudit.reference.answers import answer
 from mmaudit.reference.base import references
 from mmaudit.reference.loop import Budget

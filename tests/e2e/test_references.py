@@ -16,6 +16,7 @@ from mmaudit.cli import app
 from mmaudit.errors import BadInput, StaleRun, UnknownName
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.panel import Panel
+from mmaudit.panel.file import read_panel
 from mmaudit.reference import saved
 from mmaudit.reference.base import Parts, Reference, Step, reference, references
 from mmaudit.reference.loop import Budget
@@ -74,7 +75,7 @@ def test_every_seed_answers_the_runs_own_conditions_and_samples(run: Path) -> No
 
 
 def test_references_learn_the_task_and_the_panel_says_so(run: Path) -> None:
-    panel = mmaudit.panel.read_panel(Run.open(run))
+    panel = read_panel(Run.open(run))
     assert panel is not None
     row = panel.row("concatenation", "value", "clean")
     assert row.value > 0.75  # the audited model was never trained
