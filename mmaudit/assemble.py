@@ -23,7 +23,7 @@ from mmaudit.panel.file import panel_or_reason
 from mmaudit.provenance import provenance
 from mmaudit.report import Report
 from mmaudit.report_schema import SCHEMA
-from mmaudit.score import evidence, read_table
+from mmaudit.score import BOOTSTRAP_FILE, evidence, read_table
 from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, SUMMARIES
 from mmaudit.timing import Timing
@@ -76,7 +76,7 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
         },
         "task": header["task"],
         "suite": header["suite"],
-        "bootstrap": header.get("bootstrap", {}),
+        "bootstrap": _read_json(run, BOOTSTRAP_FILE, {}),
         "primary": primary.name,
         "scenarios": header.get("scenarios", []),
         "severity_scales": list(header.get("severity_scales", {}).values()),

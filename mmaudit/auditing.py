@@ -6,46 +6,48 @@ Not named audit.py: importing that module would hide the function `mmaudit.audit
 from __future__ import annotations
 
 import contextlib
-import os
-import platform
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from mmaudit.analyses import Subject, analyse
+from mmaudit.analyses import analyse
 from mmaudit.assemble import assemble
-from mmaudit.data import Dataset, all_statistics, check
-from mmaudit.equalise import equalise
-from mmaudit.errors import BadInput, StaleRun
+from mmaudit.data import Dataset
+from mmaudit.errors import BadInput
 from mmaudit.findings.base import find
-from mmaudit.folder import require_free, require_usable, writing
+from mmaudit.folder import writing
 from mmaudit.gallery import write_gallery
 from mmaudit.illustrate import illustrate, illustrate_synergy
-from mmaudit.models import Differentiable, Model, Retriever, TwoStage, as_model
-from mmaudit.models.check import Check, check_model, require
-from mmaudit.models.gradient import gradient_reasons
-from mmaudit.plan import Plan, Suite, make_plan, wants_gradients
-from mmaudit.predict import BATCH_ROWS, FeatureMemo, Progress, predict, shard_rows
-from mmaudit.probes import Source, probes
-from mmaudit.probes.scale import Scale
+from mmaudit.keep import SAMPLES, forget, keep, require_count
+from mmaudit.models import Retriever
+from mmaudit.predict import BATCH_ROWS, FeatureMemo, Progress, predict
+from mmaudit.preparing import CHECK_ROWS, AnySuite, Prepared, examine, prepare, require_same, spread, staged
+from mmaudit.probes import probes
 from mmaudit.report import Report
 from mmaudit.retrieval import Bank
 from mmaudit.score import evidence, score
-from mmaudit.store import Run, Samples, modality_to_json
+from mmaudit.store import Run
 from mmaudit.timing import Timing
-from mmaudit.types import Batch, Condition, IntArray, Modality, Task
+from mmaudit.types import Condition
 
-CHECK_ROWS = 32
-
-AnySuite = str | Suite | Sequence[str] | Mapping[str, Any]
+# What happens before the line lies in a module of its own and is part of this one for those who import it.
+__all__ = [
+    "CHECK_ROWS",
+    "AnySuite",
+    "Cost",
+    "Prepared",
+    "audit",
+    "estimate",
+    "examine",
+    "prepare",
+    "require_same",
+    "spread",
+    "staged",
+]
 
 
 def audit(
@@ -61,6 +63,7 @@ def audit(
     progress: Progress | None = None,
     title: str | None = None,
     command: str = "",
+    keep_samples: int | None = None,
 ) -> Report:
     """Audit a model on a data set and return the report; everything behind it lies in the folder `out`.
 
@@ -80,6 +83,9 @@ def audit(
         progress: called with (answers done, answers planned).
         title: heads the report; the model's name without it.
         command: how to make the report again; shown in it.
+        keep_samples: of how many samples the run keeps inputs, original and perturbed, to be looked at without the
+            data; 48, or what the run was started with. 0 keeps none anywhere in the run folder, for private data: no
+            examples and no gallery either.
 
     Returns:
         The report: `.findings`, `.scores`, `.to_html(path)`.
@@ -93,9 +99,10 @@ def audit(
     _require_whole("resamples", resamples, 1)
     _require_whole("seed", seed, 0)
     _require_whole("batch_rows", BATCH_ROWS if batch_rows is None else batch_rows, 1)
+    require_count("keep_samples", keep_samples)
     prepared = prepare(model, data, suite=suite, train=train, out=out, batch_rows=batch_rows)
     with writing(out):
-        run = prepared.open_run(out, batch_rows=batch_rows, title=title, command=command)
+        run = prepared.open_run(out, batch_rows=batch_rows, title=title, command=command, keep_samples=keep_samples)
         timing = predict(
             run,
             data,
@@ -108,229 +115,28 @@ def audit(
         asked = prepared.subject(run)
         analyse(asked, prepared.plan.suite.analyses)
         score(run, resamples=resamples, seed=seed)
-        cited = {e["condition"] for f in find(evidence(run)) for e in f.evidence}
-        shown = [c for c in run.conditions if c.key in cited and c.modalities and c.family != "control"]
-        illustrate(run, data, prepared.source, shown)
-        illustrate_synergy(run, data)
-        write_gallery(run.folder, data, prepared.source, run.conditions, f"{run.header['title']}: probes")
+        _show(run, prepared)
         return assemble(run, timing=timing)
+
+
+def _show(run: Run, prepared: Prepared) -> None:
+    """Write what shows inputs of samples, or take it away where the run is to hold none."""
+    count = int(run.header.get("keep_samples", SAMPLES))
+    if not count:
+        forget(run.folder)
+        return
+    data, source = prepared.data, prepared.source
+    cited = {e["condition"] for f in find(evidence(run)) for e in f.evidence}
+    shown = [c for c in run.conditions if c.key in cited and c.modalities and c.family != "control"]
+    illustrate(run, data, source, shown)
+    illustrate_synergy(run, data)
+    write_gallery(run.folder, data, source, run.conditions, f"{run.header['title']}: probes")
+    keep(run, data, source, count)
 
 
 def _require_whole(name: str, value: object, least: int) -> None:
     if not isinstance(value, int | np.integer) or value < least:
         raise BadInput(f"{name}={value!r} is not usable; give a whole number of at least {least}.")
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A model, its data and a plan, checked and ready: all that happens before anything expensive."""
-
-    model: Model
-    data: Dataset
-    plan: Plan
-    source: Source
-    stage: TwoStage | None
-    stages: str
-    checks: tuple[Check, ...]
-    train: Dataset | None
-
-    def subject(self, run: Run) -> Subject:
-        """What analyses may look at."""
-        return Subject(run, self.data, self.model, self.source, self.stage, int(run.header["batch_rows"]))
-
-    def open_run(self, out: str | Path, *, batch_rows: int | None, title: str | None, command: str) -> Run:
-        """Open the run in `out` and add what its plan lacks, or start a new one.
-
-        Raises:
-            StaleRun: the run there is of another model or data set; names what differs.
-        """
-        folder = Path(out)
-        if not (folder / "run.json").exists():
-            return Run.create(folder, self.header(batch_rows or BATCH_ROWS, title, command), _samples(self.data))
-        run = Run.open(folder)
-        require_same(run, self.fingerprints())
-        run.restore(_samples(self.data))
-        known = run.header["declined"]
-        declined = known + [d for d in self.plan.declined_json if d not in known]
-        suite = self.plan.suite.to_json()
-        run.extend(self.plan.conditions, suite=suite, declined=declined, command=command or run.header["command"])
-        said = {"batch_rows": batch_rows, "title": title, **self._described(run.header)}
-        if new := {name: value for name, value in said.items() if value not in (None, run.header.get(name))}:
-            run.update(**new)
-        return run
-
-    def _described(self, known: Mapping[str, Any]) -> dict[str, Any]:
-        """What scenarios do and what positions mean on a common scale, beside what an earlier audit wrote of them."""
-        scenarios = {s["definition"]: s for s in (*known.get("scenarios", ()), *self.plan.scenarios)}
-        scale = self.plan.scale
-        scales = {**known.get("severity_scales", {}), **({scale.name: scale.to_json()} if scale else {})}
-        return {"scenarios": list(scenarios.values()), "severity_scales": scales}
-
-    def fingerprints(self) -> dict[str, str]:
-        """What a run belongs to: model, data, and the data that statistics were taken from."""
-        return fingerprints(self.model, self.data, self.train)
-
-    def header(self, batch_rows: int, title: str | None, command: str) -> dict[str, Any]:
-        """The first contents of run.json."""
-        task = self.data.task
-        return {
-            "mmaudit": version("mmaudit"),
-            "created": _now(),
-            "title": title or f"Audit of {self.model.name}",
-            "command": command,
-            "fingerprints": self.fingerprints(),
-            "model": {
-                "name": self.model.name,
-                "fingerprint": self.model.fingerprint,
-                "outputs": self.model.outputs,
-                "native_absence": self.model.native_absence,
-                "stages": self.stages,
-                "device": str(getattr(self.model, "device", "cpu")),
-            },
-            "data": {"n": len(self.data), "fingerprint": self.data.fingerprint, "train": self.train is not None},
-            "task": task.to_json(),
-            "modalities": [modality_to_json(m) for m in self.data.modalities],
-            "suite": self.plan.suite.to_json(),
-            "increments": [[c.to_json() for c in self.plan.conditions]],
-            "declined": self.plan.declined_json,
-            **self._described({}),
-            "checks": [{"clause": c.clause, "ok": c.ok, "message": c.message} for c in self.checks],
-            "batch_rows": batch_rows,
-            "shard_rows": shard_rows(len(self.data), 4 * task.width * len(self.plan.conditions)),
-            "environment": environment(),
-        }
-
-
-def prepare(
-    model: object,
-    data: Dataset,
-    *,
-    suite: AnySuite = "standard",
-    train: Dataset | None = None,
-    out: str | Path | None = None,
-    batch_rows: int | None = None,
-) -> Prepared:
-    """Check all that can be checked before the audit, and make the plan; see `audit` for arguments and errors."""
-    if out is not None:
-        require_usable(Path(out))
-        require_free(Path(out))
-    checked = as_model(model)
-    for given in (data,) if train is None else (data, train):
-        check(given)
-    _require_fitting(checked, data.task)
-    names = data.task.names if data.task.kind == "retrieval" else checked.modalities
-    read = tuple(m for m in data.modalities if m.name in names)
-    if train is not None:
-        _require_alike(read, train)
-    batch = data.rows(spread(len(data), CHECK_ROWS))
-    gradients = gradient_reasons(checked, batch, data.task) if wants_gradients(suite) else None
-    incomplete = tuple(m.name for m in read if not data.presence(m.name).all())
-    make = partial(
-        make_plan,
-        suite,
-        read,
-        data.task,
-        native=checked.native_absence,
-        incomplete=incomplete,
-        n=len(data),
-        longest=len(data) if data.cluster is None else int(np.unique(data.cluster, return_counts=True)[1].max()),
-        gradients=gradients,
-    )
-    plan = make()
-    if out is not None and (Path(out) / "run.json").exists():
-        require_same(Run.open(out), fingerprints(checked, data, train))
-    checks = check_model(checked, batch, data.task)
-    require(checks)
-    stage, stages = staged(checked, batch)
-    statistics = all_statistics(train if train is not None else data)
-    gradient = partial(checked.gradient, task=data.task) if isinstance(checked, Differentiable) else None
-    source = Source(data, statistics, gradient)
-    if plan.suite.severity_scale != "table":
-        name, rows = plan.suite.severity_scale, batch_rows or BATCH_ROWS
-        known = _known_scale(out, name)
-        # Of a two-stage view the scale of embeddings asks for features only, which a retrieval model gives, too.
-        encoders = cast(TwoStage, checked) if data.task.kind == "retrieval" else stage
-        plan = make(scale=equalise(name, plan.conditions, source, encoders, batch_rows=rows, known=known))
-    return Prepared(checked, data, plan, source, stage, stages, tuple(checks), train)
-
-
-def _known_scale(out: str | Path | None, name: str) -> Scale | None:
-    """What an earlier audit to the same folder found on a common scale of severities."""
-    if out is None or not (Path(out) / "run.json").exists():
-        return None
-    found = Run.open(out).header.get("severity_scales", {}).get(name)
-    return Scale.from_json(found) if found else None
-
-
-def _require_fitting(model: Model, task: Task) -> None:
-    """Raise `BadInput` unless a retrieval is asked of a model that retrieves, all else of one that predicts."""
-    if task.kind == "retrieval" and not isinstance(model, Retriever):
-        raise BadInput(
-            f"the task is {task.said}, but model {model.name!r} does not score candidates; give its encoders to "
-            "mmaudit.RetrievalModel({modality: encoder, …}, score='dot')."
-        )
-    if task.kind != "retrieval" and not hasattr(model, "predict"):
-        raise BadInput(
-            f"model {model.name!r} scores candidates, but the task is {task.kind}; give a retrieval, such as "
-            "Task.retrieval(('image',), 'text')."
-        )
-
-
-def fingerprints(model: Model, data: Dataset, train: Dataset | None) -> dict[str, str]:
-    """What a run belongs to: model, data, and the data that statistics were taken from."""
-    taken_from = train.fingerprint if train is not None else "the audited data"
-    return {"model": model.fingerprint, "data": data.fingerprint, "training data": taken_from}
-
-
-def require_same(run: Run, now: Mapping[str, str]) -> None:
-    """Raise `StaleRun` naming the first fingerprint in which a run differs."""
-    for what, fingerprint in now.items():
-        then = run.header["fingerprints"].get(what)
-        if then != fingerprint:
-            raise StaleRun(
-                f"{run.folder} is a run with another {what}: its fingerprint is {then}, this one's is {fingerprint}. "
-                "Give another out=…, or delete the folder."
-            )
-
-
-def _require_alike(read: Sequence[Modality], train: Dataset) -> None:
-    """Raise `BadInput` unless the training data describes every modality as the audited data does."""
-    known = {m.name: m for m in train.modalities}
-    for modality in read:
-        other = known.get(modality.name)
-        if other is None:
-            raise BadInput(f"train has no modality {modality.name!r}; it has {', '.join(map(repr, known))}.")
-        for what in ("kind", "layout", "range"):
-            here, there = getattr(modality, what), getattr(other, what)
-            if here != there:
-                raise BadInput(f"modality {modality.name!r}: {what} is {here} in data, but {there} in train.")
-        if modality.shape != other.shape and not (modality.ragged or other.ragged):
-            raise BadInput(
-                f"modality {modality.name!r}: samples have shape {modality.shape} in data, but {other.shape} in train."
-            )
-
-
-def examine(model: object, data: Dataset) -> tuple[list[Check], str]:
-    """Run the checks of `prepare` alone; return them and how the model's two stages were found, or why not."""
-    checked = as_model(model)
-    check(data)
-    batch = data.rows(spread(len(data), CHECK_ROWS))
-    checks = check_model(checked, batch, data.task)
-    if any(check.ok is False for check in checks):
-        return checks, "not tried, as a check failed"
-    return checks, staged(checked, batch)[1]
-
-
-def staged(model: Model, batch: Batch) -> tuple[TwoStage | None, str]:
-    """Return the model's two-stage view, if it has one that proves itself on this batch, and how it came about."""
-    if not hasattr(model, "predict"):
-        return None, "encoders and a score of their features: each modality is encoded once for all that leave it alone"
-    find_stage: Callable[[Batch], tuple[TwoStage | None, str]] | None = getattr(model, "stage", None)
-    if find_stage is not None:
-        return find_stage(batch)
-    if isinstance(model, TwoStage):
-        return model, "two-stage, as the model declares"
-    return None, "run whole: the model offers no encode and fuse"
 
 
 @dataclass(frozen=True)
@@ -402,35 +208,3 @@ def _retrieval_cost(prepared: Prepared) -> Cost:
     model.scores(query, features[task.target_modality], present)
     pairs = float(Bank(data).counts[:, 0].sum()) * len(prepared.plan.conditions)
     return Cost(len(prepared.plan.conditions), passes, encoding + (time.perf_counter() - started) * pairs / rows / rows)
-
-
-def spread(n: int, count: int) -> IntArray:
-    """At most `count` positions, evenly spaced over n samples."""
-    return np.unique(np.linspace(0, n - 1, min(n, count)).astype(np.int64))
-
-
-def environment() -> dict[str, str]:
-    """Versions that numbers can depend on."""
-    packages = ("numpy", "numba", "scipy", "torch", "scikit-learn", "netcal", "pyarrow")
-    return {
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        **{name: version(name) for name in packages if name != "torch" or "torch" in sys.modules},
-    }
-
-
-def _samples(data: Dataset) -> Samples:
-    return Samples(
-        ids=data.ids,
-        target=Bank(data).truth if data.task.kind == "retrieval" else data.target,
-        groups=data.groups,
-        cluster=data.cluster,
-        present={m.name: data.presence(m.name) for m in data.modalities},
-    )
-
-
-def _now() -> str:
-    """UTC now, or the time that SOURCE_DATE_EPOCH states, for builds that must give the same bytes."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    moment = datetime.fromtimestamp(int(epoch), UTC) if epoch else datetime.now(UTC)
-    return moment.isoformat(timespec="seconds")

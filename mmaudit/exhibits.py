@@ -12,6 +12,7 @@ import numpy as np
 from mmaudit.types import Array, FloatArray, Modality
 
 SIDE = 256  # longest side of a picture, in px
+LOSSLESS = 48  # px; smaller pictures are kept exactly: compression would smear what little there is
 SECONDS = 3.0
 RATE = 16_000  # highest sampling rate of a sound on a page; what lies above is not heard there
 POINTS = 240
@@ -19,19 +20,25 @@ CHANNELS = 4
 VALUES = 32
 
 
-def exhibit(modality: Modality, value: Any, reference: Any) -> dict[str, Any]:
+def exhibit(modality: Modality, value: Any, reference: Any, *, enlarge: bool = True) -> dict[str, Any]:
     """Return plain JSON for a value; `reference` is the unperturbed one, whose loudness and spread set the scale.
 
     Text: `text`. Images and spectrograms: `image`, a data URI. Waveforms with a known rate: `audio`, a data URI, too.
     Waveforms and series: `curves`, lists of numbers. Everything else: `values`, the first 32, and how many there are.
+    Numbers that are not finite stay so in curves and values; in pictures and sounds they are 0.
+
+    Args:
+        modality: what the value is of. An image without a declared range is shown on the reference's.
+        value, reference: of one sample.
+        enlarge: make small pictures large enough to look at; without it they keep their size, and take fewer bytes.
     """
     if modality.kind == "text":
         return {"text": str(value)}
     x, clean = np.asarray(value, np.float64), np.asarray(reference, np.float64)
     if modality.kind == "image":
-        return {"image": _uri("image/webp", _webp(_pixels(x, modality)))}
+        return {"image": _uri("image/webp", _webp(_pixels(x, clean, modality), enlarge))}
     if modality.spectrogram:
-        return {"image": _uri("image/webp", _webp(_grey(x, clean, modality)))}
+        return {"image": _uri("image/webp", _webp(_grey(x, clean, modality), enlarge))}
     if modality.kind == "audio":
         shown: dict[str, Any] = {"curves": [_envelope(_mono(x, modality))]}
         if modality.sample_rate:
@@ -47,9 +54,9 @@ def _uri(mime: str, content: bytes) -> str:
     return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def _pixels(x: FloatArray, modality: Modality) -> Array:
-    low, high = modality.range or (0.0, 1.0)
-    x = (x - low) / (high - low)
+def _pixels(x: FloatArray, clean: FloatArray, modality: Modality) -> Array:
+    low, high = modality.range or _span(clean)
+    x = (np.nan_to_num(x) - low) / (high - low)
     if modality.layout == "CHW":
         x = np.moveaxis(x, 0, -1)
     if x.ndim == 3 and x.shape[-1] != 3:
@@ -59,19 +66,30 @@ def _pixels(x: FloatArray, modality: Modality) -> Array:
 
 def _grey(x: FloatArray, clean: FloatArray, modality: Modality) -> Array:
     """Low frequencies at the bottom, time to the right; the scale is the clean sample's."""
-    x = x if modality.layout == "FT" else x.T
-    low, high = float(clean.min(initial=0.0)), float(clean.max(initial=0.0))
-    return np.clip(np.rint((x[::-1] - low) / ((high - low) or 1.0) * 255), 0, 255).astype(np.uint8)
+    x = np.nan_to_num(x if modality.layout == "FT" else x.T)
+    low, high = _span(np.append(clean, 0.0))
+    return np.clip(np.rint((x[::-1] - low) / (high - low) * 255), 0, 255).astype(np.uint8)
 
 
-def _webp(pixels: Array) -> bytes:
+def _span(x: FloatArray) -> tuple[float, float]:
+    """Lowest and highest finite value, at least a little apart."""
+    finite = x[np.isfinite(x)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    return low, high if high > low else low + 1.0
+
+
+def _webp(pixels: Array, enlarge: bool) -> bytes:
     from PIL import Image
 
     image = Image.fromarray(pixels)
     image.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    if not enlarge:
+        how: dict[str, Any] = {"lossless": True, "quality": 25} if max(image.size) < LOSSLESS else {"quality": 90}
+        image.save(buffer, "WEBP", method=2, **how)  # the default method takes twice the time for the same size
+        return buffer.getvalue()
     if (factor := SIDE // max(image.size)) > 1:  # small pictures are shown with their pixels
         image = image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
-    buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=85)
     return buffer.getvalue()
 
@@ -85,13 +103,13 @@ def _mono(x: FloatArray, modality: Modality) -> FloatArray:
 
 def _wav(x: FloatArray, clean: FloatArray, rate: float) -> bytes:
     """16-bit PCM; the clean sample's peak is at half of full scale, so that louder ones have room."""
-    x, rate = x[: int(SECONDS * rate)], int(rate)
+    x, rate = np.nan_to_num(x[: int(SECONDS * rate)]), int(rate)
     if rate > RATE:
         from scipy.signal import resample_poly
 
         divisor = int(np.gcd(rate, RATE))
         x, rate = resample_poly(x, RATE // divisor, rate // divisor), RATE
-    peak = float(np.abs(clean).max(initial=0.0)) or 1.0
+    peak = float(np.abs(np.nan_to_num(clean)).max(initial=0.0)) or 1.0
     pcm = np.clip(np.rint(x / peak * 16_383), -32_768, 32_767).astype("<i2")
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:

@@ -17,7 +17,7 @@ KEYS = (
     *("model", "outputs", "weights", "trust"),
     *("data", "train", "train_split", "target", "task", "modality", "columns", "ids", "group", "cluster", "split"),
     *("out", "suite", "subsets", "scenario", "surface", "severity_scale", "similarity_floor"),
-    *("resamples", "seed", "batch_rows", "title"),
+    *("resamples", "seed", "batch_rows", "title", "keep_samples"),
 )
 
 
@@ -51,11 +51,7 @@ def load(options: Mapping[str, Any]) -> tuple[Model, Dataset, Dataset | None]:
     """The model, the data set to audit, and the training data if any is named."""
     from mmaudit.models.loading import load_model
 
-    data = read(Path(options["data"]), options)
-    train = None
-    if "train" in options:
-        own = {**options, "split": options.get("train_split")}
-        train = read(Path(options["train"]), own)
+    data, train = load_data(options)
     model = load_model(
         options["model"],
         modalities=[m.name for m in data.modalities],
@@ -64,6 +60,15 @@ def load(options: Mapping[str, Any]) -> tuple[Model, Dataset, Dataset | None]:
         trust=bool(options.get("trust", False)),
     )
     return model, data, train
+
+
+def load_data(options: Mapping[str, Any]) -> tuple[Dataset, Dataset | None]:
+    """The data set to audit, and the training data if any is named."""
+    data = read(Path(options["data"]), options)
+    train = None
+    if "train" in options:
+        train = read(Path(options["train"]), {**options, "split": options.get("train_split")})
+    return data, train
 
 
 def suite(options: Mapping[str, Any]) -> str | dict[str, Any]:

@@ -6,6 +6,7 @@ Needs neither the model nor the data set.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +24,7 @@ from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.estimates import Estimate
 from mmaudit.estimates_file import read_estimates, write_estimates
 from mmaudit.findings.base import Evidence
+from mmaudit.folder import write_atomically
 from mmaudit.interaction import interactions
 from mmaudit.kernels.inference import benjamini_hochberg, interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
@@ -37,6 +39,7 @@ from mmaudit.types import CLEAN, RIGHT, Array, BoolArray, Condition, FloatArray,
 
 GROUP_METRICS = ("overconfidence",)
 SMALLEST_GROUP = 30
+BOOTSTRAP_FILE = "bootstrap.json"  # how many replicates the scores rest on, and their seed
 MOST_GROUPS = 20
 THREADS = 2
 # What scoring a condition takes at its peak (benchmarks/memory.py), and what all that are scored at a time may take.
@@ -72,7 +75,7 @@ def score(run: Run, *, only: Sequence[str] | None = None, resamples: int = 1000,
         _write_table(run, f"{name}.parquet", table.side.rows(name))
     _write_table(run, "conditions.parquet", list(table.condition_rows()))
     write_estimates(run, estimated)
-    run.update(bootstrap={"replicates": resamples, "seed": seed})
+    write_atomically(run.folder / BOOTSTRAP_FILE, json.dumps({"replicates": resamples, "seed": seed}).encode())
     return rows
 
 

@@ -4,6 +4,7 @@
       run.json                       what was run: fingerprints, task, modalities, plan, environment
       samples.parquet                sample ids, targets, groups, clusters, presence
       predictions/NNNNN-xxxxxxxx.parquet   one file per shard of samples and plan increment; one row group per condition
+      exhibits.parquet               inputs of some samples, original and perturbed, to be looked at
       errors/<condition key>.txt     traceback of a model that raised
 
 A file is written beside its place and renamed into it: existence means done. Nothing is pickled.
@@ -147,13 +148,10 @@ class Run:
         new = [c.to_json() for c in conditions if c.key not in have]
         if new:
             self.header["increments"].append(new)
-            self.header.update(values)
-            self._save_header()
+            self.update(**values)
 
     def update(self, **values: Any) -> None:
         """Replace top-level header values, e.g. the rows of a batch."""
-        if all(name in self.header and self.header[name] == value for name, value in values.items()):
-            return
         self.header.update(values)
         self._save_header()
 

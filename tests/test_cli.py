@@ -294,7 +294,7 @@ def test_score_shows_and_renews(place: Path, mmaudit: Command) -> None:
     assert "report.html" in renewed.out
     after = contents(place / "run", leave_out=())
     assert {name for name in after if after[name] != before[name]} == {
-        "run.json",  # how many replicates the scores rest on
+        "bootstrap.json",
         "scores.parquet",
         "report.json",
         "report.html",

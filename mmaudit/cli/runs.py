@@ -95,6 +95,10 @@ def audit(
     seed: Annotated[int | None, typer.Option(help="Seed of the bootstrap (0).")] = None,
     batch_rows: Annotated[int | None, typer.Option(help="Most samples per forward pass (256).")] = None,
     title: Annotated[str | None, typer.Option(help="Heads the report.")] = None,
+    keep_samples: Annotated[
+        int | None,
+        typer.Option(help="Samples whose inputs the run keeps to be looked at (48); 0: none, for private data."),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would run and how long, and stop.")] = False,
     trust: Trust = False,
     as_json: AsJson = False,
@@ -123,7 +127,8 @@ def audit(
         else:
             console.show_estimate(prepared.plan, cost, prepared.stages)
         return
-    known = {k: chosen[k] for k in ("resamples", "seed", "batch_rows", "title") if k in chosen}
+    own = ("resamples", "seed", "batch_rows", "title", "keep_samples")
+    known = {k: chosen[k] for k in own if k in chosen}
     folder = Path(chosen["out"])
     with console.progress_bar(as_json) as progress:
         report = auditing.audit(loaded, rows, out=folder, **planned, **known, command=command_line(), progress=progress)
@@ -151,7 +156,7 @@ def score(
     from mmaudit.assemble import assemble
     from mmaudit.findings.base import evidence_of
     from mmaudit.folder import writing
-    from mmaudit.panel import score_panel
+    from mmaudit.panel.file import score_panel
     from mmaudit.panel.read import trained
     from mmaudit.score import evidence
     from mmaudit.score import score as score_run
@@ -235,21 +240,3 @@ def synergy(
         console.print_json({"estimates": [e.plain() for e in estimates], "explanations": said})
     else:
         console.show_estimates(estimates, said)
-
-
-@app.command()
-def report(
-    run: Annotated[Path, typer.Argument(help="Run folder, or a report.json.")],
-    html: Annotated[Path | None, typer.Option(help="Where to write the page; in the run without it.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Write the HTML page of a report, or print the report as JSON."""
-    from mmaudit import console
-    from mmaudit.report import Report
-
-    read = Report.read(run)
-    if as_json:
-        console.print_json(read.document)
-        return
-    page = read.to_html(html or (run if run.is_dir() else run.with_suffix(".html")))
-    typer.echo(f"{page}\nOpen it in a browser: {page.resolve().as_uri()}")

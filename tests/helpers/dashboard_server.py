@@ -135,7 +135,7 @@ class Visit:
             """() => !document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]')
                 && ['h1', 'h2', 'p'].some(e => document.querySelector('[data-testid="stMain"] ' + e))
                 && [...document.querySelectorAll('[data-testid="stVegaLiteChart"]')]
-                    .every(c => c.querySelector('canvas, svg'))"""
+                    .every(c => !c.getBoundingClientRect().width || c.querySelector('canvas, svg'))"""
         )
         return time.perf_counter() - start
 
