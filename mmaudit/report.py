@@ -21,6 +21,8 @@ from mmaudit.types import LEVELS, Condition, Finding, Score
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mmaudit.render.theme import Theme
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -116,15 +118,21 @@ class Report:
         text = json.dumps(self.document, ensure_ascii=True, allow_nan=False, indent=1)
         return _write(Path(path), text + "\n")
 
-    def to_html(self, path: str | Path) -> Path:
-        """Write one self-contained HTML page (no script, nothing fetched) and return its path.
+    def to_html(self, path: str | Path, *, budget: int | None = 3_000_000, theme: Theme | None = None) -> Path:
+        """Write one self-contained HTML page (nothing fetched, complete without JavaScript) and return its path.
 
-        `path` is the file; for a folder, `report.html` in it. The same report gives the same bytes.
+        The same report gives the same bytes.
+
+        Args:
+            path: the file; for a folder, `report.html` in it.
+            budget: most bytes of the page; what does not fit is left out and named in it. None: no limit.
+            theme: a house style, from `mmaudit.render.theme.read_theme(file)`.
         """
         from mmaudit.render import page
+        from mmaudit.render.theme import PLAIN
 
         file = Path(path)
-        return _write(file / "report.html" if file.is_dir() else file, page(self))
+        return _write(file / "report.html" if file.is_dir() else file, page(self, budget=budget, theme=theme or PLAIN))
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:

@@ -35,6 +35,7 @@ def test_labels_cannot_leave_their_text() -> None:
         "g",
         "path",
         "rect",
+        "circle",
         "line",
         "text",
         "tspan",

@@ -108,4 +108,6 @@ def command(main: Path, runs_dir: Path, host: str, port: int, browser: bool) -> 
     flags |= {f"theme.{ground}.{name}": colour for ground, look in THEME.items() for name, colour in look.items()}
     said = [f"--{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in flags.items()]
     said += [f"--server.allowedHosts={name}" for name in names] if host != "0.0.0.0" else []
-    return [sys.executable, "-m", "streamlit", "run", str(main), *said, "--", str(runs_dir.resolve())]
+    # -P: the folder of the script holds modules of its own, which must not be found under these names.
+    server = [sys.executable, "-P", str(main.with_name("serve.py"))]
+    return [*server, "run", str(main), *said, "--", str(runs_dir.resolve())]

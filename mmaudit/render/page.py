@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from markupsafe import Markup
 
-from mmaudit.estimates import Estimate
-from mmaudit.figures import FIGURES, Figure, Panel
-from mmaudit.figures.base import words
-from mmaudit.figures.estimates import by_key as estimates_by_key
-from mmaudit.figures.estimates import is_difference, named, sides, text
-from mmaudit.formats import change, estimate, number, p_value, readable, shorten
-from mmaudit.render.references import evidence_rows, references
-from mmaudit.render.samples import Budget
-from mmaudit.render.samples import sides as both_sides
+from mmaudit.figures import FIGURES
+from mmaudit.formats import readable
+from mmaudit.render import live
+from mmaudit.render.budget import BUDGET, Part, chosen, said
+from mmaudit.render.contents import contents
+from mmaudit.render.drawn import FigureView, charts, drawn, folded_of, numbers_of
+from mmaudit.render.evidence import findings
+from mmaudit.render.examples import examples
+from mmaudit.render.paper import Paper, paper_css
+from mmaudit.render.references import References, references
+from mmaudit.render.samples import IMAGE_BUDGET, Budget
 from mmaudit.render.scenarios import scenario_steps, scenario_texts, severity_scales
-from mmaudit.render.summary import MARKS, tiles, verdict
-from mmaudit.render.svg import draw
+from mmaudit.render.summary import MARKS, tiles
 from mmaudit.render.synergy import (
     explanations,
     reliance_facts,
@@ -29,21 +31,17 @@ from mmaudit.render.synergy import (
     synergy_tile,
 )
 from mmaudit.render.tables import TableView, applied, everything, group_tables, metric_order, summaries, view
-from mmaudit.render.templates import render, style
-from mmaudit.report import Report
-from mmaudit.types import LEVELS, Finding, Score
+from mmaudit.render.templates import macro, render, style
+from mmaudit.render.theme import PLAIN, Theme
+from mmaudit.report import Metric, Report
+from mmaudit.types import LEVELS
 
 OPEN_FINDINGS, OPEN_SAMPLES = 12, 6
-SEEN_IN = {
-    "corruption": ("severity", "severity curves"),
-    "scenario": ("scenarios", "scenarios"),
-    "missing": ("modalities", "missing modalities"),
-    "mismatch": ("conditions", "all conditions"),
-    "conflict": ("alignment", "conflicts"),
-    "reliance": ("reliance", "reliance"),
-    "synergy": ("synergy", "synergy"),
-    "references": ("references", "reference methods"),
-}
+# With a tight budget pictures get this many bytes before charts lose their life and tables go.
+FEW_PICTURES = 300_000
+LONG_TABLE = 40
+PICTURES, ALL_PICTURES, LIVE = "pictures", "all pictures", "live charts"
+APPLIED, PANEL = "conditions as applied", "every condition under every reference method"
 ABSENT = {
     "overview": "No condition besides the clean one was measured.",
     "severity": "No corruption with a severity was measured.",
@@ -56,192 +54,202 @@ ABSENT = {
 }
 
 
+def page(
+    report: Report,
+    *,
+    budget: int | None = BUDGET,
+    theme: Theme = PLAIN,
+    paper: Paper = "a4",
+    scripts: bool = True,
+    long_tables: bool = True,
+) -> str:
+    """Return the whole page. The same report and options give the same text; nothing is fetched.
+
+    Args:
+        report: what it shows.
+        budget: bytes that the page may have; what does not fit is left out in a fixed order and named. A page that
+            cannot be made that small is as small as it gets, and says so. None: no limit.
+        theme: the house style.
+        paper: what it is laid out for when printed, `a4` or `letter`.
+        scripts: whether charts can be brought to life and tables sorted and filtered. Without, the page holds no
+            script at all; what it shows is the same.
+        long_tables: whether tables of more than 40 rows are shown. On paper they take most of the sheets and can be
+            neither sorted nor searched; without them the page names each of them.
+    """
+    with ThreadPoolExecutor(1) as aside:
+        if scripts:
+            # The library is taken out of its package while the charts are drawn.
+            aside.submit(live.bundle)
+        made = _Made(report, theme, paper, scripts)
+        made.figures  # noqa: B018 - drawn now
+    if not long_tables:
+        return made.html(made.long_tables, "To be readable on paper")
+    html, asked = made.html(), 0
+    why = "" if budget is None else f"To stay within {said(budget)}"
+    while budget is not None and (excess := len(html.encode("utf-8")) - budget) > 0:
+        before, asked = made.left_out(asked), asked + excess
+        if made.left_out(asked) == before:
+            return made.html(before, why, too_large=True)
+        html = made.html(made.left_out(asked), why)
+    return html
+
+
 @dataclass(frozen=True)
-class PanelView:
-    """A panel with its drawing."""
+class _Made:
+    """What a page is made of, each part once, however often the page is put together."""
 
-    panel: Panel
-    svg: Markup
+    report: Report
+    theme: Theme
+    paper: Paper
+    scripts: bool
 
+    @cached_property
+    def figures(self) -> dict[str, tuple[FigureView, ...]]:
+        return {name: tuple(drawn(f) for f in function(self.report)) for name, function in FIGURES.items()}
 
-@dataclass(frozen=True)
-class FigureView:
-    """A figure ready for the template."""
+    @cached_property
+    def everything(self) -> tuple[tuple[Metric, TableView], ...]:
+        tables = ((self.report.metrics[n], everything(self.report, n)) for n in metric_order(self.report))
+        return tuple((m, view(t)) for m, t in tables if t.rows)
 
-    figure: Figure
-    open: tuple[PanelView, ...]
-    folded: tuple[PanelView, ...]
-    table: TableView
+    @cached_property
+    def applied(self) -> TableView:
+        return view(applied(self.report))
 
+    @cached_property
+    def panel(self) -> References | None:
+        return references(self.report)
 
-@dataclass(frozen=True)
-class EvidenceView:
-    """A line of evidence under a finding."""
+    @cached_property
+    def fixed(self) -> dict[str, Any]:
+        """Everything that no budget changes."""
+        report, theme = self.report, self.theme
+        estimators = {e.estimator for e in report.estimates}
+        return contents(report, theme.signed_by) | {
+            "css": style("page.css") + style_of(theme, report, self.paper),
+            "theme": theme,
+            "report": report,
+            "doc": report.document,
+            "failed": report.failed_controls(),
+            "idle": report.idle_conditions(),
+            "tiles": [*tiles(report), *synergy_tile(report)],
+            "findings": findings(report),
+            # Only minor ones are ever put behind a click.
+            "open_findings": max(OPEN_FINDINGS, sum(f.level in LEVELS[:2] for f in report.findings)),
+            "counts": [(name, MARKS[name], sum(f.level == name for f in report.findings)) for name in LEVELS],
+            "absent": ABSENT,
+            "groups": [(column, view(table)) for column, table in group_tables(report)],
+            "summaries": view(summaries(report)),
+            "scenario_texts": scenario_texts(report),
+            "scenario_steps": view(scenario_steps(report)),
+            "scales": [(meaning, view(table)) for meaning, table in severity_scales(report)],
+            "disagreements": explanations(report, "disagreements"),
+            "explanations": explanations(report, "explanations"),
+            "agreement": any(e.estimator == "reliance_agreement" for e in report.estimates),
+            "reliance_facts": reliance_facts(report),
+            "synergy_facts": synergy_facts(report),
+            "open_samples": OPEN_SAMPLES,
+            "regression": report.document["task"]["kind"] == "regression",
+            "measures": [m for m in report.document["metrics"] if m["name"] not in estimators],
+            "estimators": [m for m in report.document["metrics"] if m["name"] in estimators],
+            "raised": sum(m.raised > 0 for m in report.conditions),
+            "primary": report.primary,
+            # On paper nothing can be clicked.
+            "unfolded": not self.scripts,
+        }
 
-    what: str
-    metric: str
-    value: str
-    change: str
-    p: str
+    @cached_property
+    def charts(self) -> live.Live | None:
+        return live.scripts(charts(self.figures)) if self.scripts else None
 
-
-@dataclass(frozen=True)
-class FindingView:
-    """A finding ready for the template."""
-
-    finding: Finding
-    mark: str
-    evidence: tuple[EvidenceView, ...]
-    seen_in: tuple[tuple[str, str], ...]
-
-
-def page(report: Report) -> str:
-    """Return the whole page. The same report gives the same text; nothing is fetched, no script runs."""
-    level, sentence = verdict(report)
-    budget = Budget()
-    samples = _samples(report, budget)
-    estimators = {e.estimator for e in report.estimates}
-    return render(
-        "page.html.j2",
-        css=style("page.css"),
-        report=report,
-        doc=report.document,
-        failed=report.failed_controls(),
-        idle=report.idle_conditions(),
-        level=level,
-        verdict=sentence,
-        tiles=[*tiles(report), *synergy_tile(report)],
-        findings=[_finding(report, f) for f in report.findings],
-        # Only minor ones are ever put behind a click.
-        open_findings=max(OPEN_FINDINGS, sum(f.level in LEVELS[:2] for f in report.findings)),
-        counts=[(name, MARKS[name], sum(f.level == name for f in report.findings)) for name in LEVELS],
-        figures={name: [_figure(f) for f in function(report)] for name, function in FIGURES.items()},
-        absent=ABSENT,
-        samples=samples[:OPEN_SAMPLES],
-        more_samples=samples[OPEN_SAMPLES:],
-        groups=[(column, view(table)) for column, table in group_tables(report)],
-        summaries=view(summaries(report)),
-        everything=[(report.metrics[n], view(t)) for n in metric_order(report) if (t := everything(report, n)).rows],
-        applied=view(applied(report)),
-        scenario_texts=scenario_texts(report),
-        scenario_steps=view(scenario_steps(report)),
-        scales=[(meaning, view(table)) for meaning, table in severity_scales(report)],
-        disagreements=explanations(report, "disagreements"),
-        explanations=explanations(report, "explanations"),
-        agreement=any(e.estimator == "reliance_agreement" for e in report.estimates),
-        reliance_facts=reliance_facts(report),
-        synergy_facts=synergy_facts(report),
-        synergy_samples=shown_samples(report, budget),
-        references=references(report),
-        open_samples=OPEN_SAMPLES,
-        regression=report.document["task"]["kind"] == "regression",
-        measures=[m for m in report.document["metrics"] if m["name"] not in estimators],
-        estimators=[m for m in report.document["metrics"] if m["name"] in estimators],
-        raised=sum(m.raised > 0 for m in report.conditions),
-        primary=report.primary,
-    )
-
-
-def _figure(f: Figure) -> FigureView:
-    panels = [PanelView(p, Markup(draw(p.spec, p.alt, f"{f.id}-{i}"))) for i, p in enumerate(f.panels)]
-    return FigureView(
-        f,
-        tuple(p for p in panels if not p.panel.folded),
-        tuple(p for p in panels if p.panel.folded),
-        view(f.table),
-    )
-
-
-def _finding(report: Report, f: Finding) -> FindingView:
-    by_key = {m.key: m.condition for m in report.conditions}
-    known = estimates_by_key(report)
-    compared = evidence_rows(report)
-    evidence = []
-    for e in f.evidence:
-        condition, group = by_key.get(e["condition"]), e.get("group", "")
-        if condition is None and (e["condition"], group) in known:
-            evidence.append(_estimated(known[e["condition"], group][1], group))
-            continue
-        if e["condition"] in compared:
-            evidence.append(EvidenceView(*compared[e["condition"]]))
-            continue
-        what = words(condition) if condition else shorten(str(e.get("label", e["condition"])), 80)
-        score = report.score(e["condition"], e["metric"], group)
-        evidence.append(_evidence(what + (f", {shorten(group, 60)}" if group else ""), e, score))
-    families = dict.fromkeys(
-        by_key[e["condition"]].family if e["condition"] in by_key else known[e["condition"], e.get("group", "")][0]
-        for e in f.evidence
-        if e["condition"] in by_key or (e["condition"], e.get("group", "")) in known
-    )
-    if any(e["condition"] in compared for e in f.evidence):
-        families["references"] = None
-    return FindingView(f, MARKS[f.level], tuple(evidence), tuple(SEEN_IN[x] for x in families if x in SEEN_IN))
-
-
-def _estimated(e: Estimate, group: str) -> EvidenceView:
-    """A number about reliance or synergy: instead of a change what it would be if there were nothing."""
-    about = sides(e) or "the whole model"
-    variant = [f"{k} {v}" for k, v in e.options if k in ("of", "baseline", "beside")]
-    null = number(e.null, e.unit, change=is_difference(e)) if math.isfinite(e.null) else ""
-    return EvidenceView(
-        ", ".join([about, *(shorten(v, 40) for v in variant), *([shorten(group, 60)] if group else [])]),
-        named(e),
-        text(e) if math.isfinite(e.value) else f"{text(e)} ({e.reason or 'no reason was recorded'})",
-        f"{null} if there were nothing" if null else "",
-        p_value(e.p) if math.isfinite(e.p) else "",
-    )
-
-
-def _evidence(what: str, e: Mapping[str, Any], score: Score | None) -> EvidenceView:
-    """What the finding says about a score; what it leaves out is looked up in the report."""
-
-    def get(name: str) -> float:
-        found = e[name] if e.get(name) is not None else getattr(score, name, math.nan)
-        return float(found)
-
-    unit = str(e.get("unit") or (score.unit if score else ""))
-    value = estimate(get("value"), get("low"), get("high"), unit)
-    if not math.isfinite(get("value")):
-        reason = e.get("reason") or (score.reason if score else "")
-        value = f"{value} ({reason or 'no reason was recorded'})"
-    delta, p = get("delta"), get("p_adjusted")
-    return EvidenceView(
-        what,
-        readable(str(e["metric"])),
-        value,
-        change(delta, get("delta_low"), get("delta_high"), unit) if math.isfinite(delta) else "reference",
-        p_value(p) if math.isfinite(p) else "",
-    )
-
-
-def _samples(report: Report, budget: Budget) -> Sequence[Mapping[str, Any]]:
-    by_key = {m.key: m.condition for m in report.conditions}
-    found = []
-    for e in report.document["examples"]:
-        condition = by_key.get(e["condition"])
-        modalities = []
-        for m in e["modalities"]:
-            one = {"name": m["name"], "kind": m["kind"], "changed": m["changed"]}
-            one["original"], one["perturbed"] = both_sides(
-                m["original"], m["perturbed"] if m["changed"] else None, budget
-            )
-            modalities.append(one)
-        found.append(
-            {
-                "what": words(condition) if condition else shorten(e["label"], 80),
-                "sample": str(e["sample"]),
-                "target": e["target"],
-                "clean": _prediction(e["clean"], e["target"]),
-                "perturbed": _prediction(e["perturbed"], e["target"]),
-                "modalities": modalities,
-                "regression": report.document["task"]["kind"] == "regression",
-            }
+    def html(self, left_out: Iterable[Part] = (), why: str = "", too_large: bool = False) -> str:
+        """The page without these parts; `why` it leaves them out, as a sentence starts."""
+        parts = tuple(left_out)
+        names = {p.name for p in parts}
+        shown = {n: tuple(f.without(names) for f in views) for n, views in self.figures.items()}
+        if not names & {LIVE, *(folded_of(f.figure) for f in self._all())}:
+            scripts = self.charts
+        else:
+            scripts = live.scripts({} if LIVE in names else charts(shown)) if self.scripts else None
+        pictures = Budget(0 if ALL_PICTURES in names else FEW_PICTURES if PICTURES in names else IMAGE_BUDGET)
+        samples = examples(self.report, pictures)
+        panel = self.panel
+        if panel is not None and PANEL in names:
+            panel = replace(panel, conditions=panel.conditions.without_rows)
+        return render(
+            "page.html.j2",
+            **self.fixed,
+            figures=shown,
+            live=scripts,
+            samples=samples[:OPEN_SAMPLES],
+            more_samples=samples[OPEN_SAMPLES:],
+            synergy_samples=shown_samples(self.report, pictures),
+            everything=[(m, t.without_rows if _metric(m) in names else t) for m, t in self.everything],
+            applied=self.applied.without_rows if APPLIED in names else self.applied,
+            references=panel,
+            left_out=parts,
+            too_large=too_large,
+            why=why,
         )
-    # One sample of each condition, then a second of each: the first few show different things.
-    place = {id(e): [x["what"] for x in found[:i]].count(e["what"]) for i, e in enumerate(found)}
-    return sorted(found, key=lambda e: place[id(e)])
+
+    def left_out(self, excess: int) -> tuple[Part, ...]:
+        """What to leave out so that the page is `excess` bytes smaller."""
+        return chosen(excess, self._dispensable)
+
+    @cached_property
+    def _dispensable(self) -> tuple[Part, ...]:
+        """Every part that can be left out, the first to go first."""
+        pictures = IMAGE_BUDGET - self._unused_pictures
+        found = list(self._further_metrics())
+        found.append(Part(PICTURES, "pictures of samples beyond the first few", pictures - FEW_PICTURES))
+        found.append(Part(LIVE, "what brings charts to life", self.charts.size if self.charts else 0))
+        found += sorted(self._long_tables(), key=lambda p: -p.size)
+        found += sorted(self._folded(), key=lambda p: -p.size)
+        return (*found, Part(ALL_PICTURES, "all other pictures of samples", min(pictures, FEW_PICTURES)))
+
+    @property
+    def long_tables(self) -> tuple[Part, ...]:
+        """Every table of more than 40 rows but that of the primary metric."""
+        return tuple(p for p in (*self._further_metrics(), *self._long_tables()) if p.rows > LONG_TABLE)
+
+    @property
+    def _unused_pictures(self) -> int:
+        budget = Budget(IMAGE_BUDGET)
+        examples(self.report, budget)
+        shown_samples(self.report, budget)
+        return budget.left
+
+    def _all(self) -> Iterator[FigureView]:
+        return (f for views in self.figures.values() for f in views)
+
+    def _further_metrics(self) -> Iterator[Part]:
+        for m, t in reversed(self.everything[1:]):
+            yield _table(_metric(m), f"{readable(m.name)} of every condition", t)
+
+    def _long_tables(self) -> Iterator[Part]:
+        yield _table(APPLIED, "conditions as applied", self.applied)
+        if self.panel is not None:
+            yield _table(PANEL, PANEL, self.panel.conditions)
+        for f in self._all():
+            if f.table.count > LONG_TABLE:
+                yield _table(numbers_of(f.figure), f"the numbers of the chart “{f.figure.title}”", f.table)
+
+    def _folded(self) -> Iterator[Part]:
+        for f in self._all():
+            what = f"{len(f.folded)} drawings of “{f.figure.title}” that are behind a click"
+            yield Part(folded_of(f.figure), what, sum(len(p.svg.encode("utf-8")) for p in f.folded))
 
 
-def _prediction(p: Mapping[str, Any], target: str) -> dict[str, Any]:
-    sure = "" if p["confidence"] is None else number(float(p["confidence"]), "share")
-    return {"answer": p["prediction"], "confidence": sure, "right": p["prediction"] == target}
+def style_of(theme: Theme, report: Report, paper: Paper) -> Markup:
+    """What theme and paper add to the style sheet."""
+    # Colours of a theme are six hex digits, nothing else.
+    return Markup(theme.css) + paper_css(paper, theme.header_text or str(report.document["title"]))
+
+
+def _metric(m: Metric) -> str:
+    return f"every condition under {m.name}"
+
+
+def _table(name: str, what: str, t: TableView) -> Part:
+    size = len(macro("macros.html.j2", "table", t, "").encode("utf-8"))
+    return Part(name, f"{what} ({t.count} rows)", size, t.count)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmaudit.figures.base import loss, words
-from mmaudit.formats import change, estimate, number, readable
+from mmaudit.formats import change, count, estimate, number, readable
+from mmaudit.render.scope import faint, perturbed
+from mmaudit.render.untested import FAMILIES, lacking, listed
 from mmaudit.report import Measured, Report
 from mmaudit.types import LEVELS, Score
 
@@ -49,6 +52,73 @@ def verdict(report: Report) -> tuple[str, str]:
     return findings[
         0
     ].level, f"Nothing serious found under {measured} conditions. The largest finding: {findings[0].claim}"
+
+
+def verdict_sentences(report: Report) -> tuple[str, tuple[str, str, str]]:
+    """Return the level of the verdict and three sentences: how good it is, what breaks it, how far that reaches.
+
+    The level is the worst finding's, `none` where no rule fired, and `critical` where a control failed: then the first
+    sentence says that the rest cannot be relied on. Everything is read off the report; names of the user stand in
+    the sentences as they are and must be escaped by whoever prints them.
+    """
+    level, _ = verdict(report)
+    return level, (_how_good(report), _what_breaks(report), _how_far(report))
+
+
+def _how_good(report: Report) -> str:
+    """Clean performance beside chance, and whether the audit may be believed."""
+    failed = report.failed_controls()
+    if failed:
+        which = "one of its controls" if len(failed) == 1 else f"{count(len(failed))} of its controls"
+        return f"Do not rely on this report: {which} failed, so the audit itself may measure something else."
+    clean = report.score(report.clean, report.primary.name)
+    name = readable(report.primary.name)
+    if clean is None or not math.isfinite(clean.value):
+        why = clean.reason if clean is not None and clean.reason else "it was not measured"
+        return f"How good the model is on unperturbed data is not known: {name} has no value ({why.rstrip('.')})."
+    floor = f"chance is {number(clean.floor, clean.unit)}" if math.isfinite(clean.floor) else "it has no chance level"
+    passed = sum(c["ok"] for c in report.document["controls"])
+    which = "its only control" if passed == 1 else f"its {count(passed)} controls"
+    controls = f"{which} passed" if passed else "no control was run"
+    value = estimate(clean.value, clean.low, clean.high, clean.unit)
+    return f"On {count(clean.n)} unperturbed samples {name} is {value}, {floor}, and {controls}."
+
+
+def _what_breaks(report: Report) -> str:
+    """Findings by level, and the worst of them."""
+    findings, measured = report.findings, perturbed(report)
+    under = "perturbed condition" if measured == 1 else f"{count(measured)} perturbed conditions"
+    if not findings:
+        return f"Under its {under} no rule fired: none found its pattern beyond the 95 % intervals."
+    *most, last = report.level_counts().split(", ")
+    levels = f"{', '.join(most)} and {last}" if most else last
+    worst = "" if len(findings) == 1 else ", the worst of them"
+    noun = "finding" if len(findings) == 1 else "findings"
+    return f"Its {under} gave {levels} {noun}{worst}: {_one_sentence(findings[0].claim)}"
+
+
+# How claims go on after their first sentence; anything else after a full stop may belong to a user's name.
+_NEXT = re.compile(r"\. (So|It|They|This|That|These|The|There|Here|Its|But|And|Under|With|Without|Only|Both|What)\b")
+
+
+def _one_sentence(claim: str) -> str:
+    """A claim of several sentences as one; ends with a full stop."""
+    joined = _NEXT.sub(lambda found: f"; {found[1].lower()}", claim.strip())
+    return joined if joined.endswith(".") else f"{joined}."
+
+
+def _how_far(report: Report) -> str:
+    """What the numbers hold for, and the largest gaps."""
+    gaps = [FAMILIES[family][0] for family in lacking(report)]
+    said = [f"not tested: {listed(gaps, 3)}"] if gaps else []
+    if weak := faint(report):
+        said.append(f"under {count(weak)} of the conditions a loss of a tenth could have gone unseen")
+    if idle := len(report.idle_conditions()):
+        said.append(f"{count(idle)} changed no sample and say nothing")
+    if raised := sum(m.raised > 0 for m in report.conditions):
+        said.append(f"the model raised an error under {count(raised)}")
+    rest = f" ({'; '.join(said)})" if said else ""
+    return f"This holds for this model, these samples and these perturbations{rest}, not for others."
 
 
 def tiles(report: Report) -> list[Tile]:

@@ -2,19 +2,24 @@
 
 vl-convert draws; what it returns is parsed and written anew from a list of allowed elements and attributes, so nothing
 else can reach the page. On the way: colours become CSS variables (a dark page shows its own), mark descriptions become
-`<title>` (a browser shows them on hover, without script), ids become stable, numbers are rounded to 2 decimals.
+`<title>` (a browser shows them on hover, without script), ids become stable, places are rounded to a twentieth of a
+pixel.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from typing import Any
 
 from mmaudit.figures import marks
 from mmaudit.formats import printable
+from mmaudit.render.slim import Node, slim, write
 
 # Vega-Lite's version is pinned, so that a newer vl-convert draws the same picture.
 VEGA_LITE = "5.20"
@@ -61,10 +66,31 @@ _DEFAULTS = {
 
 def draw(spec: Mapping[str, Any], alt: str, name: str) -> str:
     """Return the specification as an SVG element; `alt` says it in words, `name` keeps ids apart within a page."""
+    return clean(compiled(spec).svg, alt, name)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a specification becomes: the picture, and the Vega specification (as JSON) that it was drawn from."""
+
+    svg: str
+    vega: str
+
+
+def compiled(spec: Mapping[str, Any]) -> Drawing:
+    """Return the drawing of a specification; one that was drawn lately is not drawn again."""
+    return _compiled(json.dumps(_printable(spec), ensure_ascii=False, separators=(",", ":")))
+
+
+# A report of 300 conditions has some 110 drawings; page and PDF, or the same page twice, share them.
+@lru_cache(maxsize=512)
+def _compiled(spec: str) -> Drawing:
     import vl_convert
 
-    text = vl_convert.vegalite_to_svg(_printable(spec), vl_version=VEGA_LITE, allowed_base_urls=[])
-    return clean(text, alt, name)
+    vega = vl_convert.vegalite_to_vega(spec, vl_version=VEGA_LITE)
+    # The picture is drawn from what a reader can bring to life, so that both are the same one.
+    svg = vl_convert.vega_to_svg(vega, allowed_base_urls=[])
+    return Drawing(svg, json.dumps(vega, ensure_ascii=False, separators=(",", ":")))
 
 
 def _printable(value: Any) -> Any:
@@ -76,37 +102,29 @@ def _printable(value: Any) -> Any:
     return [_printable(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
-def clean(text: str, alt: str, name: str) -> str:
-    """Return an SVG document as an element that holds allowed elements and attributes only."""
+def clean(text: str, alt: str, name: str, tips: bool = True) -> str:
+    """Return an SVG document as an element that holds allowed elements and attributes only; `tips`: said on hover."""
     root = ET.fromstring(text)
     width, height = (float(root.get(k, "0")) for k in ("width", "height"))
     ids: dict[str, str] = {}
     for node in root.iter():
         if "id" in node.attrib:
             ids.setdefault(node.attrib["id"], f"{name}-{len(ids)}")
-    body = "".join(part for child in root for part in _write(child, ids))
+    kept = [short for child in root for node in _kept(child, ids, tips) for short in slim(node)]
     size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
-    return f'<svg {size} role="img" aria-label="{escape(printable(alt))}">{body}</svg>'
+    return f'<svg {size} role="img" aria-label="{escape(printable(alt))}">{"".join(map(write, kept))}</svg>'
 
 
-def _write(node: ET.Element, ids: Mapping[str, str]) -> Iterator[str]:
+def _kept(node: ET.Element, ids: Mapping[str, str], tips: bool) -> Iterator[Node]:
+    """The node if it may be written, without what may not."""
     tag = node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
     if tag not in _ELEMENTS or _invisible(node, tag):
         return
-    attributes = "".join(f' {k}="{escape(v)}"' for k, v in _attributes(node, tag, ids))
-    inner = "".join(part for child in node for part in _write(child, ids))
-    if tag in ("text", "tspan"):
-        inner = escape(printable(node.text or "")) + inner
-    elif tag == "g":
-        if not inner:
-            return
-        if not attributes:
-            yield inner
-            return
-    tip = node.get("aria-label") if node.get("role") == "graphics-symbol" and tag == "path" else None
-    if tip:
-        inner += f"<title>{escape(printable(tip))}</title>"
-    yield f"<{tag}{attributes}>{inner}</{tag}>" if inner else f"<{tag}{attributes}/>"
+    inside = [kept for child in node for kept in _kept(child, ids, tips)]
+    text = printable(node.text or "") if tag in ("text", "tspan") else ""
+    says = tips and tag == "path" and node.get("role") == "graphics-symbol"
+    tip = node.get("aria-label", "") if says else ""
+    yield Node(tag, dict(_attributes(node, tag, ids)), inside, text, printable(tip))
 
 
 def _invisible(node: ET.Element, tag: str) -> bool:
@@ -139,4 +157,6 @@ def _colour(value: str) -> str:
 
 
 def _round(found: re.Match[str]) -> str:
-    return f"{round(float(found[0]), 2):g}"
+    value = float(found[0])
+    # A twentieth of a pixel for places, less for the shapes of small marks.
+    return f"{round(value, 1 if abs(value) >= 10 else 2):g}"

@@ -20,7 +20,7 @@ from mmaudit.figures.base import (
     words,
 )
 from mmaudit.figures.severity import severity_cell
-from mmaudit.formats import count, measure, number, shorten
+from mmaudit.formats import NBSP, count, measure, number, shorten
 from mmaudit.report import Measured, Report
 from mmaudit.types import Score
 
@@ -37,11 +37,25 @@ class CellView:
 
 @dataclass(frozen=True)
 class TableView:
-    """A table with its notes: every dash has a letter, every letter a reason."""
+    """A table with its notes: every dash has a letter, every letter a reason.
+
+    `missing` is how many rows were left out because the page would grow too large; all of them or none.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[CellView, ...], ...]
     notes: tuple[tuple[str, str], ...]
+    missing: int = 0
+
+    @property
+    def count(self) -> int:
+        """Rows of the table, whether they are shown or not."""
+        return len(self.rows) or self.missing
+
+    @property
+    def without_rows(self) -> TableView:
+        """The table with nothing but a note of how many rows it would have."""
+        return TableView(self.columns, (), (), len(self.rows))
 
 
 def view(table: Table) -> TableView:
@@ -53,7 +67,9 @@ def view(table: Table) -> TableView:
         for column, cell in zip(table.columns, row, strict=True):
             main, _, rest = cell.text.partition(" [") if column.numeric else (cell.text, "", "")
             note = letters.setdefault(cell.reason, _letter(len(letters))) if cell.reason else ""
-            cells.append(CellView(main, f"[{rest}" if rest else "", note, column.numeric))
+            # Cells of numbers are not broken anyway, so the two bounds need no special space between them.
+            interval = f"[{rest}".replace(NBSP, " ") if rest else ""
+            cells.append(CellView(main, interval, note, column.numeric))
         body.append(tuple(cells))
     return TableView(
         table.columns, tuple(body), tuple((letter, reason.rstrip(".")) for reason, letter in letters.items())

@@ -33,8 +33,13 @@ def render(template: str, **context: Any) -> str:
     return environment().get_template(template).render(**context)
 
 
+def macro(template: str, name: str, *values: Any) -> str:
+    """What one macro of a template writes for these values."""
+    return str(getattr(environment().get_template(template).module, name)(*values))
+
+
 def style(name: str) -> Markup:
-    """A style sheet of `reports/`; ours, so not escaped."""
+    """A style sheet or script of `reports/`; ours, so not escaped."""
     return Markup(_source(name))
 
 

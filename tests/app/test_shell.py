@@ -336,7 +336,7 @@ def test_the_dashboard_loads_no_heavy_package() -> None:
 
 def test_the_server_listens_to_this_computer_alone_and_sends_nothing() -> None:
     said_flags = command.command(MAIN, Path("runs"), "127.0.0.1", 8501, browser=False)
-    assert said_flags[1:4] == ["-m", "streamlit", "run"]
+    assert said_flags[1:5] == ["-P", str(MAIN.with_name("serve.py")), "run", str(MAIN)]
     for flag in (
         "--server.address=127.0.0.1", "--browser.gatherUsageStats=false", "--server.headless=true",
         "--server.fileWatcherType=none", "--server.allowedHosts=localhost", "--client.showErrorDetails=type",

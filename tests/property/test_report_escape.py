@@ -65,6 +65,7 @@ def test_drawings_keep_their_structure(label: str, alt: str) -> None:
         "g",
         "path",
         "rect",
+        "circle",
         "line",
         "text",
         "tspan",
