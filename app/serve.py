@@ -1,6 +1,6 @@
-"""Starts Streamlit's server: `python serve.py run main.py …`, as `python -m streamlit run main.py …`, with a head start.
+"""Starts Streamlit's server with a head start: `python serve.py run main.py …` for `python -m streamlit run main.py …`.
 
-What the pages need is loaded while the server starts and the browser opens, so that the first visitor does not wait for it.
+What the pages need is loaded while the server starts and the browser opens; the first visitor does not wait for it.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def _details(report: Report, finding: Finding) -> None:
         st.code(finding.reproduce, language="bash", wrap_lines=True)
     with st.container(horizontal=True, gap="medium"):
         for name, params, label in evidence.seen_in(report, finding):
-            pages.link(name, label, **params)
+            pages.link(name, label, disabled=False, **params)
         key = evidence.condition_of(report, finding)
         if key:
             pages.link("samples", "Samples under this condition", condition=key)

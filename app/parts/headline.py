@@ -76,7 +76,7 @@ def _tiles(report: Report) -> None:
                     st.markdown(f":small[{texts.plain(tile.detail, 80)}]")
                 if tile.href in LEADS_TO:
                     name, params = LEADS_TO[tile.href]
-                    pages.link(name, f":small[{pages.page(name).title}]", "", **params)
+                    pages.link(name, f":small[{pages.page(name).title}]", "", disabled=False, **params)
 
 
 def _controls(report: Report) -> None:

@@ -74,4 +74,4 @@ def filtered_note(o: state.Opened, chosen: Filter, page: str, **params: str) -> 
         with st.container(horizontal=True, gap="small", vertical_alignment="center", key="filtered"):
             st.markdown(f":material/filter_alt: :gray[Filtered: {words}]", width="content")
             cleared = dict.fromkeys((n for n in pages.SHARED if n != "run"), "")
-            pages.link(page, "Show everything", "", **{**cleared, **params})
+            pages.link(page, "Show everything", "", disabled=False, **{**cleared, **params})
