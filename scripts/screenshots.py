@@ -26,8 +26,12 @@ PAGES = (
     *("runs", "overview", "robustness", "subsets", "reliance", "calibration", "samples", "groups", "references"),
     *("compare", "method"),
 )
-# What README shows: picture, look, and how much of its height.
-CHOSEN = {"overview": ("light", 1000), "samples": ("light", 1000), "robustness": ("dark", 1000)}
+# What README shows: page, look, the heading its picture begins at ("" for the top), and its height.
+CHOSEN = {
+    "overview": ("light", "", 1000),
+    "samples": ("light", "Sample ", 1000),
+    "robustness": ("dark", "", 1000),
+}
 TALLEST = 6000
 
 
@@ -64,7 +68,9 @@ def _dashboard(
         query = {} if page == "runs" else {"run": name}
         if page == "compare" and other:
             query["with"] = other
-        took = visit.go(page, **query)
+        if page == "samples":
+            query |= _harmed(given.runs / name)
+        took = visit.go("" if page == "runs" else page, **query)
         # The app scrolls inside itself: as tall a window as the page is shows all of it.
         tall = visit.page.evaluate("document.querySelector('[data-testid=\"stMain\"]').scrollHeight")
         visit.page.set_viewport_size({"width": options["width"], "height": min(int(tall) + 40, TALLEST)})
@@ -73,20 +79,57 @@ def _dashboard(
         picture = visit.page.screenshot()
         (given.out / f"{page}-{look}.png").write_bytes(picture)
         print(f"{page}-{look}.png  {took:.1f} s  {tall} px{'  WIDER THAN ITS SCREEN' if visit.wide() else ''}")
-        if given.chosen and CHOSEN.get(page, ("",))[0] == look:
-            _keep(picture, CHOSEN[page][1], given.chosen / f"{page}.png")
+        if given.chosen and page in CHOSEN and CHOSEN[page][0] == look:
+            _keep(picture, _top(visit, CHOSEN[page][1]), CHOSEN[page][2], given.chosen / f"{page}.png")
         visit.page.set_viewport_size({"width": options["width"], "height": options.get("height", 900)})
     for said in (*visit.errors, *visit.elsewhere):
         print(f"  {look}: {said}", file=sys.stderr)
     visit.close()
 
 
-def _keep(picture: bytes, height: int, file: Path) -> None:
-    """The upper part of a picture, small enough for a repository."""
+def _harmed(folder: Path) -> dict[str, str]:
+    """The condition and sample to look at: of a corrupted modality, the kept sample that it harms most."""
+    from mmaudit.browse.answers import Answers
+    from mmaudit.browse.kept import Kept
+    from mmaudit.store import Run
+
+    run, found = Run.open(folder), list[tuple[float, str, str]]()
+    answers, held = Answers(run), Kept(folder).positions()
+    for condition in run.conditions:
+        if condition.family == "corruption" and len(condition.modalities) == 1 and held:
+            table = answers.table(condition)
+            table = table[table["position"].isin(held) & table["damage"].notna()].sort_values("damage")
+            if len(table):
+                found.append((float(table["damage"].iloc[-1]), condition.key, str(table["sample"].iloc[-1])))
+    if not found:
+        return {}
+    _, condition_key, sample = max(found)
+    return {"condition": condition_key, "sample": sample, "show": "all"}
+
+
+def _top(visit: Any, heading: str) -> int:
+    """Where the heading that begins so stands in the picture, in px; 0 for the top."""
+    if not heading:
+        return 0
+    return max(
+        int(
+            visit.page.evaluate(
+                """t => [...document.querySelectorAll('h2, h3')].filter(h => h.innerText.startsWith(t))
+                    .map(h => h.getBoundingClientRect().top)[0] || 0""",
+                heading,
+            )
+        )
+        - 30,
+        0,
+    )
+
+
+def _keep(picture: bytes, top: int, height: int, file: Path) -> None:
+    """A part of a picture, small enough for a repository."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    image = image.crop((0, 0, image.width, min(height, image.height)))
+    image = image.crop((0, top, image.width, min(top + height, image.height)))
     file.parent.mkdir(parents=True, exist_ok=True)
     image.quantize(128).save(file, "PNG", optimize=True)
 
