@@ -23,6 +23,8 @@ from mmaudit.compared.terminal import lines
 from mmaudit.errors import BadInput, UnknownName
 from mmaudit.figures.compared import LIMIT, differences, group_differences
 from mmaudit.figures.compared_scatter import scatter
+from mmaudit.render.live import source
+from mmaudit.render.templates import style
 from mmaudit.types import CLEAN, Condition, Modality
 
 ACCURACY = {"clean": (0.85, 0.84), "missing": (0.6, 0.62), "corruption": (0.75, 0.6)}
@@ -104,11 +106,12 @@ def test_the_page_is_closed_and_its_anchors_lead_somewhere(
 ) -> None:
     page = page_of(request.getfixturevalue(which), tmp_path)
     names = [tag for tag, _ in page.tags]
-    assert not {"script", "img", "iframe", "object", "form", "link", "base"} & set(names)
+    assert not {"img", "iframe", "object", "form", "link", "base"} & set(names)
+    assert names.count("script") == 1
     policy = next(a["content"] for t, a in page.tags if t == "meta" and a.get("http-equiv"))
     assert policy is not None
     assert policy.startswith("default-src 'none'")
-    assert "script-src" not in policy
+    assert f"script-src {source(style('page.js'))};" in policy, "the one script, which sorts tables, by its hash"
     attributes = [(name, value or "") for _, a in page.tags for name, value in a.items()]
     assert not [name for name, _ in attributes if name.startswith("on")]
     ids = [value for name, value in attributes if name == "id"]
@@ -120,6 +123,15 @@ def test_the_page_is_closed_and_its_anchors_lead_somewhere(
     assert levels[0] == 1
     assert levels.count(1) == 1
     assert all(b - a <= 1 for a, b in pairwise(levels))
+
+
+def test_a_house_style_heads_the_page(runs: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "house.toml").write_text('header_text = "Example Ltd"\n[colours]\naccent = "#7a1f5c"\n')
+    command = ["compare", *map(str, runs), "--html", str(tmp_path / "c.html"), "--theme", str(tmp_path / "house.toml")]
+    assert CliRunner().invoke(app, [*command, "--resamples", "20"]).exit_code == 0
+    text = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert "<span>Example Ltd</span>" in text
+    assert "#7a1f5c" in text
 
 
 def test_the_same_comparison_gives_the_same_bytes(found: Comparison, runs: tuple[Path, Path], tmp_path: Path) -> None:

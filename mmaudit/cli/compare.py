@@ -24,6 +24,7 @@ def compare(
     groups: Annotated[bool, typer.Option("--groups/--no-groups", help="Compare within groups of samples, too.")] = True,
     html: Annotated[Path | None, typer.Option(help="Write the comparison as an HTML page to this file.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write a summary for a pull request to this file.")] = None,
+    theme: Annotated[Path | None, typer.Option(help="TOML file of a house style: logo, header text, colours.")] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap replicates.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
     as_json: AsJson = False,
@@ -34,11 +35,13 @@ def compare(
     """
     from mmaudit.compared.compare import compare as compared
     from mmaudit.compared.written import write_text
+    from mmaudit.render.theme import PLAIN, read_theme
 
+    house = read_theme(theme) if theme else PLAIN
     found = compared(
         *runs, metrics=metric or (), groups=groups, margin=_margins(margin or []), resamples=resamples, seed=seed
     )
-    pages = [found.to_html(html)] if html else []
+    pages = [found.to_html(html, theme=house)] if html else []
     pages += [write_text(markdown, found.to_markdown())] if markdown else []
     if as_json:
         # Names come from the runs, and may hold what a terminal cannot show.

@@ -15,6 +15,8 @@ from mmaudit.types import Better, Condition, Task
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mmaudit.render.theme import Theme
+
 SCHEMA = "mmaudit.comparison/1"
 LEVEL = 0.05
 """A verdict other than `undecided` needs an adjusted p of at most this."""
@@ -257,16 +259,18 @@ class Comparison:
 
         return write_json(self, Path(path))
 
-    def to_html(self, path: str | Path) -> Path:
-        """Write one self-contained HTML page (no script, nothing fetched) and return its path.
+    def to_html(self, path: str | Path, *, theme: Theme | None = None) -> Path:
+        """Write one self-contained HTML page (nothing fetched, complete without JavaScript) and return its path.
 
-        `path` is the file; for a folder, `comparison.html` in it. The same comparison gives the same bytes.
+        `path` is the file; for a folder, `comparison.html` in it. The same comparison gives the same bytes. `theme` is
+        a house style, from `mmaudit.render.theme.read_theme(file)`.
         """
         from mmaudit.compared.written import write_text
         from mmaudit.render.compared import page
+        from mmaudit.render.theme import PLAIN
 
         file = Path(path)
-        return write_text(file / "comparison.html" if file.is_dir() else file, page(self))
+        return write_text(file / "comparison.html" if file.is_dir() else file, page(self, theme=theme or PLAIN))
 
     def to_markdown(self) -> str:
         """Return a summary for a pull request: verdict, what is worse or better, how it was measured; ≤ 60 kB."""

@@ -24,10 +24,13 @@ from mmaudit.figures.base import Figure, Panel, words
 from mmaudit.figures.compared import differences, group_differences, rows_table
 from mmaudit.figures.compared_scatter import scatter
 from mmaudit.formats import measure, readable, shorten
+from mmaudit.render.live import scripts
+from mmaudit.render.paper import Paper, paper_css
 from mmaudit.render.summary import Tile
 from mmaudit.render.svg import draw
 from mmaudit.render.tables import TableView, view
 from mmaudit.render.templates import render, style
+from mmaudit.render.theme import PLAIN, Theme
 
 
 @dataclass(frozen=True)
@@ -77,15 +80,21 @@ class OtherView:
     absent: tuple[tuple[str, str], ...]
 
 
-def page(comparison: Comparison) -> str:
-    """Return the whole page. The same comparison gives the same text; nothing is fetched, no script runs."""
+def page(comparison: Comparison, *, theme: Theme = PLAIN, paper: Paper = "a4") -> str:
+    """Return the whole page. The same comparison gives the same text; nothing is fetched.
+
+    Its one script sorts and filters tables; without it nothing is missing.
+    """
+    title = shorten(f"{comparison.first.name} and {', '.join(s.name for s in comparison.others)}", 120)
     others = [_other(comparison, i) for i in range(len(comparison.others))]
     return render(
         "compare.html.j2",
-        css=style("page.css"),
+        css=style("page.css") + Markup(theme.css) + paper_css(paper, theme.header_text or title),
+        theme=theme,
+        live=scripts({}),
         comparison=comparison,
         first=side_name(comparison.first.name),
-        title=shorten(f"{comparison.first.name} and {', '.join(s.name for s in comparison.others)}", 120),
+        title=title,
         others=others,
         method=method_sentences(comparison),
         runs=[comparison.first, *comparison.others],
