@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ import typer
 from mmaudit import formats
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mmaudit.auditing import Cost
     from mmaudit.contract import Verdict
     from mmaudit.estimates import Estimate as Estimated
@@ -92,7 +95,13 @@ def show_report(report: Report, page: Path) -> None:
             console.print(Text(f"  $ {finding.reproduce}", style="dim"), soft_wrap=True)
     if not report.findings:
         console.print("\nNo finding: no rule saw anything that its intervals are sure of.")
+    _where(console, page)
+
+
+def _where(console: Console, page: Path) -> None:
+    """Where the report lies, and how to open it and the run."""
     console.print(f"\nThe whole report: {page}\nOpen it in a browser: {page.resolve().as_uri()}", soft_wrap=True)
+    console.print(f"Browse it sample by sample: mmaudit dashboard {shlex.quote(str(page.parent))}", soft_wrap=True)
 
 
 def show_scores(scores: Sequence[Score], conditions: Sequence[Condition]) -> None:
@@ -214,7 +223,7 @@ def show_panel(panel: Panel, findings: Sequence[Finding], page: Path) -> None:
         columns = [heads.index(name) for name in shown]
         console.print()
         console.print(_rich([heads[i] for i in columns], [[row[i] for i in columns] for row in body]))
-    console.print(f"\nThe whole report: {page}\nOpen it in a browser: {page.resolve().as_uri()}", soft_wrap=True)
+    _where(console, page)
 
 
 PANEL_TABLES = (

@@ -88,22 +88,24 @@ def _dashboard(
 
 
 def _harmed(folder: Path) -> dict[str, str]:
-    """The condition and sample to look at: of a corrupted modality, the kept sample that it harms most."""
+    """The condition and sample to look at: the kept one that a corruption harms most, if possible of a picture."""
     from mmaudit.browse.answers import Answers
     from mmaudit.browse.kept import Kept
     from mmaudit.store import Run
 
-    run, found = Run.open(folder), list[tuple[float, str, str]]()
+    run, found = Run.open(folder), list[tuple[bool, float, str, str]]()
+    pictures = {m.name for m in run.modalities if m.kind == "image"}
     answers, held = Answers(run), Kept(folder).positions()
     for condition in run.conditions:
         if condition.family == "corruption" and len(condition.modalities) == 1 and held:
             table = answers.table(condition)
             table = table[table["position"].isin(held) & table["damage"].notna()].sort_values("damage")
             if len(table):
-                found.append((float(table["damage"].iloc[-1]), condition.key, str(table["sample"].iloc[-1])))
+                seen = condition.modalities[0] in pictures
+                found.append((seen, float(table["damage"].iloc[-1]), condition.key, str(table["sample"].iloc[-1])))
     if not found:
         return {}
-    _, condition_key, sample = max(found)
+    *_, condition_key, sample = max(found)
     return {"condition": condition_key, "sample": sample, "show": "all"}
 
 

@@ -18,10 +18,11 @@ from mmaudit.errors import DamagedRun
 from mmaudit.estimates import Estimate
 from mmaudit.figures import FIGURES, Figure
 from mmaudit.figures.estimates import DIFFERENCES, VALUE, cell, named, of_family
+from mmaudit.figures.groups import group_effects
 from mmaudit.figures.reliance import reliance, splits
 from mmaudit.render import inline, page
 from mmaudit.render.svg import draw
-from mmaudit.render.tables import everything, group_tables, metric_order, summaries
+from mmaudit.render.tables import everything, metric_order, summaries
 from mmaudit.report import Report
 from mmaudit.report_schema import schema, violations
 from report_estimates import about, slim, with_estimates
@@ -199,7 +200,7 @@ def test_groups_are_compared_row_by_row(reports: dict[str, Report]) -> None:
 def test_estimates_stay_out_of_the_tables_of_conditions(reports: dict[str, Report]) -> None:
     report, plain = reports["two"], Report.from_json(sample_report(examples=0))
     assert summaries(report) == summaries(plain)
-    assert [t for _, t in group_tables(report)] == [t for _, t in group_tables(plain)]
+    assert group_effects(report) == group_effects(plain)
     assert FIGURES["overview"](report)[0].table == FIGURES["overview"](plain)[0].table
     shown = [n for n in metric_order(report) if everything(report, n).rows]
     assert shown == [n for n in metric_order(plain) if everything(plain, n).rows]

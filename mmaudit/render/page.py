@@ -30,7 +30,7 @@ from mmaudit.render.synergy import (
     synergy_facts,
     synergy_tile,
 )
-from mmaudit.render.tables import TableView, applied, everything, group_tables, metric_order, summaries, view
+from mmaudit.render.tables import TableView, applied, everything, metric_order, summaries, view
 from mmaudit.render.templates import macro, render, style
 from mmaudit.render.theme import PLAIN, Theme
 from mmaudit.report import Metric, Report
@@ -138,7 +138,6 @@ class _Made:
             "open_findings": max(OPEN_FINDINGS, sum(f.level in LEVELS[:2] for f in report.findings)),
             "counts": [(name, MARKS[name], sum(f.level == name for f in report.findings)) for name in LEVELS],
             "absent": ABSENT,
-            "groups": [(column, view(table)) for column, table in group_tables(report)],
             "summaries": view(summaries(report)),
             "scenario_texts": scenario_texts(report),
             "scenario_steps": view(scenario_steps(report)),

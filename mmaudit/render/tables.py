@@ -13,7 +13,6 @@ from mmaudit.figures.base import (
     comparison_cells,
     comparison_columns,
     count_cell,
-    loss,
     number_cell,
     text_cell,
     value_cell,
@@ -21,7 +20,7 @@ from mmaudit.figures.base import (
 )
 from mmaudit.figures.severity import severity_cell
 from mmaudit.formats import NBSP, count, measure, number, shorten
-from mmaudit.report import Measured, Report
+from mmaudit.report import Report
 from mmaudit.types import Score
 
 
@@ -164,52 +163,6 @@ def applied(report: Report) -> Table:
             )
         )
     return Table(columns, tuple(body))
-
-
-def group_tables(report: Report) -> tuple[tuple[str, Table], ...]:
-    """Per group column: each group's clean value and its worst condition, beside all samples."""
-    metric = report.primary
-    groups: dict[str, dict[str, None]] = {}
-    for s in report.rows:
-        if s.group and s.metric == metric.name:
-            groups.setdefault(s.group.partition("=")[0], {})[s.group] = None
-    columns = (
-        Column("group", numeric=False),
-        Column("n"),
-        Column(f"clean {measure(metric.name, metric.unit, metric.better)}"),
-        Column("against all samples"),
-        Column("worst condition", numeric=False),
-        Column("there"),
-        Column("change against clean"),
-    )
-    return tuple(
-        (column, Table(columns, tuple(_group_row(report, g) for g in ("", *names)))) for column, names in groups.items()
-    )
-
-
-def _group_row(report: Report, group: str) -> tuple[Cell, ...]:
-    metric = report.primary
-    clean, overall = (report.score(report.clean, metric.name, g) for g in (group, ""))
-    everything = {m["name"] for m in report.document["data"]["modalities"]}
-    candidates: list[tuple[Measured, Score]] = []
-    for m in report.conditions:
-        # With nothing left every group is at chance, which says nothing about the group.
-        if m.condition.probe == "missing" and set(m.condition.modalities) == everything:
-            continue
-        score = report.score(m.key, metric.name, group)
-        if m.condition.family not in ("clean", "control") and score is not None and math.isfinite(score.delta):
-            candidates.append((m, score))
-    worst = max(candidates, key=lambda e: loss(e[1]), default=None)
-    gap = clean.value - overall.value if clean is not None and overall is not None else math.nan
-    return (
-        text_cell(shorten(group.partition("=")[2], 60) if group else "all samples"),
-        count_cell(clean.n) if clean is not None else number_cell(math.nan, reason="not measured for this group"),
-        value_cell(clean),
-        number_cell(gap, metric.unit, "one of the two is undefined", change=True) if group else text_cell(""),
-        text_cell(words(worst[0].condition) if worst else "no condition has a value"),
-        value_cell(worst[1] if worst else None),
-        value_cell(worst[1] if worst else None, "delta"),
-    )
 
 
 def metric_order(report: Report) -> Sequence[str]:
