@@ -13,8 +13,9 @@ import streamlit as st
 from mmaudit.app.parts import drawing, state, tables, texts
 from mmaudit.figures import Figure, Panel
 
-# Panels are laid out by the page's style sheet (main.css), by the beginning of their container's key.
+# Panels are laid out by the style sheet (look.py), by the beginning of their container's key.
 MOST = 6  # small panels drawn at once
+HALF_OF_PAGE = 470  # px
 _ALT = "alt" in inspect.signature(st.vega_lite_chart).parameters
 
 
@@ -65,7 +66,9 @@ def _panels(panels: list[Panel], key: str) -> None:
 
 def _panel(panel: Panel, key: str) -> None:
     """One drawing in a container whose key says its width, and for which screens it is meant."""
-    name = f"panel-{panel.size}-{panel.show or 'both'}-{key}"
+    # A drawing wider than half the page would be cut off, or scrolled, in half of it.
+    wide = panel.size == "half" and float(panel.spec["width"]) > HALF_OF_PAGE
+    name = f"panel-{'full' if wide else panel.size}-{panel.show or 'both'}-{key}"
     with st.container(key=name, width="stretch", gap="xxsmall"):
         if panel.title:
             st.markdown(f"**{texts.plain(panel.title, 120)}**")
