@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import streamlit as st
 
@@ -15,7 +16,12 @@ from mmaudit.report import Report
 BY_CONDITION = ("reliability", "risk_coverage", "recalibration")
 
 
-def figures(o: state.Opened, name: str, chosen: Filter, keys: tuple[str, ...] = ()) -> tuple[Figure, ...]:
+Entries = tuple[Mapping[str, Any], ...]
+
+
+def figures(
+    o: state.Opened, name: str, chosen: Filter, keys: tuple[str, ...] = (), more: Entries = ()
+) -> tuple[Figure, ...]:
     """The figures of this name in `mmaudit.figures.FIGURES`, of what the filters leave; kept in memory.
 
     Args:
@@ -23,18 +29,21 @@ def figures(o: state.Opened, name: str, chosen: Filter, keys: tuple[str, ...] = 
         name: in `FIGURES`; one that this mmaudit does not have gives none.
         chosen: what to leave.
         keys: of the conditions to keep to, beside the clean one; all that the filters leave without it.
+        more: entries of `document[name]` for conditions among `keys` of which the report holds none.
     """
-    return _figures(str(o.entry.folder), changed(o), name, chosen, keys, o.report)
+    return _figures(str(o.entry.folder), changed(o), name, chosen, keys, o.report, more)
 
 
 @st.cache_resource(max_entries=48, show_spinner=False)
 def _figures(
-    folder: str, when: int, name: str, chosen: Filter, keys: tuple[str, ...], _report: Report
+    folder: str, when: int, name: str, chosen: Filter, keys: tuple[str, ...], _report: Report, _more: Entries
 ) -> tuple[Figure, ...]:
     make: Callable[[Report], tuple[Figure, ...]] | None = FIGURES.get(name)
     if make is None:
         return ()
     report = filtered(_report, chosen)
+    if _more:
+        report = Report({**report.document, name: [*report.document.get(name, ()), *_more]})
     return make(narrowed(report, keys) if keys else report)
 
 

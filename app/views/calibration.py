@@ -55,10 +55,15 @@ def _confidence(o: state.Opened, chosen: Filter) -> None:
 
 
 def _by_condition(o: state.Opened, view: str, chosen: Filter) -> None:
-    """Diagrams of the conditions that are chosen; the report holds them for the clean data, subsets and the worst."""
+    """Diagrams of the conditions that are chosen.
+
+    The report holds them for clean data, subsets and the worst; those of the others are made from the answers, but for
+    recalibration, which is fitted when the run is scored.
+    """
     name = FIGURE_OF[view]
     held = dict.fromkeys(entry["condition"] for entry in o.report.document.get(name, ()))
-    offered = [m for m in o.report.conditions if m.key in held and chosen.keeps(m.condition)]
+    every = o.run is not None and name != "recalibration" and bool(held)
+    offered = [m for m in o.report.conditions if (every or m.key in held) and chosen.keeps(m.condition)]
     if not offered:
         texts.nothing(
             f"This run holds nothing on {VIEWS[view].lower()}, or the filters leave nothing of it. "
@@ -66,8 +71,12 @@ def _by_condition(o: state.Opened, view: str, chosen: Filter) -> None:
         )
         return
     names = choose.said(offered)
-    keys = choose.several(o, "Conditions", "conditions", [m.key for m in offered], _first(offered), names.__getitem__)
-    for i, figure in enumerate(figured.figures(o, name, chosen, tuple(keys))):
+    first = _first([m for m in offered if m.key in held] or offered)
+    keys = choose.several(o, "Conditions", "conditions", [m.key for m in offered], first, names.__getitem__)
+    more, failed = calibrated.curves(o, name, keys) if every else ([], [])
+    for reason in failed:
+        texts.partial(reason)
+    for i, figure in enumerate(figured.figures(o, name, chosen, tuple(keys), tuple(more))):
         charts.show(figure, f"{view}-{i}")
 
 

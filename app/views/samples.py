@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mmaudit.app.parts import charts, choose, sample_list, sample_table, sample_view, state, texts
+from mmaudit.app.parts import charts, choose, sample_list, sample_table, sample_view, state, tables, texts
 from mmaudit.app.parts.sample_list import DAMAGE, FLIPPED, FRAGILE, ORDERS, Wanted
 from mmaudit.errors import MMAuditError
 from mmaudit.formats import count, shorten
@@ -48,6 +48,7 @@ def _list(o: state.Opened, measured: Measured, group: str) -> tuple[int, str] | 
     rows, at, pages = sample_list.page_of(found, page)
     place = sample_table.pick(rows, o, measured.condition, f"{signature}-{at}", fragility)
     _foot(len(found), len(table), at, pages, signature, group)
+    tables.downloads(found, "samples", f"samples-{signature}")
     if place is None:
         return sample_table.named(table, linked) if linked is not None else sample_table.named(rows, rows.index[0])
     picked = sample_table.named(rows, rows.index[place])

@@ -209,6 +209,10 @@ def test_calibration_views(root: Path) -> None:
     held = [e["condition"] for e in report.document["reliability"]]
     at = sound(start(root, "calibration", run="first", conditions=",".join(held[:2])))
     assert len(charts(at)) == 2
+    other = next(m.key for m in report.conditions if m.key not in held and m.condition.position == 3)
+    for view in ("reliability", "risk"):
+        at = sound(start(root, "calibration", run="first", view=view, conditions=",".join([held[0], other])))
+        assert len(charts(at)) == 2, "of any condition, from the stored answers"
     for view in ("risk", "confidence", "recalibration"):
         at = sound(start(root, "calibration", run="first", view=view))
         assert charts(at), view
@@ -326,3 +330,9 @@ def test_a_passport_is_drawn_with_what_was_measured() -> None:
     assert [row[2].text for row in figure.table.rows] == ["3", "none"]
     assert "1, 2" in figure.table.rows[1][2].reason
     assert "1 of 2 probes flip" in figure.panels[0].alt
+
+
+def test_the_whole_list_of_samples_can_be_saved(root: Path) -> None:
+    at = sound(start(root, "samples", run="first", show="all"))
+    labels = [b.label for b in at.get("download_button")]
+    assert labels.count("Table as CSV") >= 2, "the list, and every condition of the chosen sample"
