@@ -23,8 +23,9 @@ from mmaudit.folder import writing
 from mmaudit.gallery import write_gallery
 from mmaudit.illustrate import illustrate, illustrate_synergy
 from mmaudit.keep import SAMPLES, forget, keep, require_count
+from mmaudit.memo import FeatureMemo
 from mmaudit.models import Retriever
-from mmaudit.predict import BATCH_ROWS, FeatureMemo, Progress, predict
+from mmaudit.predict import BATCH_ROWS, Progress, predict
 from mmaudit.preparing import CHECK_ROWS, AnySuite, Prepared, examine, prepare, require_same, spread, staged
 from mmaudit.probes import probes
 from mmaudit.report import Report

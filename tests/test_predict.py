@@ -12,10 +12,11 @@ import scipy.special
 
 from helpers.run_cases import TASKS, Rowwise, Whole, dataset
 from mmaudit import ArrayData, Run, audit
+from mmaudit.answering import to_logits
 from mmaudit.auditing import Prepared, prepare
 from mmaudit.errors import BadInput, ContractBroken
 from mmaudit.outputs import ConditionOutputs
-from mmaudit.predict import Timing, predict, shard_rows, to_logits
+from mmaudit.predict import Timing, predict, shard_rows
 from mmaudit.probes import Probe, Scope, Source, probes
 from mmaudit.types import CLEAN, Array, Batch, Condition, Task
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from mmaudit.answering import to_logits
 from mmaudit.attribution.baselines import Baselines
 from mmaudit.attribution.explained import explained, explained_weights
 from mmaudit.attribution.parts import Part
 from mmaudit.data import Dataset
 from mmaudit.models import Model
-from mmaudit.predict import to_logits
 from mmaudit.probes import Source
 from mmaudit.types import Array, Batch, FloatArray, IntArray, Task
 

@@ -101,7 +101,7 @@ class Explained(nn.Module):
 
 
 def as_logits(outputs: Tensor, scale: str, task: Task) -> Tensor:
-    """Output rows as `mmaudit.predict.to_logits` makes them, with gradients."""
+    """Output rows as `mmaudit.answering.to_logits` makes them, with gradients."""
     if scale != "probabilities":
         return torch.as_tensor(outputs, dtype=torch.promote_types(outputs.dtype, torch.float32))
     p = outputs.double()

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from mmaudit.answering import to_logits
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, ContractBroken, MMAuditError
 from mmaudit.models import Model, TwoStage
-from mmaudit.predict import to_logits
 from mmaudit.types import Array, Batch, IntArray, Task
 
 TRIED = 16

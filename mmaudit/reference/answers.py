@@ -15,8 +15,9 @@ from torch import Tensor
 
 from mmaudit.data import Dataset
 from mmaudit.errors import StaleRun
+from mmaudit.memo import EncodingMemo
 from mmaudit.outputs import ConditionOutputs, opened, read_group
-from mmaudit.predict import EncodingMemo, Progress, predict
+from mmaudit.predict import Progress, predict
 from mmaudit.probes import Source, probes
 from mmaudit.probes.received import Received
 from mmaudit.reference.inputs import Inputs
