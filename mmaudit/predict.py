@@ -80,9 +80,9 @@ def predict(
             done += len(batch) * len(conditions)
             if progress:
                 progress(done, total)
-        joined = iter([joined(p) for p in zip(*parts, strict=True)])
+        whole = iter([joined(p) for p in zip(*parts, strict=True)])
         for i in todo:
-            run.write_shard(shard, i, [next(joined) for _ in increments[i]])
+            run.write_shard(shard, i, [next(whole) for _ in increments[i]])
     if border:
         border.close()
     timing.total = time.perf_counter() - started
