@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from mmaudit.data import Dataset
 from mmaudit.errors import ContractBroken, MMAuditError
 from mmaudit.memo import FeatureMemo
 from mmaudit.models import Model, TwoStage
@@ -19,7 +20,7 @@ from mmaudit.probes.received import Received
 from mmaudit.retrieval import Border
 from mmaudit.store import Run
 from mmaudit.timing import Timing
-from mmaudit.types import Array, Batch, BoolArray, Condition, Task
+from mmaudit.types import Array, Batch, BoolArray, Condition, IntArray, Task
 
 
 class Answerer:
@@ -40,6 +41,32 @@ class Answerer:
         self.source = source
         self.timing = timing
         self.border = border
+
+    def shard(
+        self,
+        data: Dataset,
+        positions: IntArray,
+        conditions: Sequence[Condition],
+        rows: int,
+        advance: Callable[[int], None],
+    ) -> list[ConditionOutputs]:
+        """Return the answers to the samples at these positions, read once, under each condition, in their order.
+
+        Args:
+            data: where the samples are.
+            positions: which, `int64[n]`, at least one.
+            conditions: in the order of the answers.
+            rows: most samples per forward pass.
+            advance: called with the answers (samples × conditions) that are new.
+        """
+        parts: list[list[ConditionOutputs]] = []
+        for start in range(0, len(positions), rows):
+            tick = time.perf_counter()
+            batch = data.rows(positions[start : start + rows])
+            self.timing.reading += time.perf_counter() - tick
+            parts.append(self.run(batch, conditions))
+            advance(len(batch) * len(conditions))
+        return [joined(part) for part in zip(*parts, strict=True)]
 
     def run(self, clean: Batch, conditions: Sequence[Condition]) -> list[ConditionOutputs]:
         """Return the answers to a clean batch under each of these conditions, in their order."""

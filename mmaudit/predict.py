@@ -8,10 +8,9 @@ from typing import cast
 
 import numpy as np
 
-from mmaudit.answering import Answerer, joined
+from mmaudit.answering import Answerer
 from mmaudit.data import Dataset
 from mmaudit.models import Model, Retriever, TwoStage
-from mmaudit.outputs import ConditionOutputs
 from mmaudit.probes import Source
 from mmaudit.retrieval import Border
 from mmaudit.store import Run
@@ -54,33 +53,24 @@ def predict(
     done = 0
     step = min(batch_rows, _rows_that_fit(data))
     lacking = [[i for i in range(len(increments)) if not run.is_done(s, i)] for s in range(len(run.shards()))]
+
+    def advance(rows: int) -> None:
+        nonlocal done
+        done += rows
+        if progress:
+            progress(done, total)
+
     border = None
     if run.task.kind == "retrieval":
         border = Border(run, data, cast(Retriever, model), source, step, timing)
         asked = [c for i in sorted({i for todo in lacking for i in todo}) for c in increments[i]]
         total += border.rows_before(asked)
-
-        def advance(rows: int) -> None:
-            nonlocal done
-            done += rows
-            if progress:
-                progress(done, total)
-
         border.prepare(asked, advance)
     worker = Answerer(run, cast(Model, model), stage, source, timing, border)
     for shard, (positions, todo) in enumerate(zip(run.shards(), lacking, strict=True)):
         done += len(positions) * sum(len(c) for i, c in enumerate(increments) if i not in todo)
         conditions = [c for i in todo for c in increments[i]]
-        parts: list[list[ConditionOutputs]] = []
-        for start in range(0, len(positions) if todo else 0, step):
-            tick = time.perf_counter()
-            batch = data.rows(positions[start : start + step])
-            timing.reading += time.perf_counter() - tick
-            parts.append(worker.run(batch, conditions))
-            done += len(batch) * len(conditions)
-            if progress:
-                progress(done, total)
-        whole = iter([joined(p) for p in zip(*parts, strict=True)])
+        whole = iter(worker.shard(data, positions, conditions, step, advance) if todo else ())
         for i in todo:
             run.write_shard(shard, i, [next(whole) for _ in increments[i]])
     if border:
