@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from scipy.special import expit, logsumexp
 
-from mmaudit.errors import DamagedRun
+from mmaudit.errors import DamagedRun, Undefined
 from mmaudit.formats import MINUS, shorten
 from mmaudit.types import FIRST, HIGHER, LOG_FIRST, RIGHT, TIED, TIED_RIGHT, Array, BoolArray, FloatArray, Task
 
@@ -165,7 +165,7 @@ class _Numbers:
         return Judged(there, outputs, none, np.where(there, -error, np.nan), None)
 
     def right(self, outputs: Array, target: Array) -> BoolArray:
-        raise NotImplementedError(self.flip_reason)
+        raise Undefined(self.flip_reason)
 
     def words(self, judged: Judged) -> Array:
         return np.where(judged.answered, self._said(judged.choice), NO_ANSWER)

@@ -92,6 +92,23 @@ def precision_sum(counts, unit, order, tied, positive):  # type: ignore[no-untyp
     return total, hits
 
 
+@numba.njit(nogil=True, cache=True)
+def _gather(counts, unit, order, tied, loss, end, same, same_lost):  # type: ignore[no-untyped-def]
+    """Fill `same` and `same_lost`, per replicate, with the samples and the loss of the tie before `end`; its start."""
+    start = end - 1
+    while tied[start]:
+        start -= 1
+    same[:] = 0
+    same_lost[:] = 0.0
+    for k in range(start, end):
+        row = counts[unit[order[k]]]
+        e = loss[order[k]]
+        for b in range(len(same)):
+            same[b] += row[b]
+            same_lost[b] += e * row[b]
+    return start
+
+
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def risk_sum(counts, unit, order, tied, loss, harmonic):  # type: ignore[no-untyped-def]
     """Sum over coverages of the mean loss among the most confident samples, ties in random order (the expectation).
@@ -112,17 +129,7 @@ def risk_sum(counts, unit, order, tied, loss, harmonic):  # type: ignore[no-unty
     same_lost, same = np.zeros(replicates), np.zeros(replicates, np.int64)
     j = len(order)
     while j > 0:
-        i = j - 1
-        while tied[i]:
-            i -= 1
-        same_lost[:] = 0.0
-        same[:] = 0
-        for k in range(i, j):
-            row = counts[unit[order[k]]]
-            e = loss[order[k]]
-            for b in range(replicates):
-                same[b] += row[b]
-                same_lost[b] += e * row[b]
+        i = _gather(counts, unit, order, tied, loss, j, same, same_lost)
         for b in range(replicates):
             c, m, e = seen[b], same[b], same_lost[b]
             # For m = 0 (not drawn) both terms are 0; no branch, so the loop runs in vector instructions.
@@ -160,17 +167,7 @@ def risk_at(counts, unit, order, tied, loss, coverages):  # type: ignore[no-unty
     same_lost, same = np.zeros(replicates), np.zeros(replicates)
     j = len(order)
     while j > 0:
-        i = j - 1
-        while tied[i]:
-            i -= 1
-        same_lost[:] = 0.0
-        same[:] = 0.0
-        for k in range(i, j):
-            row = counts[unit[order[k]]]
-            e = loss[order[k]]
-            for b in range(replicates):
-                same[b] += row[b]
-                same_lost[b] += e * row[b]
+        i = _gather(counts, unit, order, tied, loss, j, same, same_lost)
         for b in range(replicates):
             # The last share is all samples, which rounding must not push beyond the last tie.
             while reached[b] < len(coverages) and (coverages[reached[b]] * size[b] <= seen[b] + same[b] or i == 0):
