@@ -17,6 +17,7 @@ from mmaudit.findings import Evidence, find, rules
 from mmaudit.metrics import Predictions, Resamples
 from mmaudit.predict import predict
 from mmaudit.score import ScoreTable, adjust, evidence_from
+from mmaudit.side_tables import SideTables
 from mmaudit.types import Condition, Finding
 from theory.expectations import Expectations
 from theory.scenarios import SCENARIOS, Case
@@ -30,10 +31,10 @@ METRICS = (
 RESAMPLES = 400
 
 
-class Scores(ScoreTable):
-    """Scores without recalibration, which no rule reads."""
+class NoTables(SideTables):
+    """No curves and no recalibration, which no rule reads."""
 
-    def _calibration(self, condition: Condition, predictions: Predictions, w: Resamples) -> None:
+    def add(self, condition: Condition, predictions: Predictions, w: Resamples) -> None:
         pass
 
 
@@ -57,7 +58,8 @@ def audit(case: Case, data: ArrayData) -> tuple[Evidence, list[Finding]]:
         prepared = prepare(model, data, suite=case.suite, out=out)
         run = prepared.open_run(out, batch_rows=4096, title=None, command="")
         predict(run, data, prepared.model, prepared.source, stage=prepared.stage, batch_rows=4096)
-        table = Scores(run, only=METRICS, resamples=RESAMPLES)
+        table = ScoreTable(run, only=METRICS, resamples=RESAMPLES)
+        table.side = NoTables(run.conditions)
         rows = adjust(table.rows())
         evidence = evidence_from(run, rows, list(table.condition_rows()), folder="runs/known")
     return evidence, find(evidence)
