@@ -189,4 +189,5 @@ _UNPRINTABLE = re.compile(
 
 def printable(text: str) -> str:
     """Text that HTML and SVG can hold: every character they cannot becomes U+FFFD."""
-    return _UNPRINTABLE.sub("\ufffd", text)
+    # What Python calls printable holds none of them; it is told a hundred times faster than by the expression.
+    return text if text.isprintable() else _UNPRINTABLE.sub("\ufffd", text)

@@ -2,64 +2,89 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from helpers.audit_once import main
 from helpers.run_cases import contents
 
-SCRIPT = Path(__file__).parents[1] / "helpers" / "audit_once.py"
-ENVIRONMENT = {**os.environ, "SOURCE_DATE_EPOCH": "1700000000", "OMP_NUM_THREADS": "1"}
+CONTEXT = multiprocessing.get_context("forkserver")
+
+# What an audit imports, imported once: every audit is then a fork of a process that has it all and has done nothing.
+IMPORTED = ["mmaudit.auditing", "captum.attr", "netcal.binning", "netcal.scaling", "torch", "vl_convert"]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 
 
-def start(out: Path, kind: str, step: int = 0, under: str = "") -> subprocess.Popen[str]:
+@pytest.fixture(scope="module", autouse=True)
+def forks() -> Iterator[None]:
+    """A server that forks audits, with the environment that they are to have."""
+    with pytest.MonkeyPatch.context() as changed:
+        changed.setenv("SOURCE_DATE_EPOCH", "1700000000")
+        changed.setenv("OMP_NUM_THREADS", "1")
+        CONTEXT.set_forkserver_preload(IMPORTED)
+        forkserver.ensure_running()
+        yield
+        forkserver._forkserver._stop()  # else it stays until pytest ends
+
+
+@dataclass
+class Started:
+    """An audit in a process of its own."""
+
+    process: multiprocessing.process.BaseProcess
+    said: Connection
+
+    def join(self, seconds: float) -> int | None:
+        """The exit code, or None where it still runs after these seconds."""
+        self.process.join(seconds)
+        return self.process.exitcode
+
+
+def start(out: Path, kind: str, step: int = 0, under: str = "") -> Started:
     """Start an audit; when this returns, its imports are done."""
-    # From the folder above: a run names its own folder in the commands that it prints, so all must have one name.
-    command = [sys.executable, str(SCRIPT), out.name, kind, str(step), under]
     out.parent.mkdir(exist_ok=True)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen(command, env=ENVIRONMENT, cwd=out.parent, text=True, **pipes)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n", process.communicate()[1]
-    return process
+    here, there = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=main, args=(out, kind, step, under, there))
+    process.start()
+    there.close()
+    assert here.recv() == "ready"
+    return Started(process, here)
 
 
 def finish(out: Path, kind: str) -> tuple[int, float]:
     """Audit undisturbed; return the number of steps and the seconds after the imports."""
-    process = start(out, kind)
+    audit = start(out, kind)
     begun = time.perf_counter()
-    said, complaints = process.communicate(timeout=120)
-    assert process.returncode == 0, complaints
-    return int(said), time.perf_counter() - begun
+    assert audit.join(120) == 0
+    return int(audit.said.recv()), time.perf_counter() - begun
 
 
 def kill_at_step(out: Path, kind: str, step: int, under: str = "") -> bool:
     """Let the audit kill itself before its step; return whether it got that far."""
-    process = start(out, kind, step, under)
-    complaints = process.communicate(timeout=120)[1]
-    assert process.returncode in (0, -signal.SIGKILL), complaints
-    return process.returncode != 0
+    code = start(out, kind, step, under).join(120)
+    assert code in (0, -signal.SIGKILL)
+    return code != 0
 
 
 def kill_after(out: Path, kind: str, seconds: float) -> bool:
     """Kill the audit from outside; return whether it was still running."""
-    process = start(out, kind)
-    try:
-        complaints = process.communicate(timeout=seconds)[1]
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return process.returncode == -signal.SIGKILL
-    assert process.returncode == 0, complaints
+    audit = start(out, kind)
+    if audit.join(seconds) is None:
+        audit.process.kill()
+        return audit.join(120) == -signal.SIGKILL
+    assert audit.process.exitcode == 0
     return False
 
 

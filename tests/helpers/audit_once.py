@@ -1,9 +1,8 @@
 """Audit a small model, in a process of its own, that can be told at which of its steps to die.
 
-    python audit_once.py OUT KIND [STEP [UNDER]]
-
-A step is anything that Python does to a file below OUT (below its folder UNDER): make, open, rename, remove. At step
-STEP the process kills itself by SIGKILL, just before that step. Without STEP it prints how many steps there were.
+A step is anything that Python does to a file below the run's folder (below its folder `under`): make, open, rename,
+remove. At step `last` the process kills itself by SIGKILL, just before that step. Without it, it says how many there
+were.
 """
 
 from __future__ import annotations
@@ -11,17 +10,19 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from helpers.run_cases import Rowwise, dataset
+from mmaudit import plan
 from mmaudit.auditing import audit
 from mmaudit.types import Array, Batch
 
 SAMPLES = {"regression": 3300, "classification": 1200}
 SUITE = {"probes": ["missing", "keyboard"], "baselines": ["zero", "marginal"], "positions": [5]}
+# Cross-fitting takes most of an audit's time, and writes one file: the audit that is killed a few times only has it.
+ANALYSES = {"regression": ["emap", "attribution", "off_data"], "classification": list(plan.ANALYSES)}
 STEPS = ("open", "os.rename", "os.mkdir", "os.remove")
 
 
@@ -45,14 +46,20 @@ def watch(out: str, last: int) -> list[int]:
     return seen
 
 
-def main(out: str, kind: str, last: str = "0", under: str = "") -> None:
-    print("ready", flush=True)
-    seen = watch(f"{out}/{under}", int(last))
+def main(out: Path, kind: str, last: int, under: str, said: Connection) -> None:
+    """Audit to `out`; `said` is told that it begins, and the steps that there were."""
+    # From the folder above: a run names its own folder in the commands that it prints, so all must have one name.
+    os.chdir(out.parent)
+    said.send("ready")
+    seen = watch(f"{out.name}/{under}", last)
     data = dataset(kind, SAMPLES[kind], seed=5)
     fault = raises_sometimes if kind == "regression" else None
-    audit(Rowwise(kind, fault=fault), data, out=out, suite=SUITE, resamples=60, batch_rows=128)
-    print(seen[0])
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+    audit(
+        Rowwise(kind, fault=fault),
+        data,
+        out=out.name,
+        suite={**SUITE, "analyses": ANALYSES[kind]},
+        resamples=60,
+        batch_rows=128,
+    )
+    said.send(seen[0])
