@@ -1,4 +1,4 @@
-"""Peak memory of a whole audit at 10,000 and at 1,000,000 rows: python benchmarks/memory.py
+"""Peak memory and time per row of a whole audit at 10,000 and at 1,000,000 rows: python benchmarks/memory.py
 
 The data set computes its rows from their numbers whenever they are read, two modalities of 16 and 8 numbers, and holds
 only what every data set must: ids and targets, 16 bytes per row. The model is a sum. Each number is the highest
@@ -8,6 +8,10 @@ once everything was imported:
     predict   checks, plan, predictions
     score     scores and report of that run
     audit     all of it in one process
+
+Time is processor time of the process without its imports, per row; `growth` is that against the first size. A stage
+that is linear keeps it at 1.0 or below: fixed costs make small sizes dearer. Exits with 1 where predicting takes more
+than 1.1 times as long per row, or a stage more than 2 GiB.
 """
 
 from __future__ import annotations
@@ -42,6 +46,8 @@ SUITE = {
     "baselines": ["zero"],
     "pools": ["random"],
 }
+MOST_GROWTH = 1.1
+MOST_MIB = 2048
 # Loaded by an audit on first use; loaded beforehand here, to tell their memory from that of the work.
 IMPORTS = ("mmaudit.auditing", "mmaudit.assemble", "mmaudit.render", "netcal.binning", "netcal.scaling")
 
@@ -102,7 +108,7 @@ def work(stage: str, n: int, folder: Path, resamples: int) -> dict[str, float]:
     from mmaudit.score import score
 
     imports = peak()
-    started = time.perf_counter()
+    started = time.process_time()
     model = mmaudit.FunctionModel(answer, list(SIZES), outputs="logits")
     if stage == "predict":
         data = Made(n)
@@ -115,7 +121,7 @@ def work(stage: str, n: int, folder: Path, resamples: int) -> dict[str, float]:
         assemble(run)
     else:
         mmaudit.audit(model, Made(n), out=folder, suite=SUITE, resamples=resamples)
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     conditions = len(mmaudit.Run.open(folder).conditions)
     return {"peak": peak(), "imports": imports, "conditions": conditions, "seconds": seconds}
 
@@ -142,6 +148,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 1_000_000])
     parser.add_argument("--resamples", type=int, default=1000)
+    parser.add_argument("--stages", choices=STAGES, nargs="+", default=list(STAGES))
     parser.add_argument("--stage", choices=STAGES, help="do this stage alone, in this process")
     parser.add_argument("--folder", type=Path, help="run folder of that stage")
     asked = parser.parse_args()
@@ -149,29 +156,33 @@ def main() -> int:
         print(json.dumps(work(asked.stage, asked.rows[0], asked.folder, asked.resamples)))
         return 0
 
-    print(f"{'rows':>10}  {'stage':<8}{'peak':>10}{'imports':>10}{'work':>10}{'bytes/row':>11}{'seconds':>9}")
+    widths = {"peak": 10, "imports": 10, "work": 10, "bytes/row": 11, "seconds": 9, "µs/row": 9, "growth": 8}
+    print(f"{'rows':>10}  {'stage':<8}" + "".join(f"{name:>{width}}" for name, width in widths.items()))
     with tempfile.TemporaryDirectory() as place:  # compiles what was never compiled here: that takes memory once
         measured("audit", 1000, Path(place) / "whole", 50)
-    smallest: dict[str, tuple[int, float]] = {}
+    smallest: dict[str, tuple[int, float, float]] = {}
+    missed = False
     for n in asked.rows:
         with tempfile.TemporaryDirectory() as place:
-            for stage in STAGES:
+            for stage in asked.stages:
                 folder = Path(place) / ("whole" if stage == "audit" else "apart")
                 found = measured(stage, n, folder, asked.resamples)
                 own = found["peak"] - found["imports"]
-                first, base = smallest.setdefault(stage, (n, own))
+                pace = found["seconds"] / n
+                first, base, slow = smallest.setdefault(stage, (n, own, pace))
                 slope = f"{(own - base) * 2**20 / (n - first):11.0f}" if n > first else f"{'':>11}"
                 print(
                     f"{n:>10,}  {stage:<8}{found['peak']:>10.0f}{found['imports']:>10.0f}{own:>10.0f}{slope}"
-                    f"{found['seconds']:>9.0f}",
+                    f"{found['seconds']:>9.0f}{1e6 * pace:>9.0f}{pace / slow:>8.2f}",
                     flush=True,
                 )
+                missed |= found["peak"] > MOST_MIB or (stage == "predict" and pace > MOST_GROWTH * slow)
     conditions = int(found["conditions"])
     print(f"MiB; work = peak − imports; bytes/row against {asked.rows[0]:,} rows; {conditions} conditions")
     libraries = ", ".join(f"{p} {version(p)}" for p in ("numpy", "numba", "pyarrow", "torch"))
     machine = f"{os.cpu_count()} cores; {platform.system()} {platform.machine()}"
     print(f"Python {platform.python_version()}, {libraries}; {machine}")
-    return 0
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

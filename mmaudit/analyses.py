@@ -8,14 +8,15 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from mmaudit.attribution import attribute
 from mmaudit.crossfit import write_crossfit_of
 from mmaudit.crossing import cross
 from mmaudit.data import Dataset
-from mmaudit.errors import MMAuditError
-from mmaudit.folder import write_atomically
+from mmaudit.errors import MMAuditError, StorageFailed
+from mmaudit.execution import Crew, Worker
+from mmaudit.folder import make_folder, write_atomically
 from mmaudit.models import Model, TwoStage
 from mmaudit.offdata import measure_off_data
 from mmaudit.plan import ANALYSES
@@ -42,32 +43,63 @@ class Subject:
     batch_rows: int
 
 
-def analyse(subject: Subject, names: Sequence[str]) -> None:
+def analyse(subject: Subject, names: Sequence[str], crew: Crew | None = None) -> None:
     """Make the files of these analyses that the run does not have yet; why one cannot be made goes into run.json.
 
     Args:
         subject: what is audited.
         names: of `mmaudit.plan.ANALYSES`.
+        crew: workers that have the model already, each to make one at a time; None: they are made here.
     """
-    reasons: dict[str, str] = dict(subject.run.header.get("not_analysed", {}))
-    for name in ANALYSES:
-        if name not in names:
-            continue
-        reasons.pop(name, None)
-        try:
-            _ANALYSES[name](subject)
-        except MMAuditError as error:
-            reasons[name] = str(error)
-        except MemoryError:
-            raise
-        except Exception as error:
-            # A model may raise anything about inputs it has never seen; what was predicted is not lost for that.
-            (subject.run.folder / "errors").mkdir(exist_ok=True)
-            file = subject.run.folder / "errors" / f"{name}.txt"
-            write_atomically(file, traceback.format_exc().encode("utf-8", "backslashreplace"))
-            reasons[name] = f"{type(error).__name__}: {error} (errors/{name}.txt has the traceback)"
-    if reasons != subject.run.header.get("not_analysed", {}):
+    before: dict[str, str] = subject.run.header.get("not_analysed", {})
+    found: dict[str, str] = {}
+    wanted = [name for name in ANALYSES if name in names]
+    if crew is None or not crew.started:
+        found = {name: attempt(subject, name) for name in wanted}
+    else:
+        crew.do(
+            [Analyse(name) for name in wanted], lambda work, reason: found.update({cast(Analyse, work).name: reason})
+        )
+    kept = {name: reason for name, reason in before.items() if name not in wanted}
+    reasons = kept | {name: found[name] for name in wanted if found[name]}
+    if reasons != before:
         subject.run.update(not_analysed=reasons)
+
+
+@dataclass(frozen=True)
+class Analyse:
+    """Make the file of an analysis; a work for an executor's worker. Gives the reason where it cannot be made."""
+
+    name: str
+    timed: ClassVar[bool] = False
+
+    @property
+    def said(self) -> str:
+        """The analysis."""
+        return f"analysis {self.name}"
+
+    def __call__(self, worker: Worker) -> str:
+        """Do it."""
+        run = Run.open(worker.run.folder)
+        of = Subject(run, worker.data, cast(Model, worker.model), worker.source, worker.stage, run.header["batch_rows"])
+        return attempt(of, self.name)
+
+
+def attempt(subject: Subject, name: str) -> str:
+    """Make the file of one analysis, if the run does not have it; return why it cannot be made, or an empty string."""
+    try:
+        _ANALYSES[name](subject)
+    except (MemoryError, StorageFailed):
+        raise
+    except MMAuditError as error:
+        return str(error)
+    except Exception as error:
+        # A model may raise anything about inputs it has never seen; what was predicted is not lost for that.
+        make_folder(subject.run.folder / "errors")
+        file = subject.run.folder / "errors" / f"{name}.txt"
+        write_atomically(file, traceback.format_exc().encode("utf-8", "backslashreplace"))
+        return f"{type(error).__name__}: {error} (errors/{name}.txt has the traceback)"
+    return ""
 
 
 def _emap(of: Subject) -> None:

@@ -4,27 +4,60 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 
 from mmaudit.data import Dataset
 from mmaudit.errors import ContractBroken, MMAuditError
-from mmaudit.memo import FeatureMemo
+from mmaudit.feeding import ahead
 from mmaudit.models import Model, TwoStage
 from mmaudit.models.failure import raise_if_out_of_memory
 from mmaudit.outputs import ConditionOutputs, Float32Array, joined_donors, total_received
+from mmaudit.passes import Fit, Passes, one_by_one
 from mmaudit.probes import Source, probes
 from mmaudit.probes.proof import moved
 from mmaudit.probes.received import Received
 from mmaudit.retrieval import Border
 from mmaudit.store import Run
+from mmaudit.threads import workers
 from mmaudit.timing import Timing
 from mmaudit.types import Array, Batch, BoolArray, Condition, IntArray, Task
 
 
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """A batch under a condition, and what the condition did to it."""
+
+    batch: Batch
+    changed: dict[str, BoolArray]
+    moved: dict[str, Float32Array]
+    received: int
+    donor: IntArray | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """One condition of one batch; `made` is None where it takes the model, which one thread uses at a time."""
+
+    clean: Batch
+    received: Received
+    condition: Condition
+    made: _Made | None
+    first: bool
+
+
 class Answerer:
-    """Applies conditions to a batch and keeps what they have in common."""
+    """Applies conditions to batches and asks the model.
+
+    Inputs are read and perturbed ahead on a thread of their own while the model runs, unless `MMAUDIT_THREADS` is 1
+    and the model runs on the CPU. Answers do not depend on it.
+
+    Attributes:
+        fits: most samples per pass, once the device ran out of memory.
+    """
 
     def __init__(
         self,
@@ -41,6 +74,9 @@ class Answerer:
         self.source = source
         self.timing = timing
         self.border = border
+        self.fits = Fit()
+        # What a model measured of its device before belongs to others.
+        _usage(model)
 
     def shard(
         self,
@@ -60,69 +96,110 @@ class Answerer:
             advance: called with the answers (samples × conditions) that are new.
         """
         parts: list[list[ConditionOutputs]] = []
-        for start in range(0, len(positions), rows):
-            tick = time.perf_counter()
-            batch = data.rows(positions[start : start + rows])
-            self.timing.reading += time.perf_counter() - tick
-            parts.append(self.run(batch, conditions))
-            advance(len(batch) * len(conditions))
+        passes: Passes | None = None
+        with self._ahead(self._tasks(data, positions, conditions, rows)) as tasks:
+            for task in self._waited(tasks):
+                if task.first:
+                    parts.append([])
+                    passes = None if self.border else self._passes(task.clean)
+                parts[-1].append(self._answer(task, passes))
+                if len(parts[-1]) == len(conditions):
+                    advance(len(task.clean) * len(conditions))
+        self._measure()
         return [joined(part) for part in zip(*parts, strict=True)]
 
-    def run(self, clean: Batch, conditions: Sequence[Condition]) -> list[ConditionOutputs]:
-        """Return the answers to a clean batch under each of these conditions, in their order."""
-        features = None
-        if self.stage and not self.border:
-            features = FeatureMemo(self.stage, self.model.modalities, clean, self.timing)
-        received = Received(self.source, clean)
-        return [self._answer(clean, condition, features, received) for condition in conditions]
+    # ---- ahead of the model
 
-    def _answer(
-        self, clean: Batch, condition: Condition, features: FeatureMemo | None, received: Received
-    ) -> ConditionOutputs:
+    def _ahead(self, tasks: Iterator[_Task]) -> AbstractContextManager[Iterator[_Task]]:
+        """The tasks as they are, or made on a thread of their own where that can gain anything."""
+        if workers() > 1 or str(getattr(self.model, "device", "cpu")) != "cpu":
+            return ahead(tasks, _bytes)
+        return nullcontext(tasks)
+
+    def _tasks(self, data: Dataset, positions: IntArray, conditions: Sequence[Condition], rows: int) -> Iterator[_Task]:
+        preload: Callable[[str, Batch], None] | None = getattr(self.model, "preload", None)
+        for start in range(0, len(positions), rows):
+            tick = time.perf_counter()
+            clean = data.rows(positions[start : start + rows])
+            received = Received(self.source, clean)
+            self.timing.reading += time.perf_counter() - tick
+            for i, condition in enumerate(conditions):
+                # Adversarial probes follow the model's gradient: they wait until the model is free.
+                made = None if condition.family == "adversarial" else self._make(clean, condition, received)
+                if preload and made and not self.border and not self.fits.rows:
+                    self._preload(preload, clean, made, i == 0)
+                yield _Task(clean, received, condition, made, i == 0)
+
+    def _preload(self, preload: Callable[[str, Batch], None], clean: Batch, made: _Made, first: bool) -> None:
+        """Let the model bring what it has to see to its device: what it has seen, or can put together, it has."""
+        for name in self.model.modalities:
+            new = made.batch.inputs[name] is not clean.inputs[name] and bool(made.changed[name].all())
+            if self.stage is None or first or new:
+                preload(name, made.batch)
+
+    def _make(self, clean: Batch, condition: Condition, received: Received) -> _Made:
         tick = time.perf_counter()
         probe = None if condition.family == "clean" else probes.get(condition.probe)
         batch = probe.apply(clean, condition, self.source) if probe else clean
         donor = probe.donors(clean, condition, self.source) if probe and probe.donors else None
         changed, distance = self._proof(clean, batch, condition)
         digest = received.digest(batch)
-        tock = time.perf_counter()
-        self.timing.probing += tock - tick
-        if self.border:
-            return ConditionOutputs(self.border.answers(batch, condition), changed, distance, digest, donor)
-        outputs = self._outputs(batch, condition, features)
-        self.timing.model += time.perf_counter() - tock
-        return ConditionOutputs(outputs, changed, distance, digest, donor)
+        self.timing.probing += time.perf_counter() - tick
+        return _Made(batch, changed, distance, digest, donor)
 
-    def _outputs(self, batch: Batch, condition: Condition, features: FeatureMemo | None) -> Float32Array:
+    def _waited(self, tasks: Iterator[_Task]) -> Iterator[_Task]:
+        """The tasks, and how long the model waited for them."""
+        while True:
+            tick = time.perf_counter()
+            task = next(tasks, None)
+            self.timing.waiting += time.perf_counter() - tick
+            if task is None:
+                return
+            yield task
+
+    # ---- the model
+
+    def _passes(self, clean: Batch) -> Passes:
         width = self.run_folder.task.width
-        forward = features.predict if features else self.model.predict
+        return Passes(self.model, self.stage, clean, width, self.timing, self.fits)
+
+    def _answer(self, task: _Task, passes: Passes | None) -> ConditionOutputs:
+        made = task.made or self._make(task.clean, task.condition, task.received)
+        if passes is None:
+            assert self.border is not None
+            outputs = self.border.answers(made.batch, task.condition)
+        else:
+            tick = time.perf_counter()
+            outputs = self._outputs(made, task.condition, passes)
+            self.timing.model += time.perf_counter() - tick
+        return ConditionOutputs(outputs, made.changed, made.moved, made.received, made.donor)
+
+    def _outputs(self, made: _Made, condition: Condition, passes: Passes) -> Float32Array:
+        task = self.run_folder.task
         try:
-            rows = _checked(forward(batch), len(batch), width)
+            # The control's copies equal the clean arrays; they are there to go the whole way again.
+            changed = None if condition.family == "control" else made.changed
+            rows = passes.predict(made.batch, changed)
         except (MMAuditError, MemoryError):
             raise
         except Exception as error:
-            raise_if_out_of_memory(error, len(batch))
-            rows = self._one_by_one(batch, condition, width)
+            raise_if_out_of_memory(error, len(made.batch))
+            rows = one_by_one(self.model.predict, made.batch, task.width, lambda: self._keep(condition))
         # Before the conversion too: clipping would turn an infinite probability into a sure answer.
         usable = np.asarray(np.isfinite(rows).all(axis=1))
-        logits = to_logits(np.where(usable[:, None], rows, 0), self.model.outputs, self.run_folder.task)
+        logits = to_logits(np.where(usable[:, None], rows, 0), self.model.outputs, task)
         logits[~(usable & np.isfinite(logits).all(axis=1))] = np.nan
         return logits
 
-    def _one_by_one(self, batch: Batch, condition: Condition, width: int) -> Float32Array:
-        """Answers where the model answers, NaN where it raises, found by halving; the first traceback is kept."""
-        try:
-            return _checked(self.model.predict(batch), len(batch), width)
-        except (MMAuditError, MemoryError):
-            raise
-        except Exception:
-            if len(batch) == 1:
-                if not self.run_folder.error(condition):
-                    self.run_folder.write_error(condition, traceback.format_exc())
-                return np.full((1, width), np.nan, np.float32)
-        half = len(batch) // 2
-        halves = (slice(None, half), slice(half, None))
-        return np.concatenate([self._one_by_one(batch.take(h), condition, width) for h in halves])
+    def _keep(self, condition: Condition) -> None:
+        """Keep the first traceback of a condition."""
+        if not self.run_folder.error(condition):
+            self.run_folder.write_error(condition, traceback.format_exc())
+
+    def _measure(self) -> None:
+        seconds, peak = _usage(self.model)
+        self.timing.device_seconds += seconds
+        self.timing.device_bytes = max(self.timing.device_bytes, peak)
 
     def _proof(
         self, clean: Batch, batch: Batch, condition: Condition
@@ -178,7 +255,21 @@ def joined(parts: Sequence[ConditionOutputs]) -> ConditionOutputs:
     )
 
 
-def _checked(rows: Array, n: int, width: int) -> Array:
-    if np.shape(rows) != (n, width):
-        raise ContractBroken("model", "output shape", f"gave outputs of shape {np.shape(rows)}, expected {(n, width)}")
-    return rows
+def _usage(model: object) -> tuple[float, int]:
+    """Seconds in which the model's device computed since it was last asked, and its highest memory; 0 if not known."""
+    ask: Callable[[], tuple[float, int]] | None = getattr(model, "usage", None)
+    return ask() if ask else (0.0, 0)
+
+
+def _bytes(task: _Task) -> int:
+    """What a task that waits for the model holds: the clean batch is counted once, with the first condition."""
+    clean = task.clean
+    total = sum(map(_size, clean.inputs.values())) if task.first else 0
+    made = task.made.batch.inputs if task.made else {}
+    return total + sum(_size(x) for name, x in made.items() if x is not clean.inputs[name])
+
+
+def _size(array: Array) -> int:
+    if array.dtype != object:
+        return array.nbytes
+    return sum(x.nbytes if isinstance(x, np.ndarray) else len(x) for x in array)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmaudit.errors import DamagedRun, UnknownName
+from mmaudit.folder import whole
 from mmaudit.outputs import UNREADABLE, Float32Array, column, read_parquet
+from mmaudit.place import readable
 from mmaudit.types import IntArray
 
 FILE = "attributions.parquet"
@@ -90,7 +91,7 @@ class Attributions:
 
 
 def write_attributions(path: Path, attributions: Attributions) -> None:
-    """Write the file beside its place and rename it: it exists in whole or not at all."""
+    """Write the file: it exists in whole or not at all."""
     names, parts = attributions.modalities, attributions.methods
     columns: dict[str, pa.Array] = {
         "position": pa.array(_joined([p.positions for p in parts.values()], np.int64)),
@@ -108,13 +109,14 @@ def write_attributions(path: Path, attributions: Attributions) -> None:
         "about": attributions.about,
     }
     table = pa.table(columns)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with pq.ParquetWriter(
-        partial, table.schema, compression="zstd", write_page_checksum=True, store_schema=False
-    ) as writer:
+    with (
+        whole(path) as partial,
+        pq.ParquetWriter(
+            partial, table.schema, compression="zstd", write_page_checksum=True, store_schema=False
+        ) as writer,
+    ):
         writer.write_table(table)
         writer.add_key_value_metadata({HEADER: json.dumps(header, ensure_ascii=True, allow_nan=False)})
-    partial.replace(path)
 
 
 def read_attributions(path: Path) -> Attributions | None:
@@ -127,7 +129,7 @@ def read_attributions(path: Path) -> Attributions | None:
         return None
     table = read_parquet(path)
     try:
-        header = json.loads((pq.read_metadata(path).metadata or {})[HEADER])
+        header = json.loads((pq.read_metadata(readable(path)).metadata or {})[HEADER])
         if header["schema"] != SCHEMA:
             raise ValueError(f"schema {header['schema']!r}, expected {SCHEMA!r}")
         names = tuple(str(name) for name in header["modalities"])

@@ -18,6 +18,7 @@ from mmaudit.analyses import analyse
 from mmaudit.assemble import assemble
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput
+from mmaudit.execution import Executor, chosen
 from mmaudit.findings.base import find
 from mmaudit.folder import writing
 from mmaudit.gallery import write_gallery
@@ -26,7 +27,7 @@ from mmaudit.keep import SAMPLES, forget, keep, require_count
 from mmaudit.memo import FeatureMemo
 from mmaudit.models import Retriever
 from mmaudit.predict import BATCH_ROWS, Progress, predict
-from mmaudit.preparing import CHECK_ROWS, AnySuite, Prepared, examine, prepare, require_same, spread, staged
+from mmaudit.preparing import CHECK_ROWS, AnySuite, BatchRows, Prepared, examine, prepare, require_same, spread, staged
 from mmaudit.probes import probes
 from mmaudit.report import Report
 from mmaudit.retrieval import Bank
@@ -60,11 +61,13 @@ def audit(
     train: Dataset | None = None,
     resamples: int = 1000,
     seed: int = 0,
-    batch_rows: int | None = None,
+    batch_rows: BatchRows = None,
     progress: Progress | None = None,
     title: str | None = None,
     command: str = "",
     keep_samples: int | None = None,
+    jobs: int = 1,
+    executor: str | Executor | None = None,
 ) -> Report:
     """Audit a model on a data set and return the report; everything behind it lies in the folder `out`.
 
@@ -80,13 +83,17 @@ def audit(
             audited data's own are used, and the report says so.
         resamples: bootstrap replicates.
         seed: of the bootstrap; probes draw by condition and sample id and need none.
-        batch_rows: most samples per forward pass; 256, or what the run was started with.
+        batch_rows: most samples per forward pass; 256, or what the run was started with. "auto": a new run takes what
+            is fastest on its device, found by trying; an earlier run keeps its own.
         progress: called with (answers done, answers planned).
         title: heads the report; the model's name without it.
         command: how to make the report again; shown in it.
         keep_samples: of how many samples the run keeps inputs, original and perturbed, to be looked at without the
             data; 48, or what the run was started with. 0 keeps none anywhere in the run folder, for private data: no
             examples and no gallery either.
+        jobs: how many processes answer shards; -1: one per core. The run is the same with any number.
+        executor: "inprocess", "loky" (processes of this machine), "ray" (a Ray cluster), or an executor with options
+            of its own, such as `mmaudit.execution.Ray(workers=8, gpus=0.5)`. None: by `jobs`.
 
     Returns:
         The report: `.findings`, `.scores`, `.to_html(path)`.
@@ -99,22 +106,26 @@ def audit(
     """
     _require_whole("resamples", resamples, 1)
     _require_whole("seed", seed, 0)
-    _require_whole("batch_rows", BATCH_ROWS if batch_rows is None else batch_rows, 1)
+    if batch_rows != "auto":
+        _require_whole("batch_rows", BATCH_ROWS if batch_rows is None else batch_rows, 1)
     require_count("keep_samples", keep_samples)
+    way = chosen(executor, jobs)
     prepared = prepare(model, data, suite=suite, train=train, out=out, batch_rows=batch_rows)
     with writing(out):
         run = prepared.open_run(out, batch_rows=batch_rows, title=title, command=command, keep_samples=keep_samples)
-        timing = predict(
-            run,
-            data,
-            prepared.model,
-            prepared.source,
-            stage=prepared.stage,
-            batch_rows=int(run.header["batch_rows"]),
-            progress=progress,
-        )
-        asked = prepared.subject(run)
-        analyse(asked, prepared.plan.suite.analyses)
+        # What is to be measured anyway is asked of the same workers, which have the model already.
+        with contextlib.nullcontext() if way.own_process else way.crew(prepared.job(run)) as crew:
+            timing = predict(
+                run,
+                data,
+                prepared.model,
+                prepared.source,
+                stage=prepared.stage,
+                batch_rows=int(run.header["batch_rows"]),
+                progress=progress,
+                crew=crew,
+            )
+            analyse(prepared.subject(run), prepared.plan.suite.analyses, crew)
         score(run, resamples=resamples, seed=seed)
         _show(run, prepared)
         return assemble(run, timing=timing)

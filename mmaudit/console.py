@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mmaudit import formats
+from mmaudit.place import address, is_local
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -100,8 +101,9 @@ def show_report(report: Report, page: Path) -> None:
 
 def _where(console: Console, page: Path) -> None:
     """Where the report lies, and how to open it and the run."""
-    console.print(f"\nThe whole report: {page}\nOpen it in a browser: {page.resolve().as_uri()}", soft_wrap=True)
-    console.print(f"Browse it sample by sample: mmaudit dashboard {shlex.quote(str(page.parent))}", soft_wrap=True)
+    console.print(f"\nThe whole report: {page}\nOpen it in a browser: {address(page)}", soft_wrap=True)
+    if is_local(page):
+        console.print(f"Browse it sample by sample: mmaudit dashboard {shlex.quote(str(page.parent))}", soft_wrap=True)
 
 
 def show_scores(scores: Sequence[Score], conditions: Sequence[Condition]) -> None:

@@ -7,6 +7,7 @@
     ├── NotApplicable                 a probe declines a modality, with a reason; the plan records it
     ├── StaleRun                      the folder belongs to another model, data set or schema
     ├── DamagedRun                    the folder holds a file that cannot be read
+    ├── StorageFailed                 the folder cannot be read or written now: disk full, no permission, out of reach
     ├── Undefined                     a metric has no value here; becomes NaN and a reason in the scores
     └── MissingExtra (ImportError)    an optional package is not installed; gives the pip command
 
@@ -56,6 +57,14 @@ class StaleRun(MMAuditError):
 
 class DamagedRun(MMAuditError):
     """The run folder holds a file that is truncated, foreign or unreadable."""
+
+
+class StorageFailed(MMAuditError):
+    """The run folder cannot be read or written now: the disk is full, the store refuses or is out of reach.
+
+    What was written before is whole; the same call goes on from there once the cause is gone. No `OSError`, which
+    readers take for a damaged file.
+    """
 
 
 class Undefined(MMAuditError):

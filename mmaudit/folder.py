@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmaudit.errors import BadInput
+from mmaudit.errors import BadInput, StorageFailed
+from mmaudit.place import is_local, is_remote, place, temporary
 
 TRIES, BETWEEN_TRIES = 5, 0.02  # s
+# What a file system answers that has no locks, or none on a folder (NFS).
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EINVAL}
 # What may lie in a folder in which an audit was killed before it wrote run.json.
 _OWN = {"run.json", "samples.parquet", "predictions", "errors"}
 
@@ -27,6 +32,8 @@ def require_usable(folder: Path) -> None:
                 f"out={str(folder)!r} holds other files ({', '.join(foreign[:3])}) and no run; "
                 "give a new or empty folder."
             )
+    if not is_local(folder):
+        return  # whether a store lets itself be written is known when the run is made there, before the model runs
     parent = folder
     while not parent.exists():
         parent = parent.parent
@@ -38,7 +45,7 @@ def require_usable(folder: Path) -> None:
 
 def require_free(folder: Path) -> None:
     """Raise `BadInput` if another process is writing to the folder."""
-    if folder.is_dir():
+    if is_local(folder) and folder.is_dir():
         with _locked(folder):
             pass
 
@@ -47,52 +54,145 @@ def require_free(folder: Path) -> None:
 def writing(folder: str | Path) -> Iterator[None]:
     """Hold a run folder against a second writer, making it if need be, and sweep what a killed writer left.
 
+    A folder in a store is not held: there a file appears whole and says the same whoever writes it, so that two drivers
+    waste work and lose nothing.
+
     Raises:
         BadInput: another process is writing to the folder, or it cannot be made.
     """
-    path = Path(folder)
+    path = place(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"run folder {path} cannot be made: {error}; choose another with out=…") from error
-    with _locked(path):
-        for pattern in ("*.partial", ".*.tmp"):
-            for leftover in path.rglob(pattern):
-                leftover.unlink(missing_ok=True)
+    if not is_local(path):
         yield
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its place and rename it: readers see the old file or the whole new one."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+        return
+    with _locked(path) as held:
+        # Where the file system has no locks, another writer may live: what it left is left.
+        if held:
+            for pattern in ("*.partial", ".*.tmp"):
+                for leftover in path.rglob(pattern):
+                    with storing(leftover):
+                        leftover.unlink(missing_ok=True)
+        yield
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold an advisory lock on the folder itself: no lock file to leave behind, released if the process dies."""
-    if sys.platform == "win32":
+def contributing(folder: str | Path) -> Iterator[None]:
+    """Add shards to a run folder beside other processes that do the same; there is no driver meanwhile.
+
+    Any number of workers may be inside at a time, on one machine or on several that share the folder. Nothing is swept:
+    what lies there half-written may be another worker's. Two that write the same file end with one of both, whole, and
+    both are the same bytes.
+
+    Raises:
+        BadInput: there is no such folder, or a driver (`writing`) holds it.
+    """
+    path = place(folder)
+    if not path.is_dir():
+        raise BadInput(f"{path} is not a run folder: there is none; plan the run first.")
+    if not is_local(path):
         yield
+        return
+    with _locked(path, shared=True):
+        yield
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder of a run, if need be; raises `StorageFailed` where that cannot be done."""
+    with storing(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a local file to write; after the block it is at `path`, whole. If anything fails, `path` is as it was.
+
+    Raises:
+        StorageFailed: the disk is full, the folder cannot be written, or the store refuses.
+    """
+    if is_remote(path):
+        with storing(path), temporary(path.name) as made:
+            yield made
+            path.upload(made)
+        return
+    partial = _partial(path)
+    with storing(path):
+        try:
+            yield partial
+            partial.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that readers see the old one or the whole new one.
+
+    Raises:
+        StorageFailed: as `whole`.
+    """
+    if is_remote(path):
+        path.upload(content)
+        return
+    with whole(path) as partial, partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _partial(path: Path) -> Path:
+    """A name that no other process has, on this machine or on another that shares the folder."""
+    return path.with_name(f"{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
+
+
+@contextlib.contextmanager
+def storing(path: object) -> Iterator[None]:
+    """Within, an `OSError` becomes a `StorageFailed` that says which file could not be written, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageFailed(
+            f"{path} cannot be written: {error.strerror or error}. What was written before is whole; remove the cause "
+            "and run the same again, which goes on from there."
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, *, shared: bool = False) -> Iterator[bool]:
+    """Hold an advisory lock on the folder itself: no lock file to leave behind, released if the process dies.
+
+    Gives whether it is held: some network file systems have none.
+    """
+    if sys.platform == "win32":
+        yield False
         return
     import fcntl
 
-    handle = os.open(folder, os.O_RDONLY)
+    with storing(folder):
+        handle = os.open(folder, os.O_RDONLY)
     try:
-        # Who only looks whether a run is being written holds the lock for an instant; a writer holds it for long.
-        for left in reversed(range(TRIES)):
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if not left:
-                    raise BadInput(
-                        f"another audit is writing to {folder}; wait for it, or give another out=…"
-                    ) from error
-                time.sleep(BETWEEN_TRIES)
-        yield
+        yield _tried(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX, folder)
     finally:
         os.close(handle)
+
+
+def _tried(handle: int, kind: int, folder: Path) -> bool:
+    import fcntl
+
+    # Who only looks whether a run is being written holds the lock for an instant; a writer holds it for long.
+    for left in reversed(range(TRIES)):
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError as error:
+            if not left:
+                raise BadInput(f"another audit is writing to {folder}; wait for it, or give another out=…") from error
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return False
+            raise
+        time.sleep(BETWEEN_TRIES)
+    return False

@@ -12,6 +12,7 @@ from mmaudit.data import Dataset, all_statistics
 from mmaudit.errors import BadInput, UnknownName
 from mmaudit.exhibits import exhibit
 from mmaudit.folder import write_atomically
+from mmaudit.place import is_local, place
 from mmaudit.plan import Suite, as_suite, make_plan
 from mmaudit.probes import Declined, Source, probes
 from mmaudit.probes.proof import moved
@@ -60,8 +61,9 @@ def gallery(
     plan = make_plan(as_suite(suite), data.modalities, data.task)
     source = Source(data, all_statistics(data))
     document = exhibition(data, source, plan.conditions, plan.declined, chosen, sample=sample, title=title)
-    target = Path(out) / GALLERY if Path(out).is_dir() else Path(out)
-    if not target.parent.is_dir():
+    where = place(out)
+    target = where / GALLERY if where.is_dir() else where
+    if is_local(target) and not target.parent.is_dir():
         raise BadInput(f"out={str(out)!r}: the folder {str(target.parent)!r} does not exist; make it, or name another.")
     write_atomically(target, gallery_page(document).encode("utf-8", "replace"))
     return target

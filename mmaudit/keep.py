@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,9 @@ from mmaudit.browse.kept import FILE, METADATA, VERSION, Kept
 from mmaudit.choosing import Chosen, choose
 from mmaudit.data import Dataset, all_statistics
 from mmaudit.errors import BadInput, MMAuditError, NotApplicable, UnknownName
-from mmaudit.folder import writing
+from mmaudit.folder import whole, writing
 from mmaudit.kept_sample import SCHEMA, KeptExhibits, text_of
+from mmaudit.place import readable
 from mmaudit.plan import make_plan
 from mmaudit.preparing import data_fingerprints, require_same
 from mmaudit.probes import Source, probes
@@ -133,7 +133,7 @@ def require_count(name: str, count: object) -> None:
 def _asked_before(folder: Path) -> dict[str, Any]:
     """What an earlier call was asked for; nothing where there is no file, or none that can be read."""
     try:
-        about = json.loads((pq.read_metadata(folder / FILE).metadata or {})[METADATA])
+        about = json.loads((pq.read_metadata(readable(folder / FILE)).metadata or {})[METADATA])
         return {"asked": [str(name) for name in about["asked"]], "budget": int(about["budget"])}
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, RecursionError):
         return {"asked": [], "budget": BUDGET}
@@ -164,19 +164,21 @@ def _write(run: Run, data: Dataset, source: Source, count: int, asked: list[str]
         "unmade": {},
     }
     path = run.folder / FILE
-    partial = path.with_name(f"{FILE}.{os.getpid()}.partial")
     left, lacking = budget, 0
     lost: set[str] = set()
-    with pq.ParquetWriter(
-        partial,
-        SCHEMA,
-        compression="zstd",
-        use_dictionary=True,
-        dictionary_pagesize_limit=2**30,
-        write_statistics=False,
-        write_page_checksum=True,
-        store_schema=False,
-    ) as writer:
+    with (
+        whole(path) as partial,
+        pq.ParquetWriter(
+            partial,
+            SCHEMA,
+            compression="zstd",
+            use_dictionary=True,
+            dictionary_pagesize_limit=2**30,
+            write_statistics=False,
+            write_page_checksum=True,
+            store_schema=False,
+        ) as writer,
+    ):
         for done, part in _parts(data, chosen):
             share = left // (len(chosen) - done)
             for kept in _make(data, source, part, conditions, share, about["unmade"]):
@@ -189,7 +191,6 @@ def _write(run: Run, data: Dataset, source: Source, count: int, asked: list[str]
                 lost |= kept.left_out
         about["left_out"] = _said(lacking, len(lost), len(conditions), budget)
         writer.add_key_value_metadata({METADATA: json.dumps(about)})
-    partial.replace(path)
 
 
 def _said(samples: int, conditions: int, planned: int, budget: int) -> str:

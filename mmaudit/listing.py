@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from mmaudit.errors import UnknownName
+from mmaudit.place import place
 
 Row = dict[str, Any]
 
@@ -19,7 +19,7 @@ def names(what: str) -> list[Row]:
     """
     if what in _LISTS:
         return _LISTS[what]()
-    if (Path(what) / "run.json").exists():
+    if (place(what) / "run.json").exists():
         from mmaudit.store import Run
 
         return [{"name": c.label, "family": c.family, "key": c.key} for c in Run.open(what).conditions]

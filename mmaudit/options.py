@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from mmaudit.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
     from mmaudit.data import Dataset
+    from mmaudit.execution import Executor
     from mmaudit.models import Model
 
 KEYS = (
@@ -18,6 +20,7 @@ KEYS = (
     *("data", "train", "train_split", "target", "task", "modality", "columns", "ids", "group", "cluster", "split"),
     *("out", "suite", "subsets", "scenario", "surface", "severity_scale", "similarity_floor"),
     *("resamples", "seed", "batch_rows", "title", "keep_samples"),
+    *("jobs", "executor", "worker_gpus", "time_limit"),
 )
 
 
@@ -49,17 +52,45 @@ def _read(path: Path) -> dict[str, Any]:
 
 def load(options: Mapping[str, Any]) -> tuple[Model, Dataset, Dataset | None]:
     """The model, the data set to audit, and the training data if any is named."""
+    data, train = load_data(options)
+    return model_maker(options, data)(), data, train
+
+
+def model_maker(options: Mapping[str, Any], data: Dataset) -> Callable[[], Model]:
+    """What makes the model that the options name; it can be sent to another process and called there."""
     from mmaudit.models.loading import load_model
 
-    data, train = load_data(options)
-    model = load_model(
+    return partial(
+        load_model,
         options["model"],
         modalities=[m.name for m in data.modalities],
         outputs=options.get("outputs"),
         weights=options.get("weights"),
         trust=bool(options.get("trust", False)),
     )
-    return model, data, train
+
+
+def executor(options: Mapping[str, Any], data: Dataset) -> Executor:
+    """Who is to answer shards; workers in other processes make the model themselves.
+
+    Raises:
+        BadInput: an option is not usable, or has no place with that executor.
+        UnknownName: there is no such executor.
+    """
+    from mmaudit.execution import chosen
+
+    return chosen(
+        options.get("executor"),
+        options.get("jobs", 1),
+        make_model=model_maker(options, data),
+        gpus=options.get("worker_gpus", 0.0),
+        time_limit=options.get("time_limit"),
+    )
+
+
+def batch_rows(given: object) -> Any:
+    """`--batch-rows` from the shell or a file: a whole number, or "auto"; anything else is left to be refused."""
+    return int(given) if isinstance(given, str) and given.isdecimal() else given
 
 
 def load_data(options: Mapping[str, Any]) -> tuple[Dataset, Dataset | None]:

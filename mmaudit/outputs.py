@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmaudit.errors import DamagedRun
+from mmaudit.folder import whole
+from mmaudit.place import identity, is_local, readable
 from mmaudit.types import Array, BoolArray, IntArray
 
 Float32Array = npt.NDArray[np.float32]
@@ -68,17 +70,19 @@ def write_predictions(path: Path, results: Sequence[ConditionOutputs], modalitie
         + [pa.field("donor", pa.int64())] * donors
     )
     split = ["output.list.element", *(f"moved.{m}" for m in modalities)]
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with pq.ParquetWriter(
-        partial,
-        schema,
-        compression="zstd",
-        use_dictionary=False,
-        use_byte_stream_split=split,
-        write_statistics=False,
-        write_page_checksum=True,
-        store_schema=False,
-    ) as writer:
+    with (
+        whole(path) as partial,
+        pq.ParquetWriter(
+            partial,
+            schema,
+            compression="zstd",
+            use_dictionary=False,
+            use_byte_stream_split=split,
+            write_statistics=False,
+            write_page_checksum=True,
+            store_schema=False,
+        ) as writer,
+    ):
         for result in results:
             flat = pa.array(np.ascontiguousarray(result.outputs, np.float32).reshape(-1))
             output = pa.FixedSizeListArray.from_arrays(flat, type=schema.field("output").type)
@@ -91,22 +95,32 @@ def write_predictions(path: Path, results: Sequence[ConditionOutputs], modalitie
             table = pa.Table.from_arrays(columns, schema=schema)
             writer.write_table(table, row_group_size=len(table))
         writer.add_key_value_metadata({RECEIVED: json.dumps([result.received for result in results])})
-    partial.replace(path)
 
 
-def opened(path: Path) -> pq.ParquetFile:
-    """Open a file so that damaged pages are noticed when they are read."""
-    about = path.stat()
-    footer = _footer(path, about.st_ino, about.st_mtime_ns, about.st_size)
-    return pq.ParquetFile(path, metadata=footer, page_checksum_verification=True)
+def opened(path: Path, *, all_of_it: bool = False) -> pq.ParquetFile:
+    """Open a file so that damaged pages are noticed when they are read.
+
+    Args:
+        path: the file.
+        all_of_it: every part will be read; then one that lies in a store is fetched in one request.
+    """
+    if all_of_it and not is_local(path):
+        return pq.ParquetFile(pa.BufferReader(path.read_bytes()), page_checksum_verification=True)
+    which = identity(path)
+    footer = _footer(path, which)
+    if is_local(path):
+        return pq.ParquetFile(path, metadata=footer, page_checksum_verification=True)
+    # The columns of a row group are fetched in one request rather than one each.
+    source = readable(path, size=which[-1])
+    return pq.ParquetFile(source, metadata=footer, page_checksum_verification=True, pre_buffer=True)
 
 
 # A footer describes every condition of its file, so parsing it for each of them would take time quadratic in the plan;
 # for a thousand conditions it takes megabytes, so only a few are kept.
 @lru_cache(maxsize=8)
-def _footer(path: Path, inode: int, modified: int, size: int) -> pq.FileMetaData:
-    """A file's description of itself; inode, time and size tell a file from one that was written in its place."""
-    return pq.read_metadata(path)
+def _footer(path: Path, which: tuple[Any, ...]) -> pq.FileMetaData:
+    """A file's description of itself; its `identity` tells it from one that was written in its place."""
+    return pq.read_metadata(readable(path, size=which[-1]))
 
 
 def total_received(parts: Iterable[int | None]) -> int | None:
@@ -147,19 +161,19 @@ def joined_donors(parts: Sequence[IntArray | None]) -> IntArray | None:
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
-    """Write a table beside its place and rename it."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    # Row groups bound what the writer holds of a long table.
-    pq.write_table(
-        table, partial, compression="zstd", row_group_size=2**16, write_page_checksum=True, store_schema=False
-    )
-    partial.replace(path)
+    """Write a table, whole or not at all."""
+    with whole(path) as partial:
+        # Row groups bound what the writer holds of a long table.
+        pq.write_table(
+            table, partial, compression="zstd", row_group_size=2**16, write_page_checksum=True, store_schema=False
+        )
 
 
 def read_parquet(path: Path) -> pa.Table:
     """Read a table; raises `DamagedRun` where there is none or it cannot be read."""
     try:
-        return pq.read_table(path, page_checksum_verification=True, use_threads=False)
+        source = path if is_local(path) else pa.BufferReader(path.read_bytes())
+        return pq.read_table(source, page_checksum_verification=True, use_threads=False)
     except UNREADABLE as error:
         raise DamagedRun(f"{path} cannot be read ({error}); audit again to the same folder.") from error
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from mmaudit.errors import BadInput, UnknownName
+from mmaudit.given import LIST_OF_TEXTS, NUMBERS, TEXT, WHOLES, either, is_number, is_text, is_whole, listed, require
 from mmaudit.probes import POOLS, Declined, Scope, probes, scenario, surface
 from mmaudit.probes.scale import SCALES, Scale
 from mmaudit.probes.subset_sampling import Subset, proper_subsets
@@ -22,6 +23,15 @@ ANALYSES = {
 }
 
 SubsetChoice = Literal["all", "leave-one-out", "one-at-a-time"]
+
+
+_KINDS = {
+    **dict.fromkeys(("scenarios", "probes", "baselines", "pools", "analyses"), LIST_OF_TEXTS),
+    **dict.fromkeys(("positions", "lags"), WHOLES),
+    **dict.fromkeys(("rates", "shares", "shifts"), NUMBERS),
+    "subsets": (either(is_text, listed(either(is_text, listed(is_text)))), "'all', or a list of lists of names"),
+    "similarity_floor": (lambda x: x is None or is_number(x), "a number above 0, at most 1"),
+}
 
 
 @dataclass(frozen=True)
@@ -78,24 +88,27 @@ class Suite:
     def __post_init__(self) -> None:
         if isinstance(self.scenarios, list | tuple):
             object.__setattr__(self, "scenarios", tuple(str(file) for file in self.scenarios))
+        require({"name": self.name}, {"name": TEXT}, "suite")
         lists = ("scenarios", "probes", "positions", "baselines", "rates", "pools", "shares", "shifts", "lags")
         for name in (*lists, "analyses"):
             given = getattr(self, name)
             if not isinstance(given, list | tuple):
                 raise BadInput(f"suite {self.name!r}: {name}={given!r} is not a list; write [{given!r}].")
+            require({name: given}, _KINDS, f"suite {self.name!r}")
             # What is named twice is run once.
             object.__setattr__(self, name, tuple(dict.fromkeys(given)))
         for name in ("repeats", "subset_budget"):
             number = getattr(self, name)
-            if not isinstance(number, int) or number < 1:
-                raise BadInput(f"suite {self.name!r}: {name}={number!r} is not usable; give 1 or more.")
+            if not is_whole(number) or number < 1:
+                raise BadInput(f"suite {self.name!r}: {name}={number!r:.80} is not usable; give 1 or more.")
+        require({"subsets": self.subsets, "similarity_floor": self.similarity_floor}, _KINDS, f"suite {self.name!r}")
         if not isinstance(self.surface, list | tuple) or any(not _is_pair(pair) for pair in self.surface):
             raise BadInput(
                 f"suite {self.name!r}: surface={self.surface!r} is no list of pairs of corruptions; write "
                 "[['image.gaussian_blur', 'text.keyboard']]."
             )
         object.__setattr__(self, "surface", tuple(dict.fromkeys((a, b) for a, b in self.surface)))
-        if self.severity_scale not in ("table", *SCALES):
+        if not isinstance(self.severity_scale, str) or self.severity_scale not in ("table", *SCALES):
             raise UnknownName("severity scale", str(self.severity_scale), ("table", *SCALES))
         if unknown := [name for name in self.analyses if name not in ANALYSES]:
             raise UnknownName("analysis", str(unknown[0]), ANALYSES)
@@ -174,6 +187,8 @@ def as_suite(value: str | Suite | Sequence[str] | Mapping[str, Any]) -> Suite:
         base = as_suite(value.get("base", "standard"))
         given = {k: _tuples(v) for k, v in value.items() if k != "base"}
         return replace(base, **{"name": "custom", **given})
+    if not isinstance(value, Sequence):
+        raise BadInput(f"suite={value!r:.80} is not usable; give a suite's name, a list of probes, or a table.")
     return Suite(probes=tuple(value))
 
 

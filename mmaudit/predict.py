@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mmaudit.answering import Answerer
 from mmaudit.data import Dataset
+from mmaudit.execution import AnswerShard, Crew, MakeBank, Work, Worker
+from mmaudit.execution.answering_run import settle
 from mmaudit.models import Model, Retriever, TwoStage
+from mmaudit.place import is_local
 from mmaudit.probes import Source
-from mmaudit.retrieval import Border
 from mmaudit.store import Run
 from mmaudit.timing import Timing
+from mmaudit.types import Condition
 
 BATCH_ROWS = 256
 MAX_BATCH_BYTES = 64 * 2**20
@@ -32,6 +33,7 @@ def predict(
     stage: TwoStage | None = None,
     batch_rows: int = BATCH_ROWS,
     progress: Progress | None = None,
+    crew: Crew | None = None,
 ) -> Timing:
     """Write every shard that the run does not have yet.
 
@@ -45,13 +47,15 @@ def predict(
         batch_rows: most samples per forward pass; fewer where samples are large (64 MiB per modality).
         progress: called with (conditions × samples done, in total); of a retrieval the banks that are made before
             count, too.
+        crew: workers in other processes that answer the shards; None: this process does.
+
+    Returns:
+        Where the time went: `total` by the clock, the rest summed over all workers.
     """
-    timing = Timing()
     started = time.perf_counter()
     increments = run.increments
     total = run.n * len(run.conditions)
     done = 0
-    step = min(batch_rows, _rows_that_fit(data))
     lacking = [[i for i in range(len(increments)) if not run.is_done(s, i)] for s in range(len(run.shards()))]
 
     def advance(rows: int) -> None:
@@ -60,23 +64,52 @@ def predict(
         if progress:
             progress(done, total)
 
-    border = None
-    if run.task.kind == "retrieval":
-        border = Border(run, data, cast(Retriever, model), source, step, timing)
-        asked = [c for i in sorted({i for todo in lacking for i in todo}) for c in increments[i]]
-        total += border.rows_before(asked)
-        border.prepare(asked, advance)
-    worker = Answerer(run, cast(Model, model), stage, source, timing, border)
+    here = Worker(run, data, model, source, stage, fitting_rows(data, batch_rows), advance)
+    asked = [c for i in sorted({i for todo in lacking for i in todo}) for c in increments[i]]
+    if run.task.kind == "retrieval" and asked:
+        banks = [c for c in asked if run.task.target_modality in c.modalities]
+        total += len(data) * (1 + len(banks))
+        _make_banks(here, banks, crew, advance)
+    works: list[Work] = []
+    sizes = {}
     for shard, (positions, todo) in enumerate(zip(run.shards(), lacking, strict=True)):
         done += len(positions) * sum(len(c) for i, c in enumerate(increments) if i not in todo)
-        conditions = [c for i in todo for c in increments[i]]
-        whole = iter(worker.shard(data, positions, conditions, step, advance) if todo else ())
-        for i in todo:
-            run.write_shard(shard, i, [next(whole) for _ in increments[i]])
-    if border:
-        border.close()
+        if todo:
+            works.append(AnswerShard(shard, tuple(todo)))
+            sizes[works[-1]] = len(positions) * sum(len(increments[i]) for i in todo)
+    if crew is None:
+        for work in works:
+            work(here)
+    else:
+        crew.do(works, lambda work, _: advance(sizes[work]))
+    settle(run)
+    here.close()
+    timing = here.timing
+    if crew is not None:
+        timing.add(crew.timing)
     timing.total = time.perf_counter() - started
     return timing
+
+
+def _make_banks(here: Worker, banks: Sequence[Condition], crew: Crew | None, advance: Callable[[int], None]) -> None:
+    """Make what the answers of a retrieval are made of: clean features here, then the banks, each on its own."""
+    n = here.run.n
+    _ = here.border
+    advance(n)
+    works: list[Work] = [MakeBank(c.key, c.label) for c in banks]
+    if crew is None:
+        for work in works:
+            work(here)
+            advance(n)
+    elif is_local(here.run.folder):
+        crew.do(works, lambda *_: advance(n))
+    else:  # each worker has files of its own on the way, and makes them when it answers
+        advance(n * len(banks))
+
+
+def fitting_rows(data: Dataset, batch_rows: int) -> int:
+    """Return `batch_rows`, or fewer where samples are large."""
+    return min(batch_rows, _rows_that_fit(data))
 
 
 def shard_rows(n: int, bytes_per_row: int = 1) -> int:

@@ -5,33 +5,54 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from mmaudit.analyses import Subject
+from mmaudit.batch_size import find_batch_rows
 from mmaudit.data import Dataset, all_statistics, check
+from mmaudit.data.statistics import ModalityStatistics
 from mmaudit.equalise import equalise
 from mmaudit.errors import BadInput, StaleRun
+from mmaudit.execution import Job
+from mmaudit.execution.staging import CHECK_ROWS, source_of, spread, staged
 from mmaudit.folder import require_free, require_usable
-from mmaudit.models import Differentiable, Model, Retriever, TwoStage, as_model
+from mmaudit.models import Model, Retriever, TwoStage, as_model
 from mmaudit.models.check import Check, check_model, require
 from mmaudit.models.gradient import gradient_reasons
+from mmaudit.place import is_local, place
 from mmaudit.plan import Plan, Suite, make_plan, wants_gradients
-from mmaudit.predict import BATCH_ROWS, shard_rows
+from mmaudit.predict import BATCH_ROWS, fitting_rows, shard_rows
 from mmaudit.probes import Source
 from mmaudit.probes.scale import Scale
 from mmaudit.retrieval import Bank
 from mmaudit.store import Run, Samples, modality_to_json
-from mmaudit.types import Batch, IntArray, Modality, Task
+from mmaudit.types import Modality, Task
 
-CHECK_ROWS = 32
+__all__ = [
+    "CHECK_ROWS",
+    "AnySuite",
+    "BatchRows",
+    "Prepared",
+    "data_fingerprints",
+    "environment",
+    "examine",
+    "fingerprints",
+    "prepare",
+    "require_same",
+    "spread",
+    "staged",
+]
+
+BatchRows = int | Literal["auto"] | None
+"""Most samples per forward pass: a number; "auto" for one that is found when a run begins; None for the usual."""
 
 AnySuite = str | Suite | Sequence[str] | Mapping[str, Any]
 
@@ -53,11 +74,23 @@ class Prepared:
         """What analyses may look at."""
         return Subject(run, self.data, self.model, self.source, self.stage, int(run.header["batch_rows"]))
 
+    def job(self, run: Run) -> Job:
+        """What workers in other processes need to answer the run's shards."""
+        return Job(
+            run.folder.absolute() if is_local(run.folder) else run.folder,
+            self.data,
+            self.model,
+            self.model.fingerprint,
+            self.source.statistics,
+            self.stage is not None,
+            fitting_rows(self.data, int(run.header["batch_rows"])),
+        )
+
     def open_run(
         self,
         out: str | Path,
         *,
-        batch_rows: int | None,
+        batch_rows: BatchRows,
         title: str | None,
         command: str,
         keep_samples: int | None = None,
@@ -67,8 +100,10 @@ class Prepared:
         Raises:
             StaleRun: the run there is of another model or data set; names what differs.
         """
-        folder = Path(out)
+        folder = place(out)
         if not (folder / "run.json").exists():
+            if batch_rows == "auto":
+                batch_rows = find_batch_rows(self.model, self.stage, self.data)
             header = self.header(batch_rows or BATCH_ROWS, title, command)
             given = {} if keep_samples is None else {"keep_samples": keep_samples}
             return Run.create(folder, {**header, **given}, _samples(self.data))
@@ -79,7 +114,8 @@ class Prepared:
         declined = known + [d for d in self.plan.declined_json if d not in known]
         suite = self.plan.suite.to_json()
         run.extend(self.plan.conditions, suite=suite, declined=declined, command=command or run.header["command"])
-        said = {"batch_rows": batch_rows, "title": title, "keep_samples": keep_samples, **self._described(run.header)}
+        rows = None if batch_rows == "auto" else batch_rows
+        said = {"batch_rows": rows, "title": title, "keep_samples": keep_samples, **self._described(run.header)}
         if new := {name: value for name, value in said.items() if value not in (None, run.header.get(name))}:
             run.update(**new)
         return run
@@ -133,12 +169,21 @@ def prepare(
     suite: AnySuite = "standard",
     train: Dataset | None = None,
     out: str | Path | None = None,
-    batch_rows: int | None = None,
+    batch_rows: BatchRows = None,
+    beside: bool = False,
+    statistics: Mapping[str, ModalityStatistics | None] | None = None,
 ) -> Prepared:
-    """Check all that can be checked before the audit, and make the plan; see `audit` for arguments and errors."""
+    """Check all that can be checked before the audit, and make the plan; see `audit` for arguments and errors.
+
+    Args:
+        model, data, suite, train, out, batch_rows: as for `audit`.
+        beside: other processes may work on the run in `out` at the same time.
+        statistics: of the data that stand-ins and noise use, where they are known already.
+    """
     if out is not None:
-        require_usable(Path(out))
-        require_free(Path(out))
+        require_usable(place(out))
+        if not beside:
+            require_free(place(out))
     checked = as_model(model)
     for given in (data,) if train is None else (data, train):
         check(given)
@@ -162,16 +207,16 @@ def prepare(
         gradients=gradients,
     )
     plan = make()
-    if out is not None and (Path(out) / "run.json").exists():
+    if out is not None and (place(out) / "run.json").exists():
         require_same(Run.open(out), fingerprints(checked, data, train))
     checks = check_model(checked, batch, data.task)
     require(checks)
     stage, stages = staged(checked, batch)
-    statistics = all_statistics(train if train is not None else data)
-    gradient = partial(checked.gradient, task=data.task) if isinstance(checked, Differentiable) else None
-    source = Source(data, statistics, gradient)
+    if statistics is None:
+        statistics = all_statistics(train if train is not None else data)
+    source = source_of(data, statistics, checked)
     if plan.suite.severity_scale != "table":
-        name, rows = plan.suite.severity_scale, batch_rows or BATCH_ROWS
+        name, rows = plan.suite.severity_scale, batch_rows if isinstance(batch_rows, int) else BATCH_ROWS
         known = _known_scale(out, name)
         # Of a two-stage view the scale of embeddings asks for features only, which a retrieval model gives, too.
         encoders = cast(TwoStage, checked) if data.task.kind == "retrieval" else stage
@@ -181,7 +226,7 @@ def prepare(
 
 def _known_scale(out: str | Path | None, name: str) -> Scale | None:
     """What an earlier audit to the same folder found on a common scale of severities."""
-    if out is None or not (Path(out) / "run.json").exists():
+    if out is None or not (place(out) / "run.json").exists():
         return None
     found = Run.open(out).header.get("severity_scales", {}).get(name)
     return Scale.from_json(found) if found else None
@@ -251,23 +296,6 @@ def examine(model: object, data: Dataset) -> tuple[list[Check], str]:
     if any(check.ok is False for check in checks):
         return checks, "not tried, as a check failed"
     return checks, staged(checked, batch)[1]
-
-
-def staged(model: Model, batch: Batch) -> tuple[TwoStage | None, str]:
-    """Return the model's two-stage view, if it has one that proves itself on this batch, and how it came about."""
-    if not hasattr(model, "predict"):
-        return None, "encoders and a score of their features: each modality is encoded once for all that leave it alone"
-    find_stage: Callable[[Batch], tuple[TwoStage | None, str]] | None = getattr(model, "stage", None)
-    if find_stage is not None:
-        return find_stage(batch)
-    if isinstance(model, TwoStage):
-        return model, "two-stage, as the model declares"
-    return None, "run whole: the model offers no encode and fuse"
-
-
-def spread(n: int, count: int) -> IntArray:
-    """At most `count` positions, evenly spaced over n samples."""
-    return np.unique(np.linspace(0, n - 1, min(n, count)).astype(np.int64))
 
 
 def environment() -> dict[str, str]:

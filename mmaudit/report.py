@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.estimates import Estimate
+from mmaudit.folder import write_atomically
 from mmaudit.formats import DASH, count, estimate, number, readable
+from mmaudit.place import place
 from mmaudit.report_schema import FIELDS, SCHEMA, TEXT_FIELDS, check
 from mmaudit.types import LEVELS, Condition, Finding, Score
 
@@ -93,7 +93,7 @@ class Report:
             DamagedRun: the file is not JSON or not a report.
             StaleRun: it was written by a newer mmaudit.
         """
-        file = Path(path)
+        file = place(path)
         file = file / "report.json" if file.is_dir() else file
         if not file.is_file():
             raise BadInput(
@@ -116,7 +116,7 @@ class Report:
         The file appears whole or not at all; the same report gives the same bytes.
         """
         text = json.dumps(self.document, ensure_ascii=True, allow_nan=False, indent=1)
-        return _write(Path(path), text + "\n")
+        return _write(place(path), text + "\n")
 
     def to_html(self, path: str | Path, *, budget: int | None = 3_000_000, theme: Theme | None = None) -> Path:
         """Write one self-contained HTML page (nothing fetched, complete without JavaScript) and return its path.
@@ -131,7 +131,7 @@ class Report:
         from mmaudit.render import page
         from mmaudit.render.theme import PLAIN
 
-        file = Path(path)
+        file = place(path)
         return _write(file / "report.html" if file.is_dir() else file, page(self, budget=budget, theme=theme or PLAIN))
 
     @cached_property
@@ -306,14 +306,10 @@ def _refuse_constant(name: str) -> None:
 
 
 def _write(path: Path, text: str) -> Path:
-    """Write beside and rename into place, so that a reader never sees half a file."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write a file so that a reader never sees half of it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(text.encode("utf-8"))
-        beside.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
         raise BadInput(f"cannot write {path}: {error.strerror or error}; choose a folder you can write to.") from None
+    write_atomically(path, text.encode("utf-8"))
     return path

@@ -7,13 +7,14 @@
       exhibits.parquet               inputs of some samples, original and perturbed, to be looked at
       errors/<condition key>.txt     traceback of a model that raised
 
-A file is written beside its place and renamed into it: existence means done. Nothing is pickled.
+A file appears whole: existence means done. RUN is a folder, or a URL of a store (`mmaudit.place`). Nothing is pickled.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,8 +23,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from mmaudit.errors import BadInput, DamagedRun, StaleRun, UnknownName
-from mmaudit.folder import require_usable, write_atomically
+from mmaudit.errors import BadInput, DamagedRun, StaleRun, StorageFailed, UnknownName
+from mmaudit.folder import make_folder, require_usable, write_atomically
 from mmaudit.outputs import (
     UNREADABLE,
     ConditionOutputs,
@@ -36,9 +37,11 @@ from mmaudit.outputs import (
     write_parquet,
     write_predictions,
 )
+from mmaudit.place import is_local, place
 from mmaudit.types import Array, BoolArray, Condition, IntArray, Modality, Task, digest
 
 SCHEMA = "mmaudit.run/1"
+STORE_THREADS = 16  # shards that are read at a time where the run lies in a store
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +78,14 @@ class Run:
         Raises:
             BadInput: the folder cannot be written, or holds other files.
         """
-        path = Path(folder)
+        path = place(folder)
         require_usable(path)
         try:
             (path / "predictions").mkdir(parents=True, exist_ok=True)
             run = cls(path, {"schema": SCHEMA, **header})
             write_parquet(path / "samples.parquet", _samples_table(samples))
             run._save_header()
-        except OSError as error:
+        except (OSError, StorageFailed) as error:
             raise BadInput(f"run folder {path} cannot be written: {error}; choose another with out=…") from error
         return run
 
@@ -95,7 +98,7 @@ class Run:
             DamagedRun: run.json cannot be read.
             StaleRun: it was written by a newer mmaudit.
         """
-        path = Path(folder)
+        path = place(folder)
         file = path / "run.json"
         if not file.is_file():
             raise BadInput(f"{path} is not a run folder: it has no run.json; give the folder named by out=… or --out.")
@@ -185,7 +188,7 @@ class Run:
         groups = len(self.header["increments"][increment])
         names = [m.name for m in self.modalities]
         try:
-            file = opened(path)
+            file = opened(path, all_of_it=True)
             whole: bool = file.num_row_groups == groups
             return whole and all(read_group(file, g, names).outputs.shape == expected for g in range(groups))
         except UNREADABLE:
@@ -224,15 +227,12 @@ class Run:
             DamagedRun: a shard is missing or cannot be read; a second audit on the folder makes it again.
         """
         increment, group = self._place(condition)
-        parts: list[ConditionOutputs] = []
-        for shard in range(len(self.shards())):
-            path = self.file(shard, increment)
-            if not path.exists():
-                raise DamagedRun(f"{path} is missing: the audit has not finished. Audit again to the same folder.")
-            try:
-                parts.append(read_group(opened(path), group, [m.name for m in self.modalities]))
-            except UNREADABLE as error:
-                raise DamagedRun(f"{path} cannot be read ({error}). Audit again to the same folder.") from error
+        shards = range(len(self.shards()))
+        if is_local(self.folder):
+            parts = [self._read_shard(shard, increment, group) for shard in shards]
+        else:  # a store takes long to answer and answers many at a time
+            with ThreadPoolExecutor(STORE_THREADS) as pool:
+                parts = list(pool.map(lambda shard: self._read_shard(shard, increment, group), shards))
         return ConditionOutputs(
             np.concatenate([p.outputs for p in parts]),
             {m.name: np.concatenate([p.changed[m.name] for p in parts]) for m in self.modalities},
@@ -240,6 +240,17 @@ class Run:
             total_received(p.received for p in parts),
             joined_donors([p.donor for p in parts]),
         )
+
+    def _read_shard(self, shard: int, increment: int, group: int) -> ConditionOutputs:
+        path = self.file(shard, increment)
+        try:
+            return read_group(opened(path), group, [m.name for m in self.modalities])
+        except FileNotFoundError as error:
+            raise DamagedRun(
+                f"{path} is missing: the audit has not finished. Audit again to the same folder."
+            ) from error
+        except UNREADABLE as error:
+            raise DamagedRun(f"{path} cannot be read ({error}). Audit again to the same folder.") from error
 
     def _place(self, condition: Condition) -> tuple[int, int]:
         for i, increment in enumerate(self.header["increments"]):
@@ -252,13 +263,15 @@ class Run:
 
     def write_error(self, condition: Condition, text: str) -> None:
         """Keep the traceback of a model that raised under a condition."""
-        (self.folder / "errors").mkdir(exist_ok=True)
+        make_folder(self.folder / "errors")
         write_atomically(self.folder / "errors" / f"{condition.key}.txt", _encoded(text))
 
     def error(self, condition: Condition) -> str:
         """Return that traceback, or an empty string."""
-        path = self.folder / "errors" / f"{condition.key}.txt"
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        try:
+            return (self.folder / "errors" / f"{condition.key}.txt").read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
 
 
 _KEYS = ("fingerprints", "model", "data", "task", "modalities", "suite", "increments", "declined", "shard_rows")

@@ -14,7 +14,7 @@ from helpers.run_cases import TASKS, Rowwise, Whole, dataset
 from mmaudit import ArrayData, Run, audit
 from mmaudit.answering import to_logits
 from mmaudit.auditing import Prepared, prepare
-from mmaudit.errors import BadInput, ContractBroken
+from mmaudit.errors import ContractBroken
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.predict import Timing, predict, shard_rows
 from mmaudit.probes import Probe, Scope, Source, probes
@@ -338,25 +338,27 @@ def test_a_model_that_answers_nothing_under_a_probe_leaves_that_condition_undefi
     assert set(summary["reason"]) == {"not every sample has an answer under missing[note, baseline=zero]"}
 
 
-def test_out_of_memory_asks_for_smaller_batches_and_then_goes_on(tmp_path: Path) -> None:
+def test_out_of_memory_halves_the_batch_and_loses_nothing(tmp_path: Path) -> None:
     class OutOfMemoryError(RuntimeError):
         pass
 
-    def hungry(batch: Batch, rows: Array) -> Array:
-        if len(batch) > 64:
-            raise OutOfMemoryError("tried to allocate")
-        return rows
+    def attempt(most: int, folder: str, **more: Any) -> Any:
+        def hungry(batch: Batch, rows: Array) -> Array:
+            if len(batch) > most:
+                raise OutOfMemoryError("tried to allocate")
+            return rows
 
-    def attempt(**more: Any) -> Any:
         model = Rowwise("regression", fault=hungry)
-        return audit(model, dataset("regression", 200), out=tmp_path / "run", suite=MISSING, resamples=20, **more)
+        return audit(model, dataset("regression", 200), out=tmp_path / folder, suite=MISSING, resamples=20, **more)
 
-    with pytest.raises(BadInput, match="out of memory on a batch of 200; give a smaller batch_rows"):
-        attempt()
-    report = attempt(batch_rows=64)
+    report = attempt(64, "run")
     assert all(c.raised == 0 for c in report.conditions)
-    assert Run.open(tmp_path / "run").header["batch_rows"] == 64
-    assert attempt().document["conditions"] == report.document["conditions"]
+    run, other = Run.open(tmp_path / "run"), attempt(200, "roomy")
+    assert run.header["batch_rows"] == 256
+    require_equal(all_answers(run), all_answers(Run.open(tmp_path / "roomy")))
+    assert report.document["conditions"] == other.document["conditions"]
+    assert (report.document["timing"]["halved"], report.document["timing"]["least_rows"]) == (2, 50)
+    assert (other.document["timing"]["halved"], other.document["timing"]["least_rows"]) == (0, 0)
 
 
 def test_a_change_of_width_under_a_probe_is_a_broken_contract(tmp_path: Path) -> None:

@@ -10,15 +10,19 @@ import pytest
 import mmaudit
 
 NAMES = [
-    *("ArrayData", "Batch", "Comparison", "Condition", "Dataset", "Finding", "FrameData", "FunctionModel", "Indexed"),
-    *("MMAuditError", "Modality", "Model", "Panel", "Predictions", "Report", "Resamples", "RetrievalModel", "Run"),
-    *("Score", "SklearnModel", "Suite", "Synergy", "Task", "TorchData", "TorchModel", "audit", "check_model"),
-    *("compare", "corruption", "metric", "probe", "read_npz", "read_parquet", "retrain", "synergy"),
+    *("ArrayData", "Batch", "Comparison", "Condition", "Dataset", "EndpointModel", "Finding", "FrameData"),
+    *("FunctionModel", "HuggingFaceData", "Indexed", "MMAuditError", "Modality", "Model", "OnnxModel", "Panel"),
+    *("Predictions", "Report", "Resamples", "RetrievalModel", "Run", "Score", "SklearnModel", "StreamedData"),
+    *("Suite", "Synergy", "Task", "TorchData", "TorchModel", "TransformersChoices", "TransformersClassifier"),
+    *("TransformersRetriever", "TransformersZeroShot", "audit", "audit_predictions", "check_model", "compare"),
+    *("corruption", "load_lightning", "load_pretrained", "load_skops", "metric", "probe", "read_folder"),
+    *("read_inputs", "read_npz", "read_parquet", "read_public", "read_table", "read_webdataset", "read_zarr"),
+    *("retrain", "synergy", "verify_public", "write_inputs"),
 ]
 
 ERRORS = [
-    *("BadInput", "ContractBroken", "DamagedRun", "MissingExtra", "NotApplicable", "StaleRun", "Undefined"),
-    "UnknownName",
+    *("BadInput", "ContractBroken", "DamagedRun", "MissingExtra", "NotApplicable", "StaleRun"),
+    *("StorageFailed", "Undefined", "UnknownName"),
 ]
 
 
@@ -51,7 +55,7 @@ def test_the_arguments_of_audit_are_these() -> None:
     parameters = inspect.signature(mmaudit.audit).parameters
     assert list(parameters) == [
         *("model", "data", "out", "suite", "train", "resamples", "seed", "batch_rows", "progress", "title", "command"),
-        "keep_samples",
+        *("keep_samples", "jobs", "executor"),
     ]
     keyword_only = [name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY]
     assert keyword_only == list(parameters)[2:]

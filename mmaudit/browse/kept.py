@@ -27,6 +27,7 @@ from mmaudit.browse.media import checked
 from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.formats import printable
 from mmaudit.outputs import UNREADABLE
+from mmaudit.place import identity, is_local, place, readable
 from mmaudit.types import CLEAN, KINDS
 
 FILE = "exhibits.parquet"
@@ -92,7 +93,7 @@ class KeptSample:
 class _Contents:
     """What a file says about itself, read once; `stamp` tells it from one that was written in its place."""
 
-    stamp: tuple[int, int, int] | None
+    stamp: tuple[Any, ...] | None
     reason: str = ""
     samples: tuple[KeptSample, ...] = ()
     left_out: str = ""
@@ -118,7 +119,7 @@ class Kept:
     """
 
     def __init__(self, run_folder: str | Path) -> None:
-        self.folder = Path(run_folder)
+        self.folder = place(run_folder)
         self.path = self.folder / FILE
         if not self.folder.is_dir():
             raise BadInput(f"{self.folder} is not a folder; give a run folder.")
@@ -201,10 +202,10 @@ class Kept:
                 "This run keeps no inputs: it was made with keep_samples=0 or by an older mmaudit. With the data, "
                 f"'mmaudit keep {self.folder} --data …' adds them; the model is not needed.",
             )
-        if self.path.is_symlink():
+        if is_local(self.path) and self.path.is_symlink():
             raise self._damaged("it is a link to another file")
         try:
-            metadata = pq.read_metadata(self.path)
+            metadata = pq.read_metadata(readable(self.path))
             return _told(stamp, metadata, json.loads((metadata.metadata or {})[METADATA][: MAX_ABOUT + 1]))
         except (*UNREADABLE, TypeError, AttributeError, RecursionError) as error:
             raise self._damaged(error) from None
@@ -221,7 +222,10 @@ class Kept:
         try:
             # As a dictionary: a text that is repeated in a million rows must not become a million texts.
             file = pq.ParquetFile(
-                self.path, metadata=contents.metadata, read_dictionary=["exhibit"], page_checksum_verification=True
+                readable(self.path),
+                metadata=contents.metadata,
+                read_dictionary=["exhibit"],
+                page_checksum_verification=True,
             )
             with file:
                 table = file.read_row_group(group, use_threads=False)
@@ -240,16 +244,15 @@ class Kept:
         return DamagedRun(f"{self.path} is no file of kept inputs ({said}); audit again, or run 'mmaudit keep'.")
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _stamp(path: Path) -> tuple[Any, ...] | None:
     """What changes when a file is written in another's place; None where there is none."""
     try:
-        about = path.lstat()
+        return identity(path, follow_symlinks=False)
     except FileNotFoundError:
         return None
-    return about.st_ino, about.st_mtime_ns, about.st_size
 
 
-def _told(stamp: tuple[int, int, int], metadata: pq.FileMetaData, about: Any) -> _Contents:
+def _told(stamp: tuple[Any, ...], metadata: pq.FileMetaData, about: Any) -> _Contents:
     """The file's own account of itself; anything unexpected raises one of the errors caught by the caller."""
     if about["version"] != VERSION:
         raise ValueError(f"its version is {about['version']!r}, this mmaudit reads {VERSION}; update mmaudit")

@@ -15,6 +15,7 @@ from mmaudit.browse.header import read_header
 from mmaudit.browse.survey import run_folders, survey
 from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.formats import shorten
+from mmaudit.place import is_local, place
 from mmaudit.store import Run
 
 __all__ = ["Entry", "State", "locate", "open_run", "runs"]
@@ -67,7 +68,9 @@ def open_run(root: str | Path, name: str) -> Run:
 
 
 def _home(root: str | Path) -> Path:
-    home = Path(root)
+    home = place(root)
+    if not is_local(home):
+        raise BadInput(f"{home} is a store; the dashboard reads folders of this machine. Copy the runs to one.")
     if not home.is_dir():
         what = "is not a folder" if home.exists() else "does not exist"
         raise BadInput(f"{home} {what}; give the folder that holds the runs.")

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from mmaudit.errors import DamagedRun
 from mmaudit.formats import printable, shorten
 from mmaudit.outputs import UNREADABLE
+from mmaudit.place import readable
 from mmaudit.store import Run
 from mmaudit.types import CANDIDATES, RIGHT, Array, Task
 
@@ -45,11 +46,11 @@ def read_samples(run: Run) -> Known:
     if not path.is_file():
         raise DamagedRun(f"{path} is missing; audit again to the same folder.")
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(readable(path)) as file:
             _require_fit(file, run.n)
             texts = [name for name in file.schema_arrow.names if name == "id" or name.startswith("group.")]
         # A text that many rows share is one text in the file, and must not become many here.
-        with pq.ParquetFile(path, read_dictionary=texts, page_checksum_verification=True) as file:
+        with pq.ParquetFile(readable(path), read_dictionary=texts, page_checksum_verification=True) as file:
             left, read = MAX_TEXT, {}
             for name in texts:
                 read[name], left = _texts(file, name, left)

@@ -6,11 +6,25 @@ import sys
 
 import typer
 
-from mmaudit.cli import compare, dashboard, gate, keep, report, runs, tools, training
+from mmaudit.cli import cluster, compare, dashboard, gate, keep, predictions, report, runs, start, tools, training
 from mmaudit.cli.application import app
-from mmaudit.errors import ContractBroken, DamagedRun, MMAuditError, StaleRun
+from mmaudit.errors import ContractBroken, DamagedRun, MMAuditError, StaleRun, StorageFailed
 
-__all__ = ["app", "compare", "dashboard", "gate", "keep", "main", "report", "runs", "tools", "training"]
+__all__ = [
+    "app",
+    "cluster",
+    "compare",
+    "dashboard",
+    "gate",
+    "keep",
+    "main",
+    "predictions",
+    "report",
+    "runs",
+    "start",
+    "tools",
+    "training",
+]
 
 _INTERRUPTED = "interrupted; run the same command again to go on."
 
@@ -19,7 +33,7 @@ def main() -> None:
     """Run the command; every error that mmaudit raises on purpose becomes one line and an exit code."""
     try:
         app(prog_name="mmaudit")
-    except (StaleRun, DamagedRun) as error:
+    except (StaleRun, DamagedRun, StorageFailed) as error:
         code, text = 4, str(error)
     except ContractBroken as error:
         code, text = 3, str(error)

@@ -19,8 +19,8 @@ app = typer.Typer(
     Try it: `mmaudit demo`. Your own model:
     `mmaudit audit --model package.module:factory --data data.npz --out runs/mine`.""",
     epilog="Exit codes: 0 done · 1 unexpected error, or a gate or selftest failed · 2 wrong input or unknown name · "
-    "3 the model broke its contract · 4 the run folder is stale or damaged · "
-    "130 interrupted (run the same command again to go on).",
+    "3 the model broke its contract · 4 the run folder is stale, damaged, or cannot be read or written · "
+    "130 interrupted · 143 asked to end (either: run the same command again to go on).",
 )
 
 

@@ -14,6 +14,7 @@ import typer
 
 from mmaudit.cli.application import app
 from mmaudit.errors import BadInput, MissingExtra
+from mmaudit.place import is_local, place
 
 HERE = ("127.0.0.1", "localhost", "::1")
 # The palette of figures and report (mmaudit/figures/marks.py, reports/page.css), so that all three look alike.
@@ -37,6 +38,10 @@ def dashboard(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
     """Browse runs: verdict, findings, curves, subsets, samples, comparisons. Needs `mmaudit[dashboard]`."""
+    if not is_local(place(runs_dir)):
+        raise BadInput(
+            f"{place(runs_dir)} is a store; the dashboard reads folders of this machine. Copy the runs to one."
+        )
     if not runs_dir.is_dir():
         raise BadInput(f"{runs_dir} is not a folder; give one that holds runs, such as the folder named by --out.")
     if util.find_spec("streamlit") is None:

@@ -10,6 +10,7 @@ import typer
 from mmaudit.cli.application import app
 from mmaudit.cli.arguments import AsJson
 from mmaudit.errors import BadInput
+from mmaudit.place import address, is_local, place
 
 if TYPE_CHECKING:
     from mmaudit.render.theme import Theme
@@ -62,14 +63,17 @@ def report(
         return
     # Every option is checked before anything is written.
     limit, sheet, style = read_size(budget), paper_of(paper), _theme(theme, signed_by)
+    if pdf is not None and not is_local(place(pdf)):
+        raise BadInput(f"--pdf {place(pdf)}: a browser prints to a file of this machine; give one, and copy it there.")
     printer = find_browser(browser) if pdf is not None else None
     if markdown is not None or model_card is not None:
         _cards(read, markdown, model_card, dataset, source_url)
     if html is not None or (pdf is None and markdown is None and model_card is None):
-        target = html or (run if run.is_dir() else run.with_suffix(".html"))
+        where = place(run)
+        target = place(html) if html else where if where.is_dir() else where.with_suffix(".html")
         file = target / "report.html" if target.is_dir() else target
         _write(file, page(read, budget=limit, theme=style, paper=sheet, scripts=not static))
-        typer.echo(f"{file}\nOpen it in a browser: {file.resolve().as_uri()}")
+        typer.echo(f"{file}\nOpen it in a browser: {address(file)}")
     if pdf is not None and printer is not None:
         pdf.parent.mkdir(parents=True, exist_ok=True)
         printed = page(read, budget=None, theme=style, paper=sheet, scripts=False, long_tables=all_tables)
@@ -108,6 +112,7 @@ def _put(file: Path, text: str) -> None:
 def _write(file: Path, text: str) -> None:
     from mmaudit.folder import write_atomically
 
+    file = place(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, text.encode("utf-8"))

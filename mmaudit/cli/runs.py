@@ -24,6 +24,7 @@ from mmaudit.cli.arguments import (
     Weights,
 )
 from mmaudit.errors import BadInput, DamagedRun, StaleRun, UnknownName
+from mmaudit.place import place
 
 
 @app.command()
@@ -37,6 +38,7 @@ def demo(
     from mmaudit.auditing import audit
     from mmaudit.demo import run
 
+    out = place(out)
     with console.progress_bar(as_json) as progress:
         report = audit(
             run.model(),
@@ -93,7 +95,19 @@ def audit(
     weights: Weights = None,
     resamples: Annotated[int | None, typer.Option(help="Bootstrap replicates (1000).")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the bootstrap (0).")] = None,
-    batch_rows: Annotated[int | None, typer.Option(help="Most samples per forward pass (256).")] = None,
+    batch_rows: Annotated[
+        str | None, typer.Option(help="Most samples per forward pass (256); auto: found by trying, for a new run.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Processes that answer shards (1); -1: one per core. The run is the same.")
+    ] = None,
+    executor: Annotated[
+        str | None, typer.Option(help="Who answers shards: inprocess, loky (this machine's processes) or ray.")
+    ] = None,
+    worker_gpus: Annotated[float | None, typer.Option(help="Ray: GPUs of each worker, such as 1 or 0.5 (0).")] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(help="Seconds after which a worker hangs and its shard goes to another.")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="Heads the report.")] = None,
     keep_samples: Annotated[
         int | None,
@@ -127,9 +141,10 @@ def audit(
         else:
             console.show_estimate(prepared.plan, cost, prepared.stages)
         return
-    own = ("resamples", "seed", "batch_rows", "title", "keep_samples")
-    known = {k: chosen[k] for k in own if k in chosen}
-    folder = Path(chosen["out"])
+    own = ("resamples", "seed", "title", "keep_samples")
+    known: dict[str, Any] = {k: chosen[k] for k in own if k in chosen}
+    known |= {"batch_rows": options.batch_rows(chosen.get("batch_rows")), "executor": options.executor(chosen, rows)}
+    folder = place(chosen["out"])
     with console.progress_bar(as_json) as progress:
         report = auditing.audit(loaded, rows, out=folder, **planned, **known, command=command_line(), progress=progress)
     if as_json:

@@ -41,8 +41,14 @@ def doctor(
     trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check on a few samples that a model keeps what an audit relies on, clause by clause. Exit code 3 if not."""
+    """Check on a few samples that a model keeps what an audit relies on, clause by clause. Exit code 3 if not.
+
+    Without arguments: say what is installed here, which extras are missing and what for, cores, memory and devices.
+    """
     given = {k: v for k, v in locals().items() if k not in ("config", "as_json")}
+    if config is None and not any(given.values()):
+        _installation(as_json)
+        return
     from mmaudit import console, options
     from mmaudit.auditing import examine
 
@@ -58,6 +64,22 @@ def doctor(
         typer.echo(f"note  stages: {stages}")
     if any(check.ok is False for check in checks):
         raise typer.Exit(3)
+
+
+def _installation(as_json: bool) -> None:
+    """Print what is installed and what it runs on. Exit code 2 where mmaudit itself lacks a package."""
+    from mmaudit import console
+    from mmaudit.environment import survey
+
+    found = survey()
+    if as_json:
+        console.print_json(found.plain())
+    else:
+        for line in found.lines():
+            typer.echo(line)
+        typer.echo("To check a model: mmaudit doctor --model package.module:factory --data data.npz")
+    if found.problems:
+        raise typer.Exit(2)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mmaudit.errors import UnknownName
+from mmaudit.place import place
 from mmaudit.types import Better, Condition, Task
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ class Comparison:
         """
         from mmaudit.compared.written import write_json
 
-        return write_json(self, Path(path))
+        return write_json(self, place(path))
 
     def to_html(self, path: str | Path, *, theme: Theme | None = None) -> Path:
         """Write one self-contained HTML page (nothing fetched, complete without JavaScript) and return its path.
@@ -269,7 +270,7 @@ class Comparison:
         from mmaudit.render.compared import page
         from mmaudit.render.theme import PLAIN
 
-        file = Path(path)
+        file = place(path)
         return write_text(file / "comparison.html" if file.is_dir() else file, page(self, theme=theme or PLAIN))
 
     def to_markdown(self) -> str:

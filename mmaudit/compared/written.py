@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from pathlib import Path
 
 from mmaudit.compared.result import Comparison
 from mmaudit.errors import BadInput
+from mmaudit.folder import write_atomically
+from mmaudit.place import place
 
 
 def write_json(comparison: Comparison, path: Path) -> Path:
@@ -17,14 +17,11 @@ def write_json(comparison: Comparison, path: Path) -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write beside and rename into place; raises `BadInput` where that cannot be done."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Write a file whole; raises `BadInput` or `StorageFailed` where that cannot be done."""
+    path = place(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(text.encode("utf-8", "backslashreplace"))
-        beside.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
         raise BadInput(f"cannot write {path}: {error.strerror or error}; choose a folder you can write to.") from None
+    write_atomically(path, text.encode("utf-8", "backslashreplace"))
     return path

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 
@@ -41,7 +40,7 @@ def write_crossfit_of(
         BadInput, Undefined: see `crossfit`.
         DamagedRun: the run's predictions cannot be read.
     """
-    path = Path(run.folder) / NAME
+    path = run.folder / NAME
     answers = run.read(CLEAN).outputs
     clean = digest("crossfit", VERSION, rows, folds, seeds, seed, data.fingerprint, stage is not None, _sum(answers))
     try:

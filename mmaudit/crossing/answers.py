@@ -12,6 +12,7 @@ from mmaudit.answering import to_logits
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, ContractBroken, MMAuditError
 from mmaudit.models import Model, TwoStage
+from mmaudit.models.failure import out_of_memory, raise_if_out_of_memory
 from mmaudit.types import Array, Batch, IntArray, Task
 
 TRIED = 16
@@ -88,11 +89,9 @@ class Combiner:
         except (MMAuditError, MemoryError):
             raise
         except Exception as error:
-            if type(error).__name__ == "OutOfMemoryError":  # torch's; torch cannot be imported here
-                raise BadInput(
-                    f"the device ran out of memory on a batch of {index.shape[1]}; give a smaller batch_rows."
-                ) from error
-            self.error = self.error or traceback.format_exc()
+            raise_if_out_of_memory(error, index.shape[1])
+            if not out_of_memory(error):
+                self.error = self.error or traceback.format_exc()
             if index.shape[1] == 1:
                 return np.full((1, self.task.width), np.nan, np.float32)
         half = index.shape[1] // 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,12 +36,15 @@ def content_fingerprint(data: Dataset) -> str:
     return f"sha256:{state.hexdigest()}"
 
 
-def sampled_fingerprint(data: Dataset, positions: IntArray) -> str:
+def sampled_fingerprint(data: Dataset, positions: IntArray, traits: Iterable[str] = ()) -> str:
     """Return `sha256` over ids, target, groups, presence and descriptions, and the inputs at `positions` only.
 
-    It starts with `sampled:`, so that a reader of a report knows that a change elsewhere goes unnoticed.
+    It starts with `sampled:`, so that a reader of a report knows that a change elsewhere can go unnoticed. `traits` is
+    what a store tells of all its values without reading them, such as the sizes of files.
     """
     state = _head(data)
+    for trait in traits:
+        _strings(state, [trait])
     inputs = data.rows(positions).inputs
     for modality in data.modalities:
         _update(state, modality, inputs[modality.name])

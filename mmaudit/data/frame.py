@@ -73,17 +73,17 @@ class FrameData(ArrayData):
         if split is not None:
             rows = split_rows(split, known, lambda name: frame[name].to_numpy(dtype=object), where)
             frame = frame.iloc[rows]
-        truth = None if target is None and is_retrieval(task) else _target(frame, target or [])
+        truth = None if target is None and is_retrieval(task) else frame_target(frame, target or [])
         if names is None and len(_listed(target)) > 1 and isinstance(task, str):
             names = _listed(target)
         super().__init__(
-            {name: _values(frame, name, columns) for name, columns in modalities.items()},
+            {name: frame_values(frame, name, columns) for name, columns in modalities.items()},
             truth,
             with_names(task, names) if isinstance(task, Task) else parse_task(task, truth, names),
             kinds=kinds,
-            ids=rows if ids is None else _cells(frame[ids]),
-            groups={name: _cells(frame[name]) for name in groups},
-            cluster=None if cluster is None else _cells(frame[cluster]),
+            ids=rows if ids is None else frame_cells(frame[ids]),
+            groups={name: frame_cells(frame[name]) for name in groups},
+            cluster=None if cluster is None else frame_cells(frame[cluster]),
             source=where + (f"; rows {split}" if split is not None else ""),
         )
 
@@ -156,7 +156,7 @@ def _listed(columns: Columns | None) -> list[str]:
     return [columns] if isinstance(columns, str) else list(columns or ())
 
 
-def _values(frame: pd.DataFrame, name: str, columns: Columns) -> Any:
+def frame_values(frame: pd.DataFrame, name: str, columns: Columns) -> Any:
     """Return numbers as a table [n, columns], anything else as a list of cells."""
     from pandas.api.types import is_numeric_dtype
 
@@ -171,7 +171,7 @@ def _values(frame: pd.DataFrame, name: str, columns: Columns) -> Any:
             f"modality {name!r}: column {odd[0]!r} has dtype {frame[odd[0]].dtype}; several columns make a table of "
             "numbers, so encode categories as numbers first, or make the column a modality of its own."
         )
-    return _cells(frame[listed[0]]).tolist()
+    return frame_cells(frame[listed[0]]).tolist()
 
 
 def _numbers(column: pd.Series[Any]) -> Array:
@@ -182,18 +182,19 @@ def _numbers(column: pd.Series[Any]) -> Array:
     return values.astype(np.uint8) if values.dtype.kind == "b" else values
 
 
-def _cells(column: pd.Series[Any]) -> Array:
+def frame_cells(column: pd.Series[Any]) -> Array:
     """Return integers as they are, anything else as objects, missing cells as pandas keeps them (None, NaN, NA)."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
         return np.asarray(column.to_numpy())
     return np.asarray(column.to_numpy(dtype=object))
 
 
-def _target(frame: pd.DataFrame, target: Columns) -> Array:
+def frame_target(frame: pd.DataFrame, target: Columns) -> Array:
+    """Return the target column [n], or several as [n, columns]."""
     from pandas.api.types import is_numeric_dtype
 
     listed = _listed(target)
     if not listed:
         raise BadInput("target names no column.")
-    parts = [_numbers(frame[c]) if is_numeric_dtype(frame[c].dtype) else _cells(frame[c]) for c in listed]
+    parts = [_numbers(frame[c]) if is_numeric_dtype(frame[c].dtype) else frame_cells(frame[c]) for c in listed]
     return parts[0] if isinstance(target, str) else np.asarray(np.column_stack(parts))

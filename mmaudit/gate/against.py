@@ -16,6 +16,7 @@ from mmaudit.gate.result import Check
 from mmaudit.gate.selection import Planned, select
 from mmaudit.gate.subject import Previous, Subject
 from mmaudit.gate.wording import where
+from mmaudit.place import place
 from mmaudit.report import Report
 from mmaudit.store import Run
 
@@ -29,7 +30,7 @@ def compared(run: str | Path, previous: str | Path, policy: Policy, report: Repo
     from mmaudit.compared.compare import compare
     from mmaudit.metrics import metrics as registered
 
-    if not Path(run).is_dir():
+    if not place(run).is_dir():
         raise BadInput(f"{run} is no run folder; a comparison needs the stored answers, so give the folder.")
     asked = [r for r in policy.requirements if r.needs_previous]
     names = {report.primary.name if m == "primary" else m for r in asked for m in r.metrics}

@@ -17,6 +17,7 @@ from mmaudit.gate.selection import groups_of, nearest
 from mmaudit.gate.subject import Previous, Subject
 from mmaudit.gate.whole import controls, findings, outdated, unfinished
 from mmaudit.gate.wording import LABEL
+from mmaudit.place import place
 from mmaudit.report import Report
 from mmaudit.store import Run
 
@@ -38,7 +39,7 @@ def judge(run: str | Path, policy: Policy, *, against: str | Path | None = None)
         DamagedRun: a file of a run cannot be read.
         StaleRun: a run or report was written by a newer mmaudit, or the report is not of the run.
     """
-    path = Path(run)
+    path = place(run)
     if policy.needs_previous and against is None:
         asked = next(r.name for r in policy.requirements if r.needs_previous)
         raise BadInput(f"requirement {asked!r} compares with a previous run; give it by --against RUN.")
@@ -57,7 +58,8 @@ def judge(run: str | Path, policy: Policy, *, against: str | Path | None = None)
         from mmaudit.gate.against import compared
 
         previous = compared(path, against, policy, report)
-    return judge_report(report, policy, previous=previous, folder=str(run), before=str(against or ""))
+    before = str(place(against)) if against else ""
+    return judge_report(report, policy, previous=previous, folder=str(path), before=before)
 
 
 def judge_report(

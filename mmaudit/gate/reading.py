@@ -53,7 +53,7 @@ def policy_from(text: str, file: str = "") -> Policy:
     _known(table, _POLICY, where)
     schema = table.get("schema", SCHEMA)
     if schema != SCHEMA:
-        raise BadInput(f"{where}: schema is {schema!r}, this mmaudit reads {SCHEMA!r}; update mmaudit or the policy.")
+        raise BadInput(f"{where}: schema is {_said(schema)}, this mmaudit reads {SCHEMA!r}; update mmaudit or the policy.")
     lines = table_lines(text)
     listed = table.get("require", [])
     if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
@@ -161,7 +161,7 @@ def _known(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
             hint = f"; did you mean {near[0]!r}?" if near else f". Known: {', '.join(known)}."
-            raise BadInput(f"{where} has no key {key!r}{hint}")
+            raise BadInput(f"{where} has no key {_said(key)}{hint}")
 
 
 def _choice(value: object, key: str, choices: Any, where: str) -> str:
@@ -169,20 +169,20 @@ def _choice(value: object, key: str, choices: Any, where: str) -> str:
     if not isinstance(value, str) or value not in known:
         near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        raise BadInput(f"{where}: {key} = {value!r} is not one of {', '.join(known)}{hint}")
+        raise BadInput(f"{where}: {key} = {_said(value)} is not one of {', '.join(known)}{hint}")
     return value
 
 
 def _text(value: object, key: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise BadInput(f"{where}: {key} = {value!r} is not usable; give a text.")
+        raise BadInput(f"{where}: {key} = {_said(value)} is not usable; give a text.")
     return value
 
 
 def _texts(value: object, key: str, where: str) -> tuple[str, ...]:
     listed = [value] if isinstance(value, str) else value
     if not isinstance(listed, list | tuple) or not all(isinstance(x, str) and x for x in listed):
-        raise BadInput(f"{where}: {key} = {value!r} is not usable; give a text or a list of texts.")
+        raise BadInput(f"{where}: {key} = {_said(value)} is not usable; give a text or a list of texts.")
     if isinstance(value, list) and not value and key != "modalities":
         raise BadInput(f"{where}: {key} is an empty list, which nothing can match; leave it out.")
     return tuple(dict.fromkeys(listed))
@@ -196,14 +196,14 @@ def _number(value: object, key: str, where: str) -> float:
 
 def _whole(value: object, key: str, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise BadInput(f"{where}: {key} = {value!r} is not usable; give a whole number, 0 or more.")
+        raise BadInput(f"{where}: {key} = {_said(value)} is not usable; give a whole number, 0 or more.")
     return value
 
 
 def _positions(value: object, where: str) -> tuple[int, ...]:
     listed = [value] if isinstance(value, int) else value
     if not isinstance(listed, list | tuple) or any(isinstance(x, bool) or x not in (1, 2, 3, 4, 5) for x in listed):
-        raise BadInput(f"{where}: positions = {value!r} is not usable; list places 1 to 5, as in [1, 2, 3].")
+        raise BadInput(f"{where}: positions = {_said(value)} is not usable; list places 1 to 5, as in [1, 2, 3].")
     if value == []:
         raise BadInput(f"{where}: positions is an empty list, which nothing can match; leave it out.")
     return tuple(sorted({int(x) for x in listed}))
@@ -215,5 +215,11 @@ def _severity(table: Mapping[str, Any], key: str, where: str) -> float | None:
 
 def _options(value: object, where: str) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, dict) or not all(isinstance(v, str) for v in value.values()):
-        raise BadInput(f'{where}: options = {value!r} is not usable; give texts, as in {{baseline = "zero"}}.')
+        raise BadInput(f'{where}: options = {_said(value)} is not usable; give texts, as in {{baseline = "zero"}}.')
     return tuple(value.items())
+
+
+def _said(value: object) -> str:
+    """A value as it was written, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"

@@ -11,6 +11,7 @@ from mmaudit.errors import BadInput
 from mmaudit.folder import write_atomically
 from mmaudit.formats import shorten
 from mmaudit.gate.result import Check
+from mmaudit.place import place
 
 NAME = 200
 SENTENCE = 1500
@@ -69,6 +70,7 @@ def shown_path(file: str) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write a file whole; raises `BadInput` where that cannot be done."""
+    path = place(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text.encode("utf-8"))

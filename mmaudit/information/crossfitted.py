@@ -7,7 +7,6 @@ out-of-fold posteriors. `mmaudit.crossfit` makes them.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmaudit.errors import DamagedRun, Undefined
+from mmaudit.folder import whole
 from mmaudit.outputs import UNREADABLE, column, read_parquet
+from mmaudit.place import readable
 from mmaudit.types import Array, FloatArray, IntArray
 
 Subset = tuple[str, ...]
@@ -119,13 +120,19 @@ def write_crossfit(path: Path, crossfitted: CrossFitted) -> None:
         "about": crossfitted.about,
     }
     table = pa.table(columns)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with pq.ParquetWriter(
-        partial, table.schema, compression="zstd", use_dictionary=False, write_page_checksum=True, store_schema=False
-    ) as writer:
+    with (
+        whole(path) as partial,
+        pq.ParquetWriter(
+            partial,
+            table.schema,
+            compression="zstd",
+            use_dictionary=False,
+            write_page_checksum=True,
+            store_schema=False,
+        ) as writer,
+    ):
         writer.write_table(table)
         writer.add_key_value_metadata({HEADER: json.dumps(header, ensure_ascii=True, allow_nan=False)})
-    partial.replace(path)
 
 
 def read_crossfit(path: Path) -> CrossFitted | None:
@@ -138,7 +145,7 @@ def read_crossfit(path: Path) -> CrossFitted | None:
         return None
     table = read_parquet(path)
     try:
-        header = json.loads((pq.read_metadata(path).metadata or {})[HEADER])
+        header = json.loads((pq.read_metadata(readable(path)).metadata or {})[HEADER])
         if header["schema"] != SCHEMA:
             raise ValueError(f"schema {header['schema']!r}, expected {SCHEMA!r}")
         posterior = {

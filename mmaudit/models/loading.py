@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from mmaudit.errors import BadInput
+from mmaudit.models.located import is_located, located
 from mmaudit.models.protocol import Model, Outputs
 
 _MODULE_FILES = (".pt", ".pth", ".pt2", ".ts", ".torchscript", ".jit")
+_ESTIMATOR_FILES = (".skops",)
 _WEIGHT_FILES = (".safetensors", ".ckpt", ".bin")
 _DECLARED = ("name", "modalities", "outputs", "native_absence", "fingerprint")
 _ATTRIBUTES = (*_DECLARED, "predict")
@@ -27,9 +29,9 @@ def load_factory(spec: str, trust: bool = False) -> Any:
     Args:
         spec: `package.module:factory`, an import path: that module is imported (from the installed packages, else
             from the current folder), and the factory called without arguments; an attribute that already is a model, a
-            torch module or an estimator is returned as it is. Or the path of a whole-module torch file (`.pt`,
-            `.pth`, `.pt2`, TorchScript), with `trust`.
-        trust: allow such files, which can run code when opened.
+            torch module or an estimator is returned as it is. Or the path of a scikit-learn estimator saved by skops
+            (`.skops`); or, with `trust`, of a whole-module torch file (`.pt`, `.pth`, `.pt2`, TorchScript).
+        trust: allow such torch files, which can run code when opened, and every type that a `.skops` file holds.
 
     Returns:
         What the factory returned; give it to `as_model`.
@@ -38,7 +40,9 @@ def load_factory(spec: str, trust: bool = False) -> Any:
         BadInput: naming what is wrong with `spec`, or what the module or the factory raised.
     """
     suffix = Path(spec).suffix.lower()
-    if ":" not in spec or suffix in _MODULE_FILES or Path(spec).is_file():
+    if is_located(spec):
+        raise BadInput(f"model {spec!r} does not say what it reads and returns; use mmaudit.models.load_model.")
+    if ":" not in spec or suffix in _ESTIMATOR_FILES or suffix in _MODULE_FILES or Path(spec).is_file():
         return _from_file(spec, suffix, trust)
     module_name, _, attribute = spec.partition(":")
     named = all(part.isidentifier() for part in module_name.split("."))
@@ -70,16 +74,21 @@ def load_model(
     """Return the model that a command line names.
 
     Args:
-        spec: as for `load_factory`.
-        modalities: of the data set. A torch module or function that is no `Model` yet is passed those that its
+        spec: as for `load_factory`. Or the path of an `.onnx` file, whose inputs are called as the modalities; or an
+            address, `https://…` (`http://` of this computer only), that answers as `mmaudit.EndpointModel` describes.
+        modalities: of the data set. A torch module, graph or function that is no `Model` yet is passed those that its
             parameters name, so their order in the data does not matter.
-        outputs: scale of the outputs of such a module or function.
+        outputs: scale of the outputs of such a module, graph, function or endpoint.
         weights: file to load into a torch module by `load_weights`.
         trust: as for `load_factory`.
 
     Raises:
         BadInput: naming what is wrong; also when an option has no use for what `spec` names.
     """
+    if is_located(spec):
+        if weights is not None:
+            raise BadInput(f"weights {str(weights)!r} given, but model {spec!r} is no torch module.")
+        return located(spec, modalities, outputs)
     found = load_factory(spec, trust)
     if weights is not None:
         if not _is_torch_module(found):
@@ -135,14 +144,18 @@ def as_model(given: Any, options: Mapping[str, Any] | None = None) -> Model:
 def _from_file(spec: str, suffix: str, trust: bool) -> Any:
     if suffix in _MODULE_FILES:
         return importlib.import_module("mmaudit.models.torch_files").load_module(spec, trust=trust)
+    if suffix in _ESTIMATOR_FILES:
+        return importlib.import_module("mmaudit.models.skops").load_skops(spec, trust=trust)
     if suffix in _WEIGHT_FILES:
         raise BadInput(
             f"model {spec!r} holds weights only, no model; write a function that builds the module and calls "
-            "mmaudit.models.load_weights, and give its import path: --model package.module:factory."
+            "mmaudit.models.load_weights (of a Lightning checkpoint: load_lightning), and give its import path: "
+            "--model package.module:factory."
         )
     raise BadInput(
         f"model {spec!r} is neither an import path nor a model file; expected package.module:factory, with a colon "
-        f"before the function that returns the model, or a file ending in {', '.join(_MODULE_FILES[:3])}."
+        f"before the function that returns the model, or a file ending in {', '.join((*_MODULE_FILES[:3], '.onnx'))} "
+        "or .skops."
     )
 
 

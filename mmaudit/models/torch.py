@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
@@ -30,6 +28,8 @@ from mmaudit.models.fingerprints import code_digest
 from mmaudit.models.function import by_pattern
 from mmaudit.models.protocol import OutputArray, Outputs, TwoStage
 from mmaudit.models.rows import filled
+from mmaudit.models.torch_device import Ahead, Meter, Turns, release
+from mmaudit.models.torch_digest import module_digest
 from mmaudit.models.torch_tensors import Tree, module_dtype, prepared_tree, to_device, to_tensor
 from mmaudit.types import Array, Batch, FloatArray, Task, digest
 
@@ -102,8 +102,11 @@ class TorchModel:
         self.autocast = autocast
         self.prepare = dict(prepare or {})
         self._given = fingerprint
+        self._ahead, self._meter = Ahead(), Meter()
+        self._preparing = Turns()
         self.require_evaluation_mode()
         self.device = _place(self.who, module, device)
+        self.preloads = self.device.type != "cpu"
         self.dtype = torch.float32 if autocast else module_dtype(module)
 
     @property
@@ -119,7 +122,7 @@ class TorchModel:
         options = [self.modalities, self.outputs, self.call, self.absence, self.autocast]
         parts = {name: code_digest(function) for name, function in self.prepare.items()}
         selected = code_digest(self.output) if callable(self.output) else self.output
-        identity = self._given if self._given is not None else _module_digest(self.module)
+        identity = self._given if self._given is not None else module_digest(self.module)
         return digest("torch", identity, options, parts, selected)
 
     def training_submodules(self) -> list[str]:
@@ -195,13 +198,33 @@ class TorchModel:
         """The declared autocast."""
         return torch.autocast(self.device.type, dtype=_AUTOCAST[self.autocast]) if self.autocast else nullcontext()
 
+    def preload(self, modality: str, batch: Batch) -> None:
+        """Bring one modality's column to the device ahead of the pass that needs it; may be called by another thread.
+
+        On the CPU, and where rows are grouped by what is present (`absence="none"`), nothing is done: there is nowhere
+        to bring them, or nobody would ask for the column as it is.
+        """
+        if not self.preloads or self.absence == "none" or modality not in self.modalities:
+            return
+
+        def make() -> Tree:
+            with self.session():
+                return self._made(modality, batch)
+
+        self._ahead.put(modality, batch.inputs[modality], batch.present[modality], make, self.device)
+
     def prepared(self, modality: str, batch: Batch) -> Tree:
         """One modality's column as tensors on the device; under `absence="none"` absent rows hold a present value."""
+        tree = self._ahead.take(modality, batch.inputs[modality], batch.present[modality])
+        return self._made(modality, batch) if tree is None else tree
+
+    def _made(self, modality: str, batch: Batch) -> Tree:
         values = batch.inputs[modality]
         if self.absence == "none":
             values = filled(values, batch.present[modality])
         if modality in self.prepare:
-            result = self.prepare[modality](values)
+            with self._preparing:  # tokenisers are not made for two threads at once
+                result = self.prepare[modality](values)
             return to_device(prepared_tree(self.who, modality, result, len(batch), self.dtype), self.device)
         return to_device(to_tensor(self.who, modality, values, self.dtype), self.device)
 
@@ -210,13 +233,27 @@ class TorchModel:
         if self.absence != "mask":
             return None
         return {
-            name: torch.from_numpy(np.array(batch.present[name], dtype=bool)).to(self.device)
+            name: to_device(torch.from_numpy(np.array(batch.present[name], dtype=bool)), self.device)
             for name in self.modalities
         }
 
     def forward(self, values: Mapping[str, Tree | None], masks: Mapping[str, Tensor] | None) -> Any:
         """Call the module on prepared inputs."""
-        return select(invoke(self.module, self.call, values, masks), self.output)
+        with self.computing():
+            return select(invoke(self.module, self.call, values, masks), self.output)
+
+    def computing(self) -> AbstractContextManager[None]:
+        """What the device does within counts as its work."""
+        return self._meter.running(self.device)
+
+    def usage(self) -> tuple[float, int]:
+        """Return seconds that the device computed and its highest memory in bytes since the last call; 0 on the CPU."""
+        return self._meter.usage(self.device)
+
+    def release_memory(self) -> None:
+        """Free what is kept on the device without need; called when it ran out of memory."""
+        self._ahead.clear()
+        release(self.device)
 
     def array(self, result: Any, n: int) -> OutputArray:
         """Turn what `forward` returned into float32 [n, k] on the CPU."""
@@ -261,25 +298,3 @@ def _place(who: str, module: nn.Module, device: str | torch.device | None) -> to
             raise BadInput(f"{who}: device={device!r}, but torch sees no GPU here; leave device out or say 'cpu'.")
     module.to(chosen)
     return chosen
-
-
-def _module_digest(module: nn.Module) -> str:
-    """Digest of every parameter and buffer (name, dtype, shape, bytes), and of classes, code and settings."""
-    content = hashlib.sha256()
-    state: dict[str, Any] = {**module.state_dict(), **dict(module.named_buffers())}
-    for name in sorted(state):
-        tensor = state[name]
-        if not isinstance(tensor, Tensor):
-            continue
-        content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
-        content.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    classes = {type(m) for m in module.modules()}
-    for name, digested in sorted((f"{c.__module__}.{c.__qualname__}", _class_digest(c)) for c in classes):
-        content.update(f"{name} {digested}\0".encode())
-    # What is printed holds settings that no tensor does (strides, activations); addresses in it mean nothing.
-    content.update(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(module)).encode())
-    return content.hexdigest()
-
-
-def _class_digest(kind: type) -> str:
-    return "" if kind.__module__.startswith("torch.") else code_digest(kind)

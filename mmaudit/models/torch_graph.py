@@ -72,7 +72,9 @@ class GraphEngine:
         encoder = self._encoders[modality]
         prepared = leaves(self._model.prepared(modality, batch))
         masks = self._model.masks(batch) or {}
-        return encoder.run(*(masks[modality] if i.index == MASK else prepared[i.index] for i in encoder.inputs))
+        given = [masks[modality] if i.index == MASK else prepared[i.index] for i in encoder.inputs]
+        with self._model.computing():
+            return encoder.run(*given)
 
     def fuse(self, features: Mapping[str, Tree], masks: Mapping[str, Tensor] | None) -> Any:
         """Run the fusion for the modalities given; the others are absent, passed as None."""
@@ -81,7 +83,8 @@ class GraphEngine:
             self._fusions[there] = self._fusion(there)
         fusion = self._fusions[there]
         given = [(masks or {})[i.modality] if i.index == MASK else features[i.modality][i.index] for i in fusion.inputs]
-        return fusion.run(*given)
+        with self._model.computing():
+            return fusion.run(*given)
 
     def fusion(self) -> nn.Module:
         """The compiled fusion of all modalities; its submodules are the module's own."""

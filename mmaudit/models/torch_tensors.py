@@ -83,11 +83,15 @@ def prepared_tree(who: str, modality: str, result: Any, n: int, dtype: torch.dty
 
 
 def to_device(tree: Tree, device: torch.device) -> Tree:
-    """Move all tensors; through pinned memory to a GPU, so that the copy does not stop the CPU."""
+    """Move all tensors; through pinned memory to a GPU, so that the copy does not stop the CPU.
+
+    torch keeps the pinned memory until the copy is done, whatever becomes of the tensor.
+    """
 
     def move(tensor: Tensor) -> Tensor:
         if device.type == "cuda" and tensor.device.type == "cpu":
-            return tensor.pin_memory().to(device, non_blocking=True)
+            pinned = tensor if tensor.is_pinned() else tensor.pin_memory()
+            return pinned.to(device, non_blocking=True)
         return tensor.to(device)
 
     return tree_map(move, tree)

@@ -65,7 +65,7 @@ def read_panel(run: Run) -> Panel | None:
         if schema != SCHEMA:
             raise StaleRun(f"{file} has schema {schema!r}, this mmaudit reads {SCHEMA!r}; {again} {run.folder}")
         panel = Panel.from_parts(index, read_parquet(run.folder / TABLE).to_pylist())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedRun(f"{file} cannot be read ({error}); {again} {run.folder}") from error
     if panel.conditions != tuple(c.key for c in run.conditions):
         raise StaleRun(

@@ -95,13 +95,19 @@ def _about(file: Path) -> dict[str, Any]:
     return found
 
 
+_NEEDED = (
+    *("parameters", "seconds_training", "microseconds_fusion", "microseconds_audited_fusion"),
+    *("n_train", "n_validation", "told_missing", "tuning"),
+)
+
+
 def _wrong(about: Mapping[str, Any]) -> list[str]:
     """What is wrong with the values of a reference.json."""
     wrong = []
     if about["schema"] != SCHEMA:
         wrong.append(f"schema is {about['schema']!r}, expected {SCHEMA}")
     named = ("method", "title", "source")
-    wrong += [f"{name} is not text" for name in named if not isinstance(about.get(name), str) or not about["method"]]
+    wrong += [f"{name} is not text" for name in named if not isinstance(about.get(name), str) or not about[name]]
     seeds, outcomes = about.get("seeds"), about.get("outcomes")
     if not isinstance(seeds, list) or not all(_whole(s) for s in seeds) or len(set(seeds)) != len(seeds):
         wrong.append("seeds is not a list of different whole numbers")
@@ -114,6 +120,8 @@ def _wrong(about: Mapping[str, Any]) -> list[str]:
         wrong.append("hyper holds what is no number")
     if not isinstance(about.get("tuning"), list):
         wrong.append("tuning is not a list")
+    if lacking := [name for name in _NEEDED if name not in about]:
+        wrong.append(f"{', '.join(lacking)} missing")
     numbers = (
         *("parameters", "seconds_training", "microseconds_fusion", "microseconds_audited_fusion"),
         *("n_train", "n_validation"),

@@ -14,7 +14,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from mmaudit.folder import write_atomically
+from mmaudit.folder import make_folder, write_atomically
+from mmaudit.place import local_copy
 
 if TYPE_CHECKING:
     from mmaudit.reference.batched import Progressed
@@ -31,7 +32,7 @@ def save(folder: Path, spec: Mapping[str, Any], at: Progressed) -> None:
     }  # fmt: skip
     tensors = {f"{g}.{k}": t.detach().cpu().contiguous() for g, named in groups.items() for k, t in named.items()}
     plain = {name: getattr(at, name) for name in _PLAIN} | {"steps": at.optimiser.steps, "spec": spec}
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_atomically(folder / NAME, safetensors.torch.save(tensors, {"training": json.dumps(plain)}))
 
 
@@ -41,7 +42,7 @@ def restore(folder: Path, spec: Mapping[str, Any], at: Progressed) -> None:
     if not path.exists():
         return
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
+        with local_copy(path) as here, safetensors.safe_open(here, framework="pt") as file:
             plain = json.loads(file.metadata()["training"])
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, KeyError, TypeError, ValueError):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from mmaudit.errors import BadInput, DamagedRun, StaleRun
+from mmaudit.place import remove_folder
 from mmaudit.store import Run
 
 
@@ -29,7 +29,7 @@ def member_run(run: Run, folder: Path, title: str, weights: str, fingerprints: M
             return known
     except (BadInput, DamagedRun, StaleRun):
         pass
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
     kept = ("created", "mmaudit", "data", "task", "modalities", "suite", "increments", "declined", "batch_rows",
             "shard_rows", "environment")  # fmt: skip
     header = {name: run.header[name] for name in kept if name in run.header}

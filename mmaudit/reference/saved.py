@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from mmaudit.errors import DamagedRun
-from mmaudit.folder import write_atomically
+from mmaudit.folder import make_folder, write_atomically
+from mmaudit.place import local_copy
 from mmaudit.reference.base import Method, Parts
 from mmaudit.reference.loop import build
 from mmaudit.reference.trained import Trained, Trial
@@ -25,7 +26,7 @@ SCHEMA = 1
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write plain values; NaN and infinities as null."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomically(path, (json.dumps(_finite(value), indent=1, ensure_ascii=False) + "\n").encode())
 
 
@@ -74,7 +75,7 @@ def read_weights(folder: Path, method: Method, parts: Parts, device: torch.devic
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write tensors by name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     plain = {k: t.detach().cpu().contiguous() for k, t in tensors.items()}
     write_atomically(path, safetensors.torch.save(plain, dict(metadata or {})))
 
@@ -82,7 +83,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
 def read_tensors(path: Path, device: torch.device | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read tensors and metadata; raises `DamagedRun` where they cannot be read."""
     try:
-        with safetensors.safe_open(path, framework="pt", device=str(device)) as file:
+        with local_copy(path) as here, safetensors.safe_open(here, framework="pt", device=str(device)) as file:
             return {k: file.get_tensor(k) for k in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise DamagedRun(f"{path} cannot be read ({error}); train the reference again.") from error

@@ -15,8 +15,8 @@ import torch
 
 from mmaudit.auditing import Prepared, spread
 from mmaudit.data import Dataset
-from mmaudit.errors import BadInput, MMAuditError
-from mmaudit.folder import write_atomically
+from mmaudit.errors import BadInput, MMAuditError, StorageFailed
+from mmaudit.folder import make_folder, write_atomically
 from mmaudit.models import Retriever, TwoStage
 from mmaudit.reference import saved
 from mmaudit.reference.answers import Member
@@ -125,11 +125,13 @@ class Workshop:
                 described = self._described(trained, inputs)
                 saved.write_weights(folder, trained)
                 saved.write_json(folder / saved.ABOUT, {**about, "spec": made_with, "tuning": search, **described})
+        except StorageFailed:
+            raise
         except MMAuditError as error:
             self._refuse(folder, about, str(error))
             return []
         except Exception as error:  # whatever a method of somebody else's raises must not cost the others
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             write_atomically(folder / "error.txt", traceback.format_exc().encode("utf-8", "backslashreplace"))
             self._refuse(folder, about, f"{type(error).__name__}: {error} ({folder / 'error.txt'} has the traceback)")
             return []

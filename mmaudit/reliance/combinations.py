@@ -8,7 +8,6 @@ combinations were chosen, what they cost and why no more were asked for.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmaudit.errors import DamagedRun
+from mmaudit.folder import whole
 from mmaudit.outputs import UNREADABLE, column, opened
 from mmaudit.reliance.additive import Design
 from mmaudit.types import Array, IntArray
@@ -72,18 +72,19 @@ def write_crossed(path: Path, crossed: Crossed) -> None:
         "kept": [[crossed.modalities[m] for m in kept] for kept in design.kept],
         "whole": design.whole,
     }
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with pq.ParquetWriter(
-        partial,
-        table.schema,
-        compression="zstd",
-        use_dictionary=[c for c in table.column_names if c != "output"],
-        write_page_checksum=True,
-        store_schema=False,
-    ) as writer:
+    with (
+        whole(path) as partial,
+        pq.ParquetWriter(
+            partial,
+            table.schema,
+            compression="zstd",
+            use_dictionary=[c for c in table.column_names if c != "output"],
+            write_page_checksum=True,
+            store_schema=False,
+        ) as writer,
+    ):
         writer.write_table(table)
         writer.add_key_value_metadata({ABOUT: json.dumps(about, sort_keys=True)})
-    partial.replace(path)
 
 
 def read_about(path: Path) -> dict[str, Any] | None:
@@ -108,7 +109,7 @@ def read_crossed(path: Path) -> Crossed | None:
         about = read_about(path)
         if about is None:
             raise ValueError("it has no description of itself")
-        table = opened(path).read(use_threads=False)
+        table = opened(path, all_of_it=True).read(use_threads=False)
         names = tuple(about["modalities"])
         rounds, n, k = about["shape"]
         donors = np.stack([column(table, f"donor.{m}").astype(np.int64).reshape(rounds, n) for m in names])

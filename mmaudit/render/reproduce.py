@@ -17,6 +17,17 @@ LONGEST = 400
 # What is shown as a line to be pasted into a shell must not be able to do anything else.
 _NAME, _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}"), re.compile(r"[0-9][A-Za-z0-9._!-]{0,40}")
 NO_PACKAGES = ("python", "platform")
+# What a device that cannot tell leaves at 0, and what did not happen.
+_NOT_MEASURED: tuple[Any, ...] = (0, {})
+_NO_TIMES = ("_rows", "halved")
+_SHOWN = {
+    "blended_rows": "encodings put together by row",
+    "device_bytes": "highest memory on the device",
+    "device_seconds": "time: device",
+    "halved": "batches halved for lack of memory",
+    "least_rows": "rows of a batch after the last halving",
+    "waiting": "time: waiting for inputs",
+}
 
 
 @dataclass(frozen=True)
@@ -80,9 +91,29 @@ def _facts(doc: Mapping[str, Any]) -> Iterator[Fact]:
     for m in data["modalities"]:
         yield Fact(shorten(m["name"], 60), _modality(m))
     yield from (Fact(f"suite {readable(shorten(k, 40))}", _said(v)) for k, v in sorted(doc["suite"].items()))
-    yield from (Fact(_heading(k), _timed(k, v)) for k, v in sorted(doc["timing"].items()))
+    yield from (Fact(_heading(k), _timed(k, v)) for k, v in sorted(doc["timing"].items()) if v not in _NOT_MEASURED)
+    if used := _used(doc["timing"], shorten(model["device"], 60)):
+        yield Fact("utilisation", used)
     recorded: Mapping[str, Any] = doc.get("environment", {})
     yield from (Fact(shorten(k, 40), _said(v)) for k, v in sorted(recorded.items()))
+
+
+def _used(timing: Mapping[str, Any], device: str) -> str:
+    """How much of the time the model's device was at work; empty where it was not recorded."""
+    total, on_device, model = (_seconds(timing, name) for name in ("total", "device_seconds", "model"))
+    if total <= 0 or max(on_device, model) <= 0:
+        return ""
+    # Of several workers both add up, so the share is theirs on average.
+    share = number(min(1.0, (on_device or model) / total), "share")
+    return f"{device} computed for {share} of the time" if on_device else f"the model ran for {share} of the time"
+
+
+def _seconds(timing: Mapping[str, Any], name: str) -> float:
+    value = timing.get(name)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return 0.0
+    # A document may hold any number: one beyond all times counts as none.
+    return float(value) if 0 < value < 1e15 else 0.0
 
 
 def _modality(m: Mapping[str, Any]) -> str:
@@ -105,10 +136,12 @@ def _said(value: Any) -> str:
 
 
 def _timed(name: str, value: Any) -> str:
-    """Seconds, or rows where the name says so."""
+    """Seconds, or rows, bytes or times where the name says so."""
     if isinstance(value, dict):
         return shorten(", ".join(f"{k} {_rows(v)}" for k, v in sorted(value.items())), LONGEST)
-    if isinstance(value, int | float) and not isinstance(value, bool) and not name.endswith("_rows"):
+    if isinstance(value, int | float) and not isinstance(value, bool) and not name.endswith(_NO_TIMES):
+        if name.endswith("_bytes"):
+            return f"{plain(value / 2**20, 0)} MiB"
         return f"{plain(float(value), 1)} s"
     return _rows(value)
 
@@ -119,6 +152,6 @@ def _rows(value: Any) -> str:
 
 
 def _heading(name: str) -> str:
-    """What stands before a time, or before a number of rows."""
+    """What stands before a time, a number of rows, or bytes."""
     shown = readable(shorten(name, 40))
-    return shown if name.endswith("_rows") else f"time: {shown}"
+    return _SHOWN.get(name, shown if name.endswith(_NO_TIMES) or name.endswith("_bytes") else f"time: {shown}")

@@ -104,7 +104,7 @@ def read_theme(path: str | Path) -> Theme:
         raise BadInput(f"theme {file} does not exist; give a TOML file, such as the one in docs/house_style.toml.")
     try:
         value = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of 5,000 digits, or nested endlessly
         raise BadInput(f"theme {file} cannot be read as TOML: {error}.") from None
     _known(file, "", value, (*_TEXTS, "colours", "signed_by"))
     colours, signed = _table(file, value, "colours", _COLOURS), _table(file, value, "signed_by", _SIGNED)

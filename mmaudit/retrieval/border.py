@@ -7,8 +7,6 @@ answers are made before the shards are written, one such condition after the oth
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -20,8 +18,10 @@ import numpy.typing as npt
 
 from mmaudit.data import Dataset
 from mmaudit.errors import ContractBroken, MMAuditError
+from mmaudit.folder import whole
 from mmaudit.models import Retriever
 from mmaudit.models.failure import raise_if_out_of_memory
+from mmaudit.place import remove_folder, scratch
 from mmaudit.probes import Source, probes
 from mmaudit.retrieval.bank import Bank
 from mmaudit.retrieval.files import FeatureFile, FeatureWriter
@@ -68,7 +68,7 @@ class Border:
         """
         if not conditions:
             return
-        self.folder.mkdir(exist_ok=True)
+        self.folder = scratch(self.folder)
         self.clean = {m: FeatureFile(self.folder / f"{_name(CLEAN, m)}.npy") for m in self.task.names}
         if lacking := [m for m, file in self.clean.items() if not file.exists]:
             self._encode_all(CLEAN, lacking)
@@ -80,7 +80,7 @@ class Border:
 
     def close(self) -> None:
         """Remove the files on the way."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
 
     def _touches_bank(self, condition: Condition) -> bool:
         return self.task.target_modality in condition.modalities
@@ -102,10 +102,8 @@ class Border:
             present = {m: self._present(m, positions, batch) for m in self.task.query}
             answers[positions] = self._ranked(parts, present, positions, made[self.task.target_modality], condition)
         path = self._answers_file(condition)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        with partial.open("wb") as file:
+        with whole(path) as partial, partial.open("wb") as file:
             np.save(file, answers)
-        partial.replace(path)
         for file_ in made.values():
             file_.remove()
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmaudit.errors import BadInput, ContractBroken
+from mmaudit.folder import storing, whole
 from mmaudit.types import Array, BoolArray, IntArray
 
 Float32Array = npt.NDArray[np.float32]
@@ -79,7 +80,7 @@ class FeatureWriter:
             if features is not None:
                 block[usable] = features[usable]
             # Opened anew each time: whatever an encoder raises, no file stays open.
-            with self._partial.open("ab") as file:
+            with storing(self._path), self._partial.open("ab") as file:
                 file.write(block.tobytes())
         self._rows += len(usable)
 
@@ -92,7 +93,7 @@ class FeatureWriter:
             return
         self._shape = shape
         about = {"descr": "<f4", "fortran_order": False, "shape": (self._n, *shape)}
-        with self._partial.open("wb") as file:
+        with storing(self._path), self._partial.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, about)
             # What came before had no features, so its shape was not known.
             file.write(bytes(4 * self._rows * int(np.prod(shape))))
@@ -102,11 +103,10 @@ class FeatureWriter:
         if self._shape is None:
             raise BadInput(f"{self._who} gives usable features for no sample.")
         beside = _beside(self._path)
-        partial = beside.with_name(f"{beside.name}.{os.getpid()}.partial")
-        with partial.open("wb") as file:
+        with whole(beside) as partial, partial.open("wb") as file:
             np.save(file, self._usable)
-        partial.replace(beside)
-        self._partial.replace(self._path)
+        with storing(self._path):
+            self._partial.replace(self._path)
         return FeatureFile(self._path)
 
 

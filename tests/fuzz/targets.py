@@ -1,0 +1,11 @@
+"""The table of targets: every reader of a file that somebody else may have written."""
+
+from __future__ import annotations
+
+from fuzz import targets_data, targets_readers, targets_run, targets_text
+from fuzz.target import Target
+
+TARGETS: tuple[Target, ...] = (
+    *targets_data.TARGETS, *targets_readers.TARGETS, *targets_text.TARGETS, *targets_run.TARGETS
+)  # fmt: skip
+BY_NAME = {target.name: target for target in TARGETS}
