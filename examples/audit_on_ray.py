@@ -21,7 +21,7 @@ from mmaudit.execution import Ray
 
 def answer(image: np.ndarray, text: np.ndarray) -> np.ndarray:
     """Two logits of a model that looks at how bright an image is, and whether its caption says so."""
-    bright = image.mean(axis=(1, 2, 3)) - 0.5
+    bright = image.mean(axis=(1, 2, 3)) / 255 - 0.5
     said = np.array([("bright" in words.split()) - ("dark" in words.split()) for words in text], np.float32)
     score = (4 * bright + said).astype(np.float32)
     return np.stack([-score, score], axis=1)
@@ -36,10 +36,11 @@ def data(samples: int) -> mmaudit.ArrayData:
     """Grey images and captions that are right four times in five."""
     rng = np.random.default_rng(0)
     light = rng.random(samples)
-    image = (light[:, None, None, None] + 0.1 * rng.normal(size=(samples, 8, 8, 3))).clip(0, 1).astype(np.float32)
+    image = (light[:, None, None, None] + 0.1 * rng.normal(size=(samples, 8, 8, 3))).clip(0, 1)
+    grey = (255 * image).astype(np.uint8)
     says = (light > 0.5) ^ (rng.random(samples) < 0.2)
     text = [f"a {'bright' if bright else 'dark'} picture" for bright in says]
-    return mmaudit.ArrayData({"image": image, "text": text}, (light > 0.5).astype(int), mmaudit.Task.classification(2))
+    return mmaudit.ArrayData({"image": grey, "text": text}, (light > 0.5).astype(int), mmaudit.Task.classification(2))
 
 
 def main() -> None:

@@ -102,7 +102,7 @@ def _picture(uri: str) -> dict[str, Any]:
                 plain = plain.resize((width * factor, height * factor), Image.Resampling.NEAREST)
             # A new picture: what the file says beside its pixels stays behind.
             clean = Image.frombytes(plain.mode, plain.size, plain.tobytes())
-    except (OSError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, EOFError, MemoryError, struct.error, Image.DecompressionBombError) as error:
         raise ValueError(f"the picture is damaged: {error}") from None
     buffer = io.BytesIO()
     clean.save(buffer, "PNG", compress_level=3)

@@ -53,7 +53,9 @@ def policy_from(text: str, file: str = "") -> Policy:
     _known(table, _POLICY, where)
     schema = table.get("schema", SCHEMA)
     if schema != SCHEMA:
-        raise BadInput(f"{where}: schema is {_said(schema)}, this mmaudit reads {SCHEMA!r}; update mmaudit or the policy.")
+        raise BadInput(
+            f"{where}: schema is {_said(schema)}, this mmaudit reads {SCHEMA!r}; update mmaudit or the policy."
+        )
     lines = table_lines(text)
     listed = table.get("require", [])
     if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
@@ -133,7 +135,7 @@ def _require_sense(table: Mapping[str, Any], bounds: Iterable[Bound], where: str
         raise BadInput(f"{where}: smallest_group says nothing without group; name a group column.")
     low, high = table.get("severity_from"), table.get("severity_to")
     if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-        raise BadInput(f"{where}: severity_from {low:g} is above severity_to {high:g}; nothing could match.")
+        raise BadInput(f"{where}: severity_from {_said(low)} is above severity_to {_said(high)}; nothing could match.")
 
 
 def _findings(table: object, line: int, file: str) -> FindingsAllowed:

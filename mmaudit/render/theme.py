@@ -189,7 +189,7 @@ def _text(file: Path, name: str, value: Any) -> str:
 
 def _logo(file: Path, name: str) -> tuple[str, int, int]:
     """The picture as a data address, its width and its height."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     path = file.parent / name
     wanted = "expected a PNG, JPEG, WebP or GIF picture (an SVG can hold script: save it as PNG)"
@@ -205,7 +205,13 @@ def _logo(file: Path, name: str) -> tuple[str, int, int]:
             if max(width, height) > LOGO_SIDE:
                 raise BadInput(f"theme {file}: logo {path} is {width} × {height}, at most {LOGO_SIDE} pixels a side.")
             picture.load()
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        MemoryError,
+        Image.DecompressionBombError,
+    ) as error:
         if isinstance(error, BadInput):
             raise
         raise BadInput(f"theme {file}: logo {path} cannot be read; {wanted}.") from None

@@ -78,7 +78,14 @@ def _near(value: Any, rng: Random) -> Any:
     if isinstance(value, str):
         cut = rng.randrange(len(value) + 1)
         return rng.choice(
-            (value[:cut], value + "x", value.upper(), [value], value * 50, value[:cut] + "\n" + value[cut:])
+            (
+                value[:cut],
+                value + "x",
+                value.upper(),
+                [value],
+                (value * 50)[:20_000] if len(value) < 20_000 else value[:9],
+                value[:cut] + "\n" + value[cut:],
+            )
         )
     if isinstance(value, list):
         return rng.choice((value[:1], value[::-1], value * 3, dict.fromkeys(map(str, range(len(value))), 0), [value]))
