@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 KEYS = (
     *("model", "outputs", "weights", "trust"),
     *("data", "train", "train_split", "target", "task", "modality", "columns", "ids", "group", "cluster", "split"),
+    *("root", "whole"),
     *("out", "suite", "subsets", "scenario", "surface", "severity_scale", "similarity_floor"),
     *("resamples", "seed", "batch_rows", "title", "keep_samples"),
     *("jobs", "executor", "worker_gpus", "time_limit"),
@@ -123,34 +124,28 @@ def _pair(given: object) -> object:
 
 
 def read(path: Path, options: Mapping[str, Any]) -> Dataset:
-    """Read an .npz or Parquet file as the options describe it.
+    """Read data of any form as the options describe them; see `mmaudit.data.read`.
 
     Raises:
-        BadInput: another sort of file, or an option that the file needs is not given.
+        BadInput: no such data, a form that is not known, or an option that it needs is not given.
     """
-    from mmaudit.data import read_npz, read_parquet
-    from mmaudit.data.tasks import is_retrieval
+    from mmaudit.data import read as read_data
 
-    kinds = table(options.get("modality", {}), "--modality", "name=kind")
-    shared: dict[str, Any] = {
-        "ids": options.get("ids"),
-        "groups": tuple(_list(options.get("group", ()))),
-        "cluster": options.get("cluster"),
-        "split": options.get("split"),
-        "kinds": kinds,
-    }
-    if path.suffix == ".npz":
-        names = list(kinds) or None
-        return read_npz(path, options.get("task"), modalities=names, target=options.get("target"), **shared)
-    if path.suffix in (".parquet", ".pq"):
-        for name in ("modality", "task", "target"):
-            if name not in options and not (name == "target" and is_retrieval(options["task"])):
-                raise BadInput(f"--{name} missing: a Parquet file does not say what its columns are for.")
-        columns = table(options.get("columns", {}), "--columns", "name=column,column")
-        wanted = {name: _columns(columns.get(name, name)) for name in kinds}
-        target = _columns(options["target"]) if "target" in options else None
-        return read_parquet(path, wanted, target, options["task"], **shared)
-    raise BadInput(f"data file {str(path)!r} ends in {path.suffix!r}; mmaudit reads .npz and .parquet from the shell.")
+    columns = table(options.get("columns", {}), "--columns", "name=column,column")
+    return read_data(
+        path,
+        options.get("task"),
+        kinds=table(options.get("modality", {}), "--modality", "name=kind"),
+        columns={name: _columns(given) for name, given in columns.items()},
+        target=_columns(options["target"]) if "target" in options else None,
+        ids=options.get("ids"),
+        groups=tuple(_list(options.get("group", ()))),
+        cluster=options.get("cluster"),
+        split=options.get("split"),
+        root=options.get("root"),
+        whole=bool(options.get("whole", False)),
+        trust=bool(options.get("trust", False)),
+    )
 
 
 def table(given: Mapping[str, str] | Sequence[str], option: str, form: str) -> dict[str, str]:

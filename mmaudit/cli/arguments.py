@@ -11,9 +11,20 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard out
 Config = Annotated[Path | None, typer.Option(help="TOML file with these options as keys; the command line wins.")]
 ModelPath = Annotated[
     str | None,
-    typer.Option("--model", help="Function in your code that returns the model, as package.module:factory."),
+    typer.Option(
+        "--model",
+        help="Function in your code that returns the model, as package.module:factory; or an .onnx or .skops file, or "
+        "an https:// address.",
+    ),
 ]
-DataPath = Annotated[Path | None, typer.Option("--data", help="An .npz or .parquet file.")]
+DataPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        help="An .npz, .parquet, .csv, .jsonl, .tar or .zarr file or folder, a folder of files with a table, or "
+        "name:folder of a public set.",
+    ),
+]
 Target = Annotated[str | None, typer.Option(help="Name of the target array or column.")]
 TaskName = Annotated[
     str | None,
@@ -26,6 +37,8 @@ Modalities = Annotated[
 Columns = Annotated[
     list[str] | None, typer.Option("--columns", help="Parquet: name=column,column for a modality of several columns.")
 ]
+Root = Annotated[Path | None, typer.Option(help="Folder that file names in a table start from.")]
+Whole = Annotated[bool, typer.Option("--whole", help="Read every value once before the first forward pass.")]
 Ids = Annotated[str | None, typer.Option(help="Array or column of stable sample ids.")]
 Split = Annotated[str | None, typer.Option(help="Rows to take: `test`, or column=value.")]
 OutputScale = Annotated[
@@ -33,5 +46,10 @@ OutputScale = Annotated[
 ]
 Weights = Annotated[Path | None, typer.Option(help="Weights to load into the module: .safetensors or .pt.")]
 Trust = Annotated[
-    bool, typer.Option("--trust", help="Let --model be a .pt, .pt2 or TorchScript file, which can run any code.")
+    bool,
+    typer.Option(
+        "--trust",
+        help="Let --model be a .pt, .pt2 or TorchScript file, or a .skops file with types of its own, which can run any "
+        "code.",
+    ),
 ]

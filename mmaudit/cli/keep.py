@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from mmaudit.cli.application import app
-from mmaudit.cli.arguments import AsJson, Columns, Config, DataPath, Ids, Modalities, Split, Target, TaskName
+from mmaudit.cli.arguments import (
+    AsJson,
+    Columns,
+    Config,
+    DataPath,
+    Ids,
+    Modalities,
+    Root,
+    Split,
+    Target,
+    TaskName,
+    Whole,
+)
 
 
 @app.command()
@@ -25,6 +37,8 @@ def keep(
     task: TaskName = None,
     modality: Modalities = None,
     columns: Columns = None,
+    root: Root = None,
+    whole: Whole = False,
     ids: Ids = None,
     group: Annotated[list[str] | None, typer.Option(help="As given to the audit; may be repeated.")] = None,
     cluster: Annotated[str | None, typer.Option(help="As given to the audit.")] = None,
@@ -36,7 +50,16 @@ def keep(
 
     Needs the data of the audit, described as the audit was told, and not the model.
     """
-    given = {"data": data, "target": target, "task": task, "modality": modality, "columns": columns, "ids": ids}
+    given = {
+        "data": data,
+        "target": target,
+        "task": task,
+        "modality": modality,
+        "columns": columns,
+        "ids": ids,
+        "root": root,
+        "whole": whole,
+    }
     given = {**given, "group": group, "cluster": cluster, "split": split, "train": train}
     from mmaudit import console, options
     from mmaudit.keep import keep_more

@@ -16,9 +16,11 @@ from mmaudit.cli.arguments import (
     Ids,
     Modalities,
     OutputScale,
+    Root,
     Split,
     Target,
     TaskName,
+    Whole,
 )
 
 Train = Annotated[Path | None, typer.Option(help="Training data, for the means that stand-ins use.")]
@@ -35,6 +37,8 @@ def write_inputs(
     task: TaskName = None,
     modality: Modalities = None,
     columns: Columns = None,
+    root: Root = None,
+    whole: Whole = False,
     ids: Ids = None,
     group: Annotated[list[str] | None, typer.Option(help="Array or column to report by; may be repeated.")] = None,
     cluster: Annotated[str | None, typer.Option(help="Array or column of what dependent samples share.")] = None,
@@ -78,6 +82,8 @@ def audit_predictions(
     task: TaskName = None,
     modality: Modalities = None,
     columns: Columns = None,
+    root: Root = None,
+    whole: Whole = False,
     ids: Ids = None,
     group: Annotated[list[str] | None, typer.Option(help="Array or column to report by; may be repeated.")] = None,
     cluster: Annotated[str | None, typer.Option(help="Array or column of what dependent samples share.")] = None,

@@ -17,11 +17,13 @@ from mmaudit.cli.arguments import (
     Modalities,
     ModelPath,
     OutputScale,
+    Root,
     Split,
     Target,
     TaskName,
     Trust,
     Weights,
+    Whole,
 )
 from mmaudit.errors import BadInput, DamagedRun, StaleRun, UnknownName
 from mmaudit.place import place
@@ -84,6 +86,8 @@ def audit(
     task: TaskName = None,
     modality: Modalities = None,
     columns: Columns = None,
+    root: Root = None,
+    whole: Whole = False,
     ids: Ids = None,
     group: Annotated[list[str] | None, typer.Option(help="Array or column to report by; may be repeated.")] = None,
     cluster: Annotated[
@@ -222,6 +226,8 @@ def synergy(
     task: TaskName = None,
     modality: Modalities = None,
     columns: Columns = None,
+    root: Root = None,
+    whole: Whole = False,
     ids: Ids = None,
     cluster: Annotated[
         str | None, typer.Option(help="Array or column: samples with equal values belong together.")
@@ -232,7 +238,15 @@ def synergy(
     as_json: AsJson = False,
 ) -> None:
     """Show what an audited model relies on and the synergy it uses; with `--data`, the synergy a data set holds."""
-    given = {"data": data, "target": target, "task": task, "modality": modality, "columns": columns}
+    given = {
+        "data": data,
+        "target": target,
+        "task": task,
+        "modality": modality,
+        "columns": columns,
+        "root": root,
+        "whole": whole,
+    }
     from mmaudit import console, options
 
     if (run is None) == (data is None and config is None):

@@ -17,11 +17,13 @@ from mmaudit.cli.arguments import (
     Modalities,
     ModelPath,
     OutputScale,
+    Root,
     Split,
     Target,
     TaskName,
     Trust,
     Weights,
+    Whole,
 )
 
 
@@ -34,6 +36,8 @@ def doctor(
     task: TaskName = None,
     modality: Modalities = None,
     columns: Columns = None,
+    root: Root = None,
+    whole: Whole = False,
     ids: Ids = None,
     split: Split = None,
     outputs: OutputScale = None,
@@ -113,6 +117,8 @@ def gallery(
     target: Target = None,
     task: TaskName = None,
     columns: Columns = None,
+    root: Root = None,
+    whole: Whole = False,
     ids: Ids = None,
     split: Split = None,
 ) -> None:
@@ -122,7 +128,15 @@ def gallery(
     """
     declared = [text for text in modality or [] if "=" in text]
     named = [text.partition("=")[0] for text in modality or []]
-    given = {"data": data, "modality": declared, "target": target, "task": task, "columns": columns}
+    given = {
+        "data": data,
+        "modality": declared,
+        "target": target,
+        "task": task,
+        "columns": columns,
+        "root": root,
+        "whole": whole,
+    }
     from mmaudit import options
     from mmaudit.demo.samples import samples
     from mmaudit.gallery import EVERYTHING

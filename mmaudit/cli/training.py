@@ -17,11 +17,13 @@ from mmaudit.cli.arguments import (
     Modalities,
     ModelPath,
     OutputScale,
+    Root,
     Split,
     Target,
     TaskName,
     Trust,
     Weights,
+    Whole,
 )
 from mmaudit.errors import BadInput
 
@@ -59,6 +61,8 @@ def reference(
     task: TaskName = None,
     modality: Modalities = None,
     columns: Columns = None,
+    root: Root = None,
+    whole: Whole = False,
     ids: Ids = None,
     group: Annotated[list[str] | None, typer.Option(help="Array or column to report by; may be repeated.")] = None,
     cluster: Annotated[

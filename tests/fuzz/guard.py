@@ -29,17 +29,10 @@ NEVER = (
 CHANGING = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod")
 # Read as part of Python, the libraries and mmaudit itself.
 OWN = (
-    sys.prefix,
-    sys.base_prefix,
-    str(Path(__file__).parents[2]),
-    "/usr",
-    "/lib",
-    "/proc/self",
-    "/proc/cpuinfo",
-    "/sys",
+    *(sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), "/usr", "/lib", "/proc/self", "/proc/cpuinfo"),
+    *("/proc/meminfo", "/sys", "/dev/null", "/dev/urandom", "/etc/localtime", "/etc/mime.types"),
 )
 _TEMPORARY = f"{tempfile.gettempdir()}/tmp"
-OWN += ("/proc/meminfo", "/dev/null", "/dev/urandom", "/etc/localtime", "/etc/mime.types")
 
 
 class Forbidden(BaseException):

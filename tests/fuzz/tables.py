@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fuzz import values
+from helpers.hostile_texts import TEXTS
 
 Metadata = dict[bytes, bytes]
 
@@ -83,7 +84,7 @@ def _values(table: pa.Table, rng: Random) -> pa.Table:
         column = pa.array([rng.choice((None, 0.0, float("nan"), float("inf"), 1e300, -1.0)) for _ in range(n)])
         column = column.cast(pa.float64())
     elif kind == 3:
-        odd = ("", "x", "clean", "\x00", "a" * 5_000, *values.TEXTS.values())
+        odd = ("", "x", "clean", "\x00", "a" * 5_000, *TEXTS.values())
         plain = [rng.choice(odd).encode("utf-8", "replace").decode() for _ in range(n)]
         column = pa.array(plain, pa.string())
     elif kind == 4:
@@ -104,7 +105,7 @@ def _one(table: pa.Table, rng: Random) -> pa.Table:
     row = rng.randrange(len(cells))
     old = cells[row]
     if isinstance(old, str):
-        cells[row] = rng.choice(("", old + "x", old[:1], *values.TEXTS.values())).encode("utf-8", "replace").decode()
+        cells[row] = rng.choice(("", old + "x", old[:1], *TEXTS.values())).encode("utf-8", "replace").decode()
     elif isinstance(old, bool) or old is None:
         cells[row] = None
     elif isinstance(old, int):

@@ -48,7 +48,7 @@ def _decoder(kind: str, *seeds: Callable[[], bytes]) -> Callable[[Path], Ready]:
     def prepare(_: Path) -> Ready:
         from mmaudit.data.decoding import decoder_of
 
-        _, decoder = decoder_of("x", kind)
+        decoder = decoder_of("x", kind)[1]
         return Ready(lambda data: decoder.decode(data, "x"), tuple(seed() for seed in seeds))
 
     return prepare

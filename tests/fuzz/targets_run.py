@@ -228,11 +228,6 @@ def _write_crossfit(folder: Path) -> None:
     write_crossfit(folder / "crossfit.parquet", made)
 
 
-def _write_exhibit(folder: Path) -> None:
-    text = json.dumps({"text": "two words", "of": 2})
-    (folder / "exhibit.json").write_text(text, encoding="utf-8")
-
-
 def _exhibits(scratch: Path) -> Ready:
     """Every form an exhibit has, made by `mmaudit.exhibits`."""
     from mmaudit.exhibits import exhibit
@@ -250,7 +245,12 @@ def _exhibits(scratch: Path) -> Ready:
     seeds = [json.dumps(exhibit(modality, value, value)).encode() for modality, value in forms]
     seeds.append(b'{"absent": true}')
     scratch.mkdir(exist_ok=True)
-    return Ready(lambda data: (replace(scratch / "exhibit.json", data), _shown(scratch)), tuple(seeds))
+
+    def read(data: bytes) -> None:
+        replace(scratch / "exhibit.json", data)
+        _shown(scratch)
+
+    return Ready(read, tuple(seeds))
 
 
 def _picture(scratch: Path) -> Ready:
