@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -123,18 +124,28 @@ class Answerer:
             clean = data.rows(positions[start : start + rows])
             received = Received(self.source, clean)
             self.timing.reading += time.perf_counter() - tick
+            brought: deque[Array] = deque(maxlen=2 * len(clean.inputs))
             for i, condition in enumerate(conditions):
                 # Adversarial probes follow the model's gradient: they wait until the model is free.
                 made = None if condition.family == "adversarial" else self._make(clean, condition, received)
                 if preload and made and not self.border and not self.fits.rows:
-                    self._preload(preload, clean, made, i == 0)
+                    self._preload(preload, clean, made, i == 0, brought)
                 yield _Task(clean, received, condition, made, i == 0)
 
-    def _preload(self, preload: Callable[[str, Batch], None], clean: Batch, made: _Made, first: bool) -> None:
-        """Let the model bring what it has to see to its device: what it has seen, or can put together, it has."""
+    def _preload(
+        self, preload: Callable[[str, Batch], None], clean: Batch, made: _Made, first: bool, brought: deque[Array]
+    ) -> None:
+        """Let the model bring what it has to see to its device: what it has seen, or can put together, it has.
+
+        `brought` holds what was brought last: stand-ins that subsets share are encoded once.
+        """
         for name in self.model.modalities:
-            new = made.batch.inputs[name] is not clean.inputs[name] and bool(made.changed[name].all())
-            if self.stage is None or first or new:
+            values = made.batch.inputs[name]
+            new = values is not clean.inputs[name] and bool(made.changed[name].all())
+            if self.stage is None:
+                preload(name, made.batch)
+            elif first or (new and not any(values is known for known in brought)):
+                brought.append(values)
                 preload(name, made.batch)
 
     def _make(self, clean: Batch, condition: Condition, received: Received) -> _Made:

@@ -28,4 +28,4 @@ def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:
     client = nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     assert all(cell.execution_count for cell in code)
-    assert sum(bool(cell.outputs) for cell in code) >= 3
+    assert sum(bool(cell.outputs) for cell in code) >= 2

@@ -207,7 +207,7 @@ class Kept:
         try:
             metadata = pq.read_metadata(readable(self.path))
             return _told(stamp, metadata, json.loads((metadata.metadata or {})[METADATA][: MAX_ABOUT + 1]))
-        except (*UNREADABLE, TypeError, AttributeError, RecursionError) as error:
+        except (*UNREADABLE, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise self._damaged(error) from None
 
     def _rows(self, contents: _Contents, position: int) -> dict[tuple[str, str], str]:
@@ -216,7 +216,7 @@ class Kept:
             raise BadInput(f"the inputs of the sample at position {position} are not kept in {self.path}.")
         group = contents.groups[position]
         about = contents.metadata.row_group(group)
-        size = sum(about.column(i).total_uncompressed_size for i in range(about.num_columns))
+        size = about.total_byte_size  # not column by column, see `mmaudit.browse.samples`
         if about.num_rows > MAX_ROWS or size > MAX_BYTES:
             raise self._damaged(f"one sample takes {about.num_rows} rows and {size} bytes")
         try:

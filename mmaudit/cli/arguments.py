@@ -49,7 +49,7 @@ Trust = Annotated[
     bool,
     typer.Option(
         "--trust",
-        help="Let --model be a .pt, .pt2 or TorchScript file, or a .skops file with types of its own, which can run any "
-        "code.",
+        help="Let --model be a .pt, .pt2 or TorchScript file, or a .skops file with types of its own, which can run "
+        "any code.",
     ),
 ]

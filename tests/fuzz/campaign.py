@@ -193,6 +193,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--target", action="append", choices=sorted(BY_NAME), help="may be repeated; all without it")
     parser.add_argument("--only", type=int, help="run this one input, unguarded by `except`")
+    parser.add_argument("--file", type=Path, help="run the bytes of this file, likewise")
     parser.add_argument("--out", type=Path, help="where the record is written")
     parser.add_argument("--table", type=Path, help="print a record that was written, as Markdown, and stop")
     given = parser.parse_args()
@@ -200,8 +201,8 @@ def main() -> None:
         print(table(json.loads(given.table.read_text(encoding="utf-8"))))
         return
     chosen = tuple(BY_NAME[name] for name in given.target) if given.target else TARGETS
-    if given.only is not None:
-        _again(chosen[0], given.seed, given.only)
+    if given.only is not None or given.file is not None:
+        _again(chosen[0], given.seed, given.only or 0, given.file)
         return
     with tempfile.TemporaryDirectory(prefix="fuzz-sound-", dir=_fast()) as sound:
         os.environ[SOUND] = sound
@@ -236,10 +237,10 @@ def _all(given: argparse.Namespace, chosen: tuple[Target, ...]) -> None:
     print(f"{record.get('inputs', 0):,} inputs", flush=True)
 
 
-def _again(target: Target, seed: int, number: int) -> None:
+def _again(target: Target, seed: int, number: int, file: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="fuzz-", dir=_fast()) as scratch:
         ready = target.prepare(Path(scratch))
-        data = input_of(ready, target, seed, number)
+        data = input_of(ready, target, seed, number) if file is None else file.read_bytes()
         print(f"{len(data)} bytes: {data[:300]!r}")
         with watched(Path(scratch), seconds=SECONDS, names_files=target.names_files):
             print(tried(ready, data))

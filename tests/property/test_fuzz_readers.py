@@ -5,6 +5,8 @@ The long campaigns are `tests/fuzz/campaign.py` and `tests/fuzz/guided.py`; docs
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from functools import cache
@@ -22,6 +24,7 @@ from fuzz.target import Ready, Target, tried
 from fuzz.targets import BY_NAME, TARGETS
 
 EXAMPLES = 40
+CAMPAIGN = Path(__file__).parents[1] / "fuzz" / "campaign.py"
 SLOW = (
     "report.json/page",
     "report.json/cards",
@@ -90,6 +93,23 @@ def test_whatever_a_file_holds_it_is_read_or_refused(name: str) -> None:
 def test_no_file_at_all_and_bytes_of_nothing(name: str) -> None:
     for data in (b"", b"\x00", b"\xff" * 100, b"{}", b"[]", b"null", b"PK\x03\x04", b"PAR1PAR1", b"\x93NUMPY"):
         run(BY_NAME[name], data)
+
+
+FOUND = sorted((Path(__file__).parents[1] / "fuzz" / "found").iterdir())
+
+
+@pytest.mark.parametrize("file", FOUND, ids=lambda file: file.name)
+def test_inputs_that_ended_a_process_are_refused(file: Path) -> None:
+    """In a process of its own each: `target@name@what`, the bytes as they were found."""
+    name = file.name.rpartition("@")[0].replace("@", "/")
+    ran = subprocess.run(
+        [sys.executable, str(CAMPAIGN), "--target", name, "--file", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr[-2_000:]
+    assert ran.stdout.splitlines()[-1] == "refused"
 
 
 # ---- the harness itself
