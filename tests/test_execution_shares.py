@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from helpers.execution_cases import PLAIN, OnMark, marked, model
 from helpers.run_cases import Rowwise, contents, dataset
 from mmaudit import RetrievalModel, Task, audit
+from mmaudit.cli import main
 from mmaudit.data import ArrayData
 from mmaudit.data.statistics import all_statistics
 from mmaudit.errors import BadInput, StaleRun
@@ -220,30 +221,48 @@ def prepare_folder(folder: Path, n: int = 2100) -> None:
     (folder / "shared_model.py").write_text(MODULE)
 
 
-def shell(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mmaudit.cli", *arguments, "--config", "audit.toml"]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+@dataclass
+class Said:
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_the_three_commands_from_a_shell(tmp_path: Path) -> None:
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """The command line, in this process: tests/e2e/test_faults_workers.py has it in processes of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def called(*arguments: str) -> Said:
+        monkeypatch.setattr(sys, "argv", ["mmaudit", *arguments, "--config", "audit.toml"])
+        try:
+            main()
+            code = 0
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+        return Said(code, *capsys.readouterr())
+
+    return called
+
+
+def test_the_three_commands_from_a_shell(tmp_path: Path, shell: Callable[..., Said]) -> None:
     prepare_folder(tmp_path)
-    early = shell(tmp_path, "work", "--shard", "0/2")
+    early = shell("work", "--shard", "0/2")
     assert (early.returncode, early.stdout) == (2, "")
     assert "share '0/2' is not of the form i/n" in early.stderr
-    planned = shell(tmp_path, "plan")
+    planned = shell("plan")
     assert planned.returncode == 0, planned.stderr
     assert "run: 3 of 3 shards to answer under" in planned.stdout
-    worked = shell(tmp_path, "work", "--shard", "1/2", "--json")
+    worked = shell("work", "--shard", "1/2", "--json")
     assert worked.returncode == 0, worked.stderr
     told = json.loads(worked.stdout)
     assert (told["share"], told["answered"], told["left"]) == ("1/2", 2, [])
-    early = shell(tmp_path, "merge")
+    early = shell("merge")
     assert early.returncode == 2
     assert "1 of 3 shards of run are missing: 1." in early.stderr
-    assert shell(tmp_path, "work", "--shard", "2/2").returncode == 0
-    merged = shell(tmp_path, "merge", "--json")
+    assert shell("work", "--shard", "2/2").returncode == 0
+    merged = shell("merge", "--json")
     assert merged.returncode == 0, merged.stderr
     assert json.loads(merged.stdout)["out"] == "run"
     assert (tmp_path / "run" / "report.html").exists()
