@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
+from junitparser import Error, Failure, JUnitXml, Skipped
+from junitparser import TestSuite as Suite
 
 from helpers.gate_reports import document
 from mmaudit.gate import judge_report, policy_from
@@ -79,7 +80,7 @@ MIXED = verdict(
 # ---- JUnit
 
 
-def read_junit(text: str) -> list[TestSuite]:
+def read_junit(text: str) -> list[Suite]:
     read = JUnitXml.fromstring(text.encode("utf-8"))
     assert isinstance(read, JUnitXml)
     return list(read)
