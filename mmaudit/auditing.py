@@ -127,11 +127,11 @@ def audit(
             )
             analyse(prepared.subject(run), prepared.plan.suite.analyses, crew)
         score(run, resamples=resamples, seed=seed)
-        _show(run, prepared)
+        show(run, prepared)
         return assemble(run, timing=timing)
 
 
-def _show(run: Run, prepared: Prepared) -> None:
+def show(run: Run, prepared: Prepared) -> None:
     """Write what shows inputs of samples, or take it away where the run is to hold none."""
     count = int(run.header.get("keep_samples", SAMPLES))
     if not count:

@@ -168,13 +168,13 @@ def test_adversarial_inputs_are_kept_by_the_audit_and_not_made_again_without_the
 @pytest.fixture
 def forgetful() -> Iterator[Callable[[], None]]:
     """Forgets the scenarios that tests registered, as a new process has."""
-    names, known = set(probes.names()), dict(scenario._known)
+    names, known = set(probes.names()), dict(scenario.known)
 
     def forget() -> None:
         for name in set(probes.names()) - names:
             probes._items.pop(name)
-        scenario._known.clear()
-        scenario._known.update(known)
+        scenario.known.clear()
+        scenario.known.update(known)
 
     yield forget
     forget()

@@ -26,7 +26,7 @@ class Plugins:
     def needed(cls, conditions: Sequence[Condition]) -> Plugins:
         """Collect what these conditions, or a scenario among them, may ask for."""
         named = {c.option("definition") for c in conditions if c.probe.startswith("scenario.")}
-        own = [s for s in scenario._known.values() if s.definition in named and s.name not in scenario.packaged()]
+        own = [s for s in scenario.known.values() if s.definition in named and s.name not in scenario.packaged()]
         return cls(tuple(p for p in probes if not f"{p.module}.".startswith("mmaudit.")), tuple(own))
 
     def register(self) -> None:
@@ -35,6 +35,6 @@ class Plugins:
             if probe.name not in probes:
                 probes.add(probe.name, probe)
         for own in self.scenarios:
-            scenario._known[own.definition] = own
+            scenario.known[own.definition] = own
             if own.probe not in probes:
-                scenario._register(own.name, own.summary, "the user's file")
+                scenario.register(own.name, own.summary, "the user's file")

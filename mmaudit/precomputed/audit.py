@@ -17,7 +17,7 @@ import numpy as np
 from mmaudit.analyses import analyse
 from mmaudit.answering import Answerer, joined, to_logits
 from mmaudit.assemble import assemble
-from mmaudit.auditing import _show
+from mmaudit.auditing import show
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, StaleRun
 from mmaudit.folder import require_free, require_usable, writing
@@ -104,7 +104,7 @@ def audit_predictions(
             timing = _answer(run, prepared, model, progress)
             analyse(prepared.subject(run), prepared.plan.suite.analyses)
             score(run, resamples=resamples, seed=seed)
-            _show(run, prepared)
+            show(run, prepared)
             return assemble(run, timing=timing)
 
 

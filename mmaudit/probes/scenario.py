@@ -32,7 +32,7 @@ UNIT = "scenario severity"
 FACTORS = 16
 
 # Every scenario that a plan of this process has named, by its definition.
-_known: dict[str, Scenario] = {}
+known: dict[str, Scenario] = {}
 
 
 @cache
@@ -62,7 +62,7 @@ def load(files: Sequence[str | Path]) -> tuple[Scenario, ...]:
             raise BadInput(f"scenario file {file}: another file has the name {scenario.name!r}, too; give it another.")
         found[scenario.name] = scenario
         if scenario.probe not in probes:
-            _register(scenario.name, scenario.summary, "the user's file")
+            register(scenario.name, scenario.summary, "the user's file")
     return tuple(found.values())
 
 
@@ -109,7 +109,7 @@ def _grid(name: str, scope: Scope) -> Iterator[Condition | Declined]:
     if reason := _unmet(scenario, {m.kind for m in scope.modalities if m.name in reached}, names):
         yield Declined(scenario.probe, names or scope.names, reason)
         return
-    _known[scenario.definition] = scenario
+    known[scenario.definition] = scenario
     floor = {o for options in reached.values() for o in options}
     couplings = ("shared", "independent") if scenario.spread and scenario.independent else ("shared",)
     for latent in couplings:
@@ -232,17 +232,19 @@ def _uniform(condition: Condition, source: Source, batch: Batch, purpose: str) -
 
 def _of(condition: Condition) -> Scenario:
     definition = condition.option("definition") or ""
-    if definition not in _known:
+    if definition not in known:
         for scenario in packaged().values():
-            _known.setdefault(scenario.definition, scenario)
-    if definition not in _known:
+            known.setdefault(scenario.definition, scenario)
+    if definition not in known:
         raise BadInput(
             f"{condition.label}: its definition is not known here; give the suite the file that it was planned from."
         )
-    return _known[definition]
+    return known[definition]
 
 
-def _register(name: str, summary: str, source: str) -> None:
+def register(name: str, summary: str, source: str) -> None:
+    """Make a scenario a probe of the name `scenario.NAME`; what it does stands in `known`, or is packaged."""
+
     def apply(batch: Batch, condition: Condition, data: Source) -> Batch:
         return _apply(batch, condition, data)
 
@@ -254,7 +256,7 @@ def _register_packaged() -> None:
     # Without looking at their corruptions, which another plug-in may still have to register.
     for file in _files():
         given = tomllib.loads(file.read_text(encoding="utf-8"))
-        _register(given["name"], given["summary"], "mmaudit")
+        register(given["name"], given["summary"], "mmaudit")
 
 
 _register_packaged()
