@@ -149,7 +149,7 @@ def read_attributions(path: Path) -> Attributions | None:
                 baseline=column(part, "baseline"),
             )
         return Attributions(names, methods, dict(header["about"]))
-    except (*UNREADABLE, TypeError, AttributeError) as error:
+    except (*UNREADABLE, AttributeError, IndexError, OverflowError, RecursionError, TypeError) as error:
         raise DamagedRun(
             f"{path} cannot be read as attributions ({error}); delete it and audit again to the same folder."
         ) from error

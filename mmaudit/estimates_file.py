@@ -20,6 +20,10 @@ def write_estimates(run: Run, estimated: Sequence[Estimate]) -> None:
     write_atomically(run.folder / FILE, index.encode())
 
 
+def _plain(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float)
+
+
 def read_estimates(run: Run, rows: Iterable[Score]) -> list[Estimate]:
     """The estimates of a scored run, from their index and their rows of the scores; none in runs of mmaudit 0.1.
 
@@ -32,6 +36,9 @@ def read_estimates(run: Run, rows: Iterable[Score]) -> list[Estimate]:
     by_key = {(s.condition, s.metric, s.group): s for s in rows}
     try:
         index = json.loads(file.read_text(encoding="utf-8"))
-        return [Estimate.from_json(e, by_key[e["key"], e["estimator"], e["group"]]) for e in index]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = [Estimate.from_json(e, by_key[e["key"], e["estimator"], e["group"]]) for e in index]
+        if any(not _plain(value) for e in found for value in (*e.modalities, *(v for _, v in e.options))):
+            raise TypeError("a modality or an option is no plain value")
+        return found
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedRun(f"{file} does not fit the scores ({error}); run: mmaudit score {run.folder}") from error

@@ -75,4 +75,4 @@ def require(given: Mapping[str, Any], kinds: Mapping[str, tuple[Fits, str]], whe
         if name in kinds and not kinds[name][0](value):
             said = repr(value) if not isinstance(value, int) or abs(value) < 2**64 else "a number beyond all use"
             said = said if len(said) <= 80 else f"{said[:77]}…"
-            raise BadInput(f"{where}: {name} is {said}; expected {kinds[name][1]}.")
+            raise BadInput(f"{where}: {name}={said} is not usable; expected {kinds[name][1]}.")

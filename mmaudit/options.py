@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmaudit.errors import BadInput, UnknownName
+from mmaudit.given import COLUMNS, FLAG, NUMBER, PAIRS, TEXT, TEXTS, WHOLE, either, is_text, is_whole, listed, require
 
 if TYPE_CHECKING:
     from mmaudit.data import Dataset
@@ -23,6 +24,26 @@ KEYS = (
     *("resamples", "seed", "batch_rows", "title", "keep_samples"),
     *("jobs", "executor", "worker_gpus", "time_limit"),
 )
+
+# Of what kind the values of a configuration are; the shell gives texts and numbers of the right kind itself.
+KINDS = {
+    **dict.fromkeys(("model", "outputs", "weights", "data", "train", "train_split", "target", "task", "ids"), TEXT),
+    **dict.fromkeys(("cluster", "split", "out", "severity_scale", "title"), TEXT),
+    **dict.fromkeys(("group", "scenario"), TEXTS),
+    **dict.fromkeys(("resamples", "seed", "keep_samples"), WHOLE),
+    "target": TEXTS,
+    "batch_rows": (either(is_text, is_whole), "a whole number, or \"auto\""),
+    "trust": FLAG,
+    "modality": PAIRS,
+    "columns": COLUMNS,
+    "similarity_floor": NUMBER,
+    "suite": (
+        either(is_text, listed(is_text), lambda x: isinstance(x, dict)), "a suite's name, a list of probes, or a table"
+    ),
+    "surface": (
+        listed(either(is_text, lambda x: listed(is_text)(x) and len(x) == 2)), 'a list of pairs, as in [["a", "b"]]'
+    ),
+}  # fmt: skip
 
 
 def merged(config: Path | None, given: Mapping[str, Any], need: Sequence[str]) -> dict[str, Any]:
@@ -44,10 +65,13 @@ def _read(path: Path) -> dict[str, Any]:
         options = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BadInput(f"config file {path} does not exist.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise BadInput(f"config file {path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of 5,000 digits, or nested endlessly
         raise BadInput(f"config file {path} is not TOML: {error}.") from None
     if unknown := sorted(set(options) - set(KEYS)):
         raise UnknownName(f"key of {path}", unknown[0], KEYS)
+    require(options, KINDS, f"config file {path}")
     return options
 
 
@@ -114,6 +138,8 @@ def suite(options: Mapping[str, Any]) -> str | dict[str, Any]:
         given["surface"] = [_pair(pair) for pair in pairs] if isinstance(pairs, list) else pairs
     if not given:
         return chosen
+    if isinstance(chosen, list):
+        chosen = {"probes": chosen}
     base = {"base": chosen, "name": chosen} if isinstance(chosen, str) else chosen
     return {**base, **given}
 

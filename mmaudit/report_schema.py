@@ -96,12 +96,14 @@ def _inconsistent(value: Mapping[str, Any]) -> Iterator[str]:
             continue
         for j in text:
             if not isinstance(row[j], str):
-                yield f"report.scores.rows[{i}]: {columns[j]!r} must be text, got {row[j]!r}"
+                yield f"report.scores.rows[{i}]: {columns[j]!r} must be text, got {_named(row[j])}"
         for j in numbers:
-            if isinstance(row[j], str):
-                yield f"report.scores.rows[{i}]: {columns[j]!r} must be a number or null, got {row[j]!r}"
+            if not isinstance(row[j], _REAL) or isinstance(row[j], bool):
+                yield f"report.scores.rows[{i}]: {columns[j]!r} must be a number or null, got {_named(row[j])}"
     if value["primary"] not in {m["name"] for m in value["metrics"]}:
         yield f"report.primary: {value['primary']!r} is not among report.metrics"
+    if value.get("bootstrap") and not {"replicates", "seed"} <= set(value["bootstrap"]):
+        yield "report.bootstrap: replicates and seed belong together"
     keys = [c["key"] for c in value["conditions"]]
     if len(set(keys)) != len(keys):
         yield "report.conditions: two conditions have the same key"

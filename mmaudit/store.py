@@ -41,6 +41,8 @@ from mmaudit.place import is_local, place
 from mmaudit.types import Array, BoolArray, Condition, IntArray, Modality, Task, digest
 
 SCHEMA = "mmaudit.run/1"
+MOST_SHARDS = 2**20
+MOST_ERROR = 2**20  # bytes of a traceback that are shown
 STORE_THREADS = 16  # shards that are read at a time where the run lies in a store
 
 
@@ -108,10 +110,35 @@ class Run:
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedRun(f"{file} is not readable ({error}); delete {path} and audit again.") from error
         if schema != SCHEMA:
-            raise StaleRun(f"{file} has schema {schema!r}, this mmaudit reads {SCHEMA!r}; update mmaudit.")
+            raise StaleRun(f"{file} has schema {str(schema)[:80]!r}, this mmaudit reads {SCHEMA!r}; update mmaudit.")
         if lacking := [key for key in _KEYS if key not in header]:
             raise DamagedRun(f"{file} has no {', '.join(lacking)}; delete {path} and audit again.")
-        return cls(path, header)
+        run = cls(path, header)
+        run._require_usable()
+        return run
+
+    def _require_usable(self) -> None:
+        """Raise `DamagedRun` unless the header holds what this class promises to return."""
+        try:
+            _ = (self.task, self.modalities, self.conditions)
+            keys = [condition["key"] for increment in self.header["increments"] for condition in increment]
+            tables = [self.header[name] for name in ("fingerprints", "model", "data", "suite")]
+            fits = all(isinstance(table, dict) for table in tables) and isinstance(self.header["declined"], list)
+            # Shards are listed, so a size that lies must not be one that fills the memory.
+            keys += [m for condition in self.conditions for m in condition.modalities]
+            fits = (
+                fits
+                and all(isinstance(key, str) for key in keys)
+                and len(self.conditions) > 0
+                and 0 < self.n <= MOST_SHARDS * self.shard_rows
+            )
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            fits, why = False, f"{type(error).__name__}: {error}"[:200]
+        else:
+            why = "a value is of another kind, or a size cannot be"
+        if not fits:
+            file = self.folder / "run.json"
+            raise DamagedRun(f"{file} does not describe a run ({why}); delete {self.folder} and audit again.")
 
     def _save_header(self) -> None:
         write_atomically(self.folder / "run.json", _json_bytes(self.header))
@@ -211,14 +238,21 @@ class Run:
     def samples(self) -> Samples:
         """Ids, targets, groups, clusters and presence of every sample."""
         table = read_parquet(self.folder / "samples.parquet")
-        names = table.column_names
-        return Samples(
-            ids=column(table, "id"),
-            target=_target(table),
-            groups={c[6:]: column(table, c) for c in names if c.startswith("group.")},
-            cluster=column(table, "cluster") if "cluster" in names else None,
-            present={m.name: column(table, f"present.{m.name}").astype(bool) for m in self.modalities},
-        )
+        try:
+            names = table.column_names
+            found = Samples(
+                ids=column(table, "id"),
+                target=_target(table),
+                groups={c[6:]: column(table, c) for c in names if c.startswith("group.")},
+                cluster=column(table, "cluster") if "cluster" in names else None,
+                present={m.name: column(table, f"present.{m.name}").astype(bool) for m in self.modalities},
+            )
+            if len(found) != self.n or found.target.dtype.kind not in "iufb":
+                raise ValueError(f"{len(found)} samples with targets of {found.target.dtype}, run.json says {self.n}")
+        except (*UNREADABLE, TypeError, AttributeError) as error:
+            path = self.folder / "samples.parquet"
+            raise DamagedRun(f"{path} does not hold this run's samples ({error}); audit again.") from error
+        return found
 
     def read(self, condition: Condition) -> ConditionOutputs:
         """Return the answers to all samples under one condition, in data set order.
@@ -243,13 +277,17 @@ class Run:
 
     def _read_shard(self, shard: int, increment: int, group: int) -> ConditionOutputs:
         path = self.file(shard, increment)
+        rows = min(self.shard_rows, self.n - shard * self.shard_rows)
         try:
-            return read_group(opened(path), group, [m.name for m in self.modalities])
+            found = read_group(opened(path), group, [m.name for m in self.modalities])
+            if found.outputs.shape != (rows, self.task.width):
+                raise ValueError(f"it holds outputs of {found.outputs.shape}, expected {(rows, self.task.width)}")
+            return found
         except FileNotFoundError as error:
             raise DamagedRun(
                 f"{path} is missing: the audit has not finished. Audit again to the same folder."
             ) from error
-        except UNREADABLE as error:
+        except (*UNREADABLE, AttributeError, IndexError, TypeError) as error:
             raise DamagedRun(f"{path} cannot be read ({error}). Audit again to the same folder.") from error
 
     def _place(self, condition: Condition) -> tuple[int, int]:
@@ -269,7 +307,8 @@ class Run:
     def error(self, condition: Condition) -> str:
         """Return that traceback, or an empty string."""
         try:
-            return (self.folder / "errors" / f"{condition.key}.txt").read_text(encoding="utf-8")
+            with (self.folder / "errors" / f"{condition.key}.txt").open("rb") as file:
+                return bytes(file.read(MOST_ERROR)).decode("utf-8", "replace")
         except (FileNotFoundError, NotADirectoryError):
             return ""
 

@@ -48,5 +48,7 @@ def main() -> None:
         code, text = 130, _INTERRUPTED
     else:
         return
-    typer.echo(f"mmaudit: {text}", err=True)
+    from mmaudit.formats import printable  # what a stranger's file holds must not steer a terminal
+
+    typer.echo(f"mmaudit: {printable(text)}", err=True)
     sys.exit(code)

@@ -92,7 +92,8 @@ class AudioDecoder:
 
         common = math.gcd(int(self.sample_rate), int(rate))
         up, down = int(self.sample_rate) // common, int(rate) // common
-        if len(wave) * up // down > self.max_values:
+        # The filter is as long as the larger of the two, so that an odd rate would make it as large as a file.
+        if len(wave) * up // down > self.max_values or max(up, down) > 1_000_000:
             raise BadInput(f"audio file {name}: {rate:g} Hz resampled to {self.sample_rate:g} Hz would be too long.")
         return np.asarray(resample_poly(wave.astype(np.float64), up, down, axis=0), np.float32)
 

@@ -104,8 +104,10 @@ def check_groups(given: Mapping[str, Any] | None, n: int) -> dict[str, Array]:
         if values.dtype.kind in "Of":
             names = [UNKNOWN_GROUP if is_missing(x) else str(x) for x in values.tolist()]
             groups[name] = np.array(names, dtype=np.str_)
-        else:
+        elif values.dtype.kind in "iubUSM":
             groups[name] = values.astype(np.str_)
+        else:
+            raise BadInput(f"group column {name!r} is {values.dtype}; expected texts, whole numbers or dates.")
     return groups
 
 

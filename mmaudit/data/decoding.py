@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from tokenize import TokenError
+from tokenize import TokenError  # NumPy reads an array's header as Python text
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class ArrayDecoder:
         """Return the array."""
         try:
             stream = io.BytesIO(content)
-            values = np.lib.format.read_array(stream, allow_pickle=False, max_header_size=10_000)
+            values = np.lib.format.read_array(stream, allow_pickle=False, max_header_size=1_000)
         except (ValueError, OSError, EOFError, MemoryError, OverflowError, SyntaxError, TypeError, TokenError) as error:
             raise BadInput(
                 f"array file {name} cannot be read ({one_line(error)}); write it with numpy.save, as numbers "

@@ -116,10 +116,14 @@ def read_parquet(
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
             need(wanted, file.schema_arrow.names, where)
-            frame = file.read(columns=list(dict.fromkeys(wanted))).to_pandas(ignore_metadata=True)
+            table = file.read(columns=list(dict.fromkeys(wanted)))
+            table.validate(full=True)  # texts that are none are noticed here, not cell by cell
+            frame = table.to_pandas(ignore_metadata=True)
     except FileNotFoundError as error:
         raise BadInput(f"file {os.fspath(path)!r} does not exist.") from error
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
+        if isinstance(error, BadInput):
+            raise
         raise BadInput(
             f"file {os.fspath(path)!r} is not a readable Parquet file ({error}); copy it again if it was cut short."
         ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tokenize import TokenError
+from tokenize import TokenError  # NumPy reads an array's header as Python text
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ def open_npy(path: str | os.PathLike[str]) -> Array:
         BadInput: it is missing, damaged or pickled.
     """
     try:
-        values: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        values: Array = np.lib.format.open_memmap(path, mode="r", max_header_size=1_000)
     except FileNotFoundError as error:
         raise BadInput(f"file {os.fspath(path)!r} does not exist.") from error
     except (ValueError, OSError, EOFError, MemoryError, OverflowError, SyntaxError, TypeError, TokenError) as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -119,7 +118,7 @@ class _Npz:
                 files = [info.filename for info in archive.infolist()]
         except FileNotFoundError as error:
             raise BadInput(f"file {os.fspath(path)!r} does not exist.") from error
-        except (zipfile.BadZipFile, OSError) as error:
+        except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
             raise BadInput(
                 f"file {os.fspath(path)!r} is not a readable .npz file ({error}); write it with "
                 "numpy.savez(path, name=array, …), and copy it again if it was cut short."
@@ -129,8 +128,10 @@ class _Npz:
     def __getitem__(self, key: str) -> Array:
         if key not in self._read:
             try:
-                with self._path.open("rb") as raw, np.load(raw, allow_pickle=False) as archive:
-                    self._read[key] = archive[key]
+                # NumPy takes long for long headers that are none; those of plain arrays have 118 letters.
+                limits: dict[str, Any] = {"allow_pickle": False, "max_header_size": 1_000}
+                with self._path.open("rb") as raw, np.load(raw, **limits) as archive:
+                    self._read[key] = _array(archive[key])
             except (ValueError, pickle.UnpicklingError) as error:
                 if "pickle" in str(error).lower():
                     raise BadInput(
@@ -139,9 +140,25 @@ class _Npz:
                         "it holds arrays of one shape."
                     ) from error
                 raise BadInput(f"key {key!r} of {self._path.name} cannot be read: {error}.") from error
-            except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+            except MemoryError as error:
+                raise BadInput(
+                    f"key {key!r} of {self._path.name} says that it needs more memory than there is ({error}); the "
+                    "file is damaged, or too large for read_npz: use ArrayData on memory-mapped .npy files."
+                ) from error
+            except Exception as error:  # an array's header is read as Python text: whatever the tokenizer raises
                 raise BadInput(f"key {key!r} of {self._path.name} is damaged: {error}; copy the file again.") from error
         return self._read[key]
+
+
+def _array(found: Any) -> Array:
+    """What a member holds; ValueError where it is no array, or one of letters that are none."""
+    if not isinstance(found, np.ndarray):
+        raise ValueError("it is no array")
+    if found.dtype.kind == "U" and found.size and found.dtype.itemsize:
+        code = np.dtype(np.uint32).newbyteorder("=" if found.dtype.isnative else "S")
+        if (np.ascontiguousarray(found).view(code) > 0x10FFFF).any():
+            raise ValueError("its texts hold letters that do not exist")
+    return found
 
 
 def _inputs(arrays: _Npz, n: int, roles: Sequence[str], where: str) -> list[str]:
@@ -174,7 +191,7 @@ def _samples(arrays: _Npz, modalities: Sequence[str | Modality], where: str) -> 
 
 def _rows(arrays: _Npz, key: str, rows: Array, n: int, where: str) -> Array:
     values = arrays[key]
-    if values.ndim == 0 or len(values) != n:
+    if values.ndim == 0 or len(values) != n or (len(rows) and rows[-1] >= n):
         raise BadInput(f"{where}: key {key!r} has shape {list(values.shape)}; expected {n:,} rows, as the target has.")
     return values if len(rows) == n else values[rows]
 

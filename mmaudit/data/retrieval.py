@@ -100,6 +100,10 @@ def among(lists: IntArray | None, positions: IntArray, n: int) -> IntArray | Non
     """Return the lists of some rows as positions among these rows; candidates that are not among them are −1."""
     if lists is None:
         return None
+    if lists.dtype.kind not in "iu" or ((lists < -1) | (lists >= n)).any():
+        raise BadInput(
+            f"candidates hold positions outside the file's {n:,} rows; expected integers from −1 to {n - 1}."
+        )
     place = np.full(n + 1, -1, np.int64)
     place[positions] = np.arange(len(positions))
     return np.asarray(place[lists[positions]])

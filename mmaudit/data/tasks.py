@@ -88,7 +88,7 @@ def _classes(target: Any, text: str) -> tuple[str, ...] | int:
     flat = [x for x in values.ravel().tolist() if not is_missing(x)]  # missing targets are refused by the reader
     if flat and all(isinstance(x, str) for x in flat):
         return tuple(sorted(set(flat)))
-    if not flat or not all(isinstance(x, int | float) and x == np.floor(x) for x in flat):
+    if not flat or not all(isinstance(x, int | float) and np.isfinite(x) and x == np.floor(x) for x in flat):
         raise BadInput(f"task {text!r}: the classes cannot be told from a target of dtype {values.dtype}; name them.")
     found = sorted({int(x) for x in flat})
     if found != list(range(len(found))):

@@ -68,6 +68,8 @@ def read_zarr(
 
     first = _checked(group, next(iter(wanted.values())), where)
     n = int(first.shape[0]) if first.ndim else 0
+    if n > 2**30:  # said by a few bytes of metadata, whatever there is
+        raise BadInput(f"{where} states {n:,} samples, which is more than can be audited; its metadata are damaged.")
     rows = np.arange(n) if split is None else split_rows(split, known, column, where)
     truth = None if target is None else column(target)[rows]
     cells: dict[str, Cells] = {}

@@ -168,7 +168,7 @@ def read_crossfit(path: Path) -> CrossFitted | None:
             folds=None if header["folds"] is None else _flat(table, "folds", header["folds"]).T,
             codes={name[5:]: column(table, name) for name in table.column_names if name.startswith("code.")},
         )
-    except (*UNREADABLE, TypeError, AttributeError) as error:
+    except (*UNREADABLE, AttributeError, IndexError, OverflowError, RecursionError, TypeError) as error:
         raise DamagedRun(f"{path} cannot be read ({error}); delete it and audit again to the same folder.") from error
 
 

@@ -11,6 +11,7 @@ import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError  # NumPy reads an array's header as Python text
 
 import numpy as np
 
@@ -83,6 +84,8 @@ class Cache:
             with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as content:
                 keys, rows = content["keys"].tobytes(), content["rows"]
         except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, SyntaxError, MemoryError):
+            return
+        except (RuntimeError, TokenError):  # an encrypted archive; a header that is no Python text
             return
         if rows.ndim == 2 and rows.dtype == np.float32 and len(keys) == KEY_BYTES * len(rows):
             found = [keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES)]

@@ -26,6 +26,8 @@ from mmaudit.outputs import Float32Array
 from mmaudit.types import CLEAN, Array, Task
 
 CSV, PARQUET = (".csv", ".csv.gz"), (".parquet", ".pq")
+# What Arrow raises where a file is damaged, foreign, or holds texts that are none.
+_UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 
 
 class Answers:
@@ -42,14 +44,23 @@ class Answers:
     def __init__(self, given: Any, task: Task) -> None:
         self.task = task
         self._table = _opened(given)
-        names = self._table.schema.names
+        try:
+            names = self._table.schema.names
+        except UnicodeDecodeError as error:
+            raise BadInput(f"the table of answers has a column whose name is no text: {error}.") from error
         if "id" not in names:
             raise BadInput(f"the table of answers has no column 'id'; it has {_few(names)}.")
         self._columns = _output_columns(names, task)
         self._named = "condition" in names
 
     def labels(self) -> list[str]:
-        """What the column `condition` holds, each once, in order of appearance."""
+        """What the column `condition` holds, each once, in order of appearance; `BadInput` where it is no text."""
+        try:
+            return self._labels()
+        except _UNREADABLE as error:
+            raise BadInput(f"the table of answers cannot be read: {error}.") from error
+
+    def _labels(self) -> list[str]:
         if not self._named:
             return [CLEAN.label]
         found: dict[str, None] = {}
@@ -67,8 +78,12 @@ class Answers:
             BadInput: a sample has no row, or several; or answers are no numbers, or not as many as the task has.
         """
         chosen = ds.field("condition").cast(pa.string()) == label if self._named else None
-        table = self._table.to_table(columns=["id", *self._columns], filter=chosen)
-        order = _order(label, np.asarray(table.column("id").cast(pa.string()).to_pylist(), object), ids)
+        try:
+            table = self._table.to_table(columns=["id", *self._columns], filter=chosen)
+            found = np.asarray(table.column("id").cast(pa.string()).to_pylist(), object)
+        except _UNREADABLE as error:
+            raise BadInput(f"the table of answers cannot be read under {label[:200]!r}: {error}.") from error
+        order = _order(label, found, ids)
         values: Float32Array = np.take(self._values(label, table), order, axis=0)
         return values
 
@@ -119,7 +134,7 @@ def _opened(given: Any) -> Any:
             # As text: an id "007" is not 7.
             kept = pa.csv.ConvertOptions(column_types={"id": pa.string(), "condition": pa.string()})
             return ds.dataset(pa.concat_tables([pa.csv.read_csv(p, convert_options=kept) for p in files]))
-    except (pa.ArrowException, OSError) as error:
+    except _UNREADABLE as error:
         raise BadInput(f"table of answers {str(files[0])!r} cannot be read: {error}.") from error
     raise BadInput(f"tables of answers end in {_few(sorted(sorts))}; give .parquet or .csv, and one sort at a time.")
 

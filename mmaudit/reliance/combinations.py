@@ -123,5 +123,5 @@ def read_crossed(path: Path) -> Crossed | None:
         family = np.array(about["family"], np.int64)
         design = Design(index, np.isfinite(outputs).all(axis=2), family, kept, bool(about["whole"]))
         return Crossed(positions, names, design, outputs, about)
-    except (*UNREADABLE, IndexError, TypeError) as error:
+    except (*UNREADABLE, AttributeError, IndexError, OverflowError, RecursionError, TypeError) as error:
         raise DamagedRun(f"{path} cannot be read ({error}); delete it and audit again.") from error
