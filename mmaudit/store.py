@@ -125,7 +125,8 @@ class Run:
             tables = [self.header[name] for name in ("fingerprints", "model", "data", "suite")]
             fits = all(isinstance(table, dict) for table in tables) and isinstance(self.header["declined"], list)
             # Shards are listed, so a size that lies must not be one that fills the memory.
-            keys += [m for condition in self.conditions for m in condition.modalities]
+            for condition in self.conditions:
+                keys += [condition.probe, condition.family, condition.label, *condition.modalities]
             fits = (
                 fits
                 and all(isinstance(key, str) for key in keys)

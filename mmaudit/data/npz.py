@@ -211,5 +211,8 @@ def _task(
         raise BadInput(f"{where}: the task is not given; say task='classification', 'multilabel' or 'regression'.")
     # The file's class names belong to the file's own target, not to another column that the caller chose.
     if names is None and own_target and "classes" in arrays.names and not text.startswith("regression"):
-        names = [str(name) for name in np.atleast_1d(arrays["classes"]).tolist()]
+        try:
+            names = [str(name) for name in np.atleast_1d(arrays["classes"]).tolist()]
+        except MemoryError:
+            raise BadInput(f"{where}: array 'classes' is too large to hold the names of classes.") from None
     return parse_task(text, target, names)

@@ -62,6 +62,9 @@ def read(
     public, colon, folder = text.partition(":")
     if colon and public in PUBLIC:
         return read_public(public, folder, split=split, modalities=kinds or None, trust=trust)
+    for what, given in (("target", target), *((f"columns[{name!r}]", c) for name, c in (columns or {}).items())):
+        if given is not None and not len(given):
+            raise BadInput(f"{what}={given!r} names no column; give one, or leave it out.")
     suffix = Path(text.rstrip("/")).suffix
     shared: dict[str, Any] = {
         "kinds": kinds,

@@ -79,7 +79,8 @@ def column_types(path: str | os.PathLike[str]) -> dict[str, str]:
 
     try:
         schema = pyarrow.parquet.read_schema(path)
-    except (pyarrow.ArrowException, OSError) as error:
+        _ = schema.names
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadInput(f"file {os.fspath(path)!r} is not a readable Parquet file ({error}); copy it again.") from error
     types = {field.name: getattr(field.type, "value_type", field.type) for field in schema}
     listed = {field.name for field in schema if str(field.type).startswith(("list", "large_list", "fixed_size_list"))}

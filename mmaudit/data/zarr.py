@@ -127,7 +127,7 @@ class ZarrCells:
         unique, back = np.unique(positions, return_inverse=True)
         try:
             block = np.asarray(self._array.oindex[unique])
-        except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        except (OSError, ValueError, RuntimeError, KeyError, TypeError, ArithmeticError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise BadInput(f"zarr array {self._array.path!r} cannot be read ({reason}); copy it again.") from error
         if block.dtype.kind in "TOU":
