@@ -139,7 +139,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         _header(lambda h: h["data"].update(n=10**12)),
         "data.n is 1000000000000, expected a whole number",
     ),
-    "more rows": (_header(lambda h: h["data"].update(n=91)), "says 91 samples, samples.parquet holds 90"),
+    "more rows": (_header(lambda h: h["data"].update(n=91)), "90 samples with targets of int64, run.json says 91"),
     "negative rows": (_header(lambda h: h["data"].update(n=-1)), "data.n is -1, expected a whole number"),
     "no shards": (_header(lambda h: h.update(shard_rows=0)), "shard_rows is 0, expected a whole number"),
     "endless shards": (_header(lambda h: h.update(shard_rows=1)), "is not finished: 89 of 90"),
@@ -175,7 +175,7 @@ def test_classes_that_the_answers_do_not_have_are_damage(tmp_path: Path) -> None
     for name in ("a", "b"):
         folders.append(write(tmp_path / name, TARGET, answers()))
         _header(lambda h: h["task"].update(names=["x", "y"]))(folders[-1])
-    with pytest.raises(DamagedRun, match=r"have shape \(90, 3\), run.json says \(90, 2\)"):
+    with pytest.raises(DamagedRun, match=r"outputs of \(90, 3\), expected \(90, 2\)"):
         compare(*folders)
 
 

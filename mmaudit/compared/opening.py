@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from mmaudit.browse.header import require_sound
 from mmaudit.compared.result import Side
 from mmaudit.errors import BadInput, DamagedRun, MMAuditError
 from mmaudit.outputs import UNREADABLE
+from mmaudit.place import place
 from mmaudit.store import Run
 from mmaudit.types import Task
 
@@ -29,10 +32,10 @@ def opened(given: Sequence[str | Path | Run]) -> list[Run]:
     """
     if len(given) < 2:
         raise BadInput(f"a comparison needs at least two runs, got {len(given)}; the first is the one to compare with.")
-    runs = [run if isinstance(run, Run) else Run.open(run) for run in given]
+    runs = [run if isinstance(run, Run) else _run(run) for run in given]
     places = [run.folder.resolve() for run in runs]
-    for i, place in enumerate(places):
-        if place in places[:i]:
+    for i, folder in enumerate(places):
+        if folder in places[:i]:
             raise BadInput(f"{runs[i].folder} is given twice; a run compared with itself says nothing. Give two runs.")
     for run in runs:
         _require_whole(run)
@@ -43,6 +46,19 @@ def opened(given: Sequence[str | Path | Run]) -> list[Run]:
                 "same classes in the same order."
             )
     return runs
+
+
+def _run(folder: str | Path) -> Run:
+    """Open a run; where its header is damaged, what is wrong with it is said as exactly as can be."""
+    try:
+        return Run.open(folder)
+    except DamagedRun:
+        file = place(folder) / "run.json"
+        with contextlib.suppress(ValueError, RecursionError):
+            header = json.loads(file.read_text(encoding="utf-8"))
+            if isinstance(header, dict):
+                require_sound(header, str(file))
+        raise
 
 
 def _require_whole(run: Run) -> None:

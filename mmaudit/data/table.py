@@ -238,9 +238,10 @@ def names_files(path: str | os.PathLike[str], modalities: Mapping[str, Columns],
     """Whether a Parquet table's cells name files of some modality: strings that are declared to be something else."""
     types = column_types(path)
     for name, column in modalities.items():
-        if isinstance(column, str) and (
-            "{" in column or (types.get(column) == "text" and _kind(kinds.get(name)) != "text")
-        ):
+        if not isinstance(column, str):
+            continue
+        pattern = "{" in column and column not in types
+        if pattern or (types.get(column) == "text" and _kind(kinds.get(name)) != "text"):
             return True
     return False
 
