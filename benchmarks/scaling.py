@@ -68,13 +68,13 @@ def seconds(executor: Executor, samples: int, depth: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("executors", nargs="*", default=["loky", "ray"], choices=["loky", "ray"])
-    parser.add_argument("--depth", type=int, default=60, help="matrix products in the model")
+    parser.add_argument("executors", nargs="*", metavar="loky|ray")
+    parser.add_argument("--depth", type=int, default=200, help="matrix products in the model")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
     samples = SHARDS * 1024
     print("| executor | 1 worker (s) | 2 workers (s) | times as fast |\n|---|---:|---:|---:|")
-    for name in given.executors:
+    for name in given.executors or ("loky", "ray"):
         times = {}
         for workers in (1, 2):
             way: Executor = Loky(workers, threads=1) if name == "loky" else Ray(workers)
