@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 
-from helpers.execution_cases import MARK, PLAIN, OnMark, marked, model
+from helpers.execution_cases import MARK, PLAIN, OnMark, marked, model, prepare_folder
 from helpers.run_cases import contents, dataset
 from mmaudit import audit
 from mmaudit.errors import BadInput
@@ -101,30 +101,11 @@ class Wavering:
 
 def test_a_model_that_wavers_on_a_row_fails_the_control(tmp_path: Path) -> None:
     report = audit(model(Wavering()), marked(1600), out=tmp_path / "run", suite=PLAIN, resamples=20)
-    print([f.rule for f in report.findings])
     assert any("control" in f.rule for f in report.findings)
 
 
 # ---- schedulers
 
-CONFIG = """
-model = "shared_model:make"
-data = "data.npz"
-out = "run"
-suite = "quick"
-modality = ["a=tabular", "b=tabular"]
-target = "y"
-task = "classification:2"
-resamples = 20
-"""
-MODULE = """
-import numpy as np, mmaudit
-def predict(a, b):
-    s = (a.sum(axis=1) + b.sum(axis=1)).astype(np.float32)
-    return np.stack([-s, s], axis=1)
-def make():
-    return mmaudit.FunctionModel(predict, ["a", "b"], outputs="logits")
-"""
 # A scheduler that runs each job at once, and each task of an array, and writes down what it was asked for.
 SBATCH = """#!/bin/bash
 printf '%s\\n' "$*" >> "$ASKED"
@@ -143,14 +124,6 @@ else
 fi
 wc -l < "$ASKED"
 """
-
-
-def prepare_folder(folder: Path, n: int = 2100) -> None:
-    rng = np.random.default_rng(1)
-    a, b = (rng.normal(size=(n, 2)).astype(np.float32) for _ in range(2))
-    np.savez(folder / "data.npz", a=a, b=b, y=(a.sum(1) + b.sum(1) + rng.normal(size=n) > 0).astype(np.int64))
-    (folder / "audit.toml").write_text(CONFIG)
-    (folder / "shared_model.py").write_text(MODULE)
 
 
 def test_the_slurm_example_plans_answers_in_two_shares_and_merges(tmp_path: Path) -> None:

@@ -89,3 +89,33 @@ FAULTS: dict[str, Callable[[Batch, Array], Array]] = {
 
 def model(fault: Callable[[Batch, Array], Array] | None = None) -> Rowwise:
     return Rowwise("regression", fault=fault)
+
+
+# A folder with model, data and configuration, as somebody has who works from the shell.
+CONFIG = """
+model = "shared_model:make"
+data = "data.npz"
+out = "run"
+suite = "quick"
+modality = ["a=tabular", "b=tabular"]
+target = "y"
+task = "classification:2"
+resamples = 20
+"""
+MODULE = """
+import numpy as np, mmaudit
+def predict(a, b):
+    s = (a.sum(axis=1) + b.sum(axis=1)).astype(np.float32)
+    return np.stack([-s, s], axis=1)
+def make():
+    return mmaudit.FunctionModel(predict, ["a", "b"], outputs="logits")
+"""
+
+
+def prepare_folder(folder: Path, n: int = 2100) -> None:
+    """Write them; the samples make three shards."""
+    rng = np.random.default_rng(1)
+    a, b = (rng.normal(size=(n, 2)).astype(np.float32) for _ in range(2))
+    np.savez(folder / "data.npz", a=a, b=b, y=(a.sum(1) + b.sum(1) + rng.normal(size=n) > 0).astype(np.int64))
+    (folder / "audit.toml").write_text(CONFIG)
+    (folder / "shared_model.py").write_text(MODULE)
