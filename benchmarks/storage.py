@@ -18,9 +18,10 @@ import numpy as np
 from fsspec.implementations.memory import MemoryFileSystem
 
 from mmaudit import Run, store
+from mmaudit.header import modality_to_json
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.place import place
-from mmaudit.store import Samples, modality_to_json
+from mmaudit.store import Samples
 from mmaudit.types import CLEAN, Condition, Modality
 
 LATENCY = 0.03  # s

@@ -24,6 +24,7 @@ from mmaudit.errors import BadInput, StaleRun
 from mmaudit.execution import Job
 from mmaudit.execution.staging import CHECK_ROWS, source_of, spread, staged
 from mmaudit.folder import require_free, require_usable
+from mmaudit.header import modality_to_json
 from mmaudit.models import Model, Retriever, TwoStage, as_model
 from mmaudit.models.check import Check, check_model, require
 from mmaudit.models.gradient import gradient_reasons
@@ -33,7 +34,7 @@ from mmaudit.predict import BATCH_ROWS, fitting_rows, shard_rows
 from mmaudit.probes import Source
 from mmaudit.probes.scale import Scale
 from mmaudit.retrieval import Bank
-from mmaudit.store import Run, Samples, modality_to_json
+from mmaudit.store import Run, Samples
 from mmaudit.types import Modality, Task
 
 __all__ = [

@@ -18,13 +18,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
 
-from mmaudit.errors import BadInput, DamagedRun, StaleRun, StorageFailed, UnknownName
+from mmaudit.errors import BadInput, DamagedRun, StorageFailed, UnknownName
 from mmaudit.folder import make_folder, require_usable, write_atomically
+from mmaudit.header import SCHEMA, modality_from_json, read_header
 from mmaudit.outputs import (
     UNREADABLE,
     ConditionOutputs,
@@ -40,8 +41,6 @@ from mmaudit.outputs import (
 from mmaudit.place import is_local, place
 from mmaudit.types import Array, BoolArray, Condition, IntArray, Modality, Task, digest
 
-SCHEMA = "mmaudit.run/1"
-MOST_SHARDS = 2**20
 MOST_ERROR = 2**20  # bytes of a traceback that are shown
 STORE_THREADS = 16  # shards that are read at a time where the run lies in a store
 
@@ -62,6 +61,26 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+class ShardPositions(Sequence[IntArray]):
+    """Positions of the samples of each shard, `int64[rows]`, made when they are asked for."""
+
+    def __init__(self, n: int, rows: int) -> None:
+        self._n, self._rows = n, rows
+
+    def __len__(self) -> int:
+        return -(-self._n // self._rows)
+
+    @overload
+    def __getitem__(self, shard: int) -> IntArray: ...
+    @overload
+    def __getitem__(self, shard: slice) -> list[IntArray]: ...
+    def __getitem__(self, shard: int | slice) -> IntArray | list[IntArray]:
+        if isinstance(shard, slice):
+            return [self[i] for i in range(*shard.indices(len(self)))]
+        start = range(len(self))[shard] * self._rows
+        return np.arange(start, min(start + self._rows, self._n))
 
 
 class Run:
@@ -97,49 +116,14 @@ class Run:
 
         Raises:
             BadInput: there is no run there.
-            DamagedRun: run.json cannot be read.
+            DamagedRun: run.json cannot be read, or says what cannot be.
             StaleRun: it was written by a newer mmaudit.
         """
         path = place(folder)
         file = path / "run.json"
         if not file.is_file():
             raise BadInput(f"{path} is not a run folder: it has no run.json; give the folder named by out=… or --out.")
-        try:
-            header = json.loads(file.read_text(encoding="utf-8"))
-            schema = header["schema"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise DamagedRun(f"{file} is not readable ({error}); delete {path} and audit again.") from error
-        if schema != SCHEMA:
-            raise StaleRun(f"{file} has schema {str(schema)[:80]!r}, this mmaudit reads {SCHEMA!r}; update mmaudit.")
-        if lacking := [key for key in _KEYS if key not in header]:
-            raise DamagedRun(f"{file} has no {', '.join(lacking)}; delete {path} and audit again.")
-        run = cls(path, header)
-        run._require_usable()
-        return run
-
-    def _require_usable(self) -> None:
-        """Raise `DamagedRun` unless the header holds what this class promises to return."""
-        try:
-            _ = (self.task, self.modalities, self.conditions)
-            keys = [condition["key"] for increment in self.header["increments"] for condition in increment]
-            tables = [self.header[name] for name in ("fingerprints", "model", "data", "suite")]
-            fits = all(isinstance(table, dict) for table in tables) and isinstance(self.header["declined"], list)
-            # Shards are listed, so a size that lies must not be one that fills the memory.
-            for condition in self.conditions:
-                keys += [condition.probe, condition.family, condition.label, *condition.modalities]
-            fits = (
-                fits
-                and all(isinstance(key, str) for key in keys)
-                and len(self.conditions) > 0
-                and 0 < self.n <= MOST_SHARDS * self.shard_rows
-            )
-        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            fits, why = False, f"{type(error).__name__}: {error}"[:200]
-        else:
-            why = "a value is of another kind, or a size cannot be"
-        if not fits:
-            file = self.folder / "run.json"
-            raise DamagedRun(f"{file} does not describe a run ({why}); delete {self.folder} and audit again.")
+        return cls(path, read_header(file))
 
     def _save_header(self) -> None:
         write_atomically(self.folder / "run.json", _json_bytes(self.header))
@@ -198,9 +182,9 @@ class Run:
         """Samples."""
         return int(self.header["data"]["n"])
 
-    def shards(self) -> list[IntArray]:
+    def shards(self) -> ShardPositions:
         """Positions of the samples of each shard."""
-        return [np.arange(i, min(i + self.shard_rows, self.n)) for i in range(0, self.n, self.shard_rows)]
+        return ShardPositions(self.n, self.shard_rows)
 
     def file(self, shard: int, increment: int) -> Path:
         """Where the predictions of a shard under an increment's conditions are, or will be."""
@@ -312,37 +296,6 @@ class Run:
                 return bytes(file.read(MOST_ERROR)).decode("utf-8", "replace")
         except (FileNotFoundError, NotADirectoryError):
             return ""
-
-
-_KEYS = ("fingerprints", "model", "data", "task", "modalities", "suite", "increments", "declined", "shard_rows")
-
-
-def modality_to_json(modality: Modality) -> dict[str, Any]:
-    """Return plain values; `modality_from_json` reads them back."""
-    return {
-        "name": modality.name,
-        "kind": modality.kind,
-        "shape": list(modality.shape),
-        "dtype": modality.dtype,
-        "layout": modality.layout,
-        "range": list(modality.range) if modality.range else None,
-        "unit": modality.unit,
-        "sample_rate": modality.sample_rate,
-    }
-
-
-def modality_from_json(value: Mapping[str, Any]) -> Modality:
-    """Rebuild a modality written by `modality_to_json`."""
-    return Modality(
-        name=value["name"],
-        kind=value["kind"],
-        shape=tuple(value["shape"]),
-        dtype=value["dtype"],
-        layout=value["layout"],
-        range=tuple(value["range"]) if value["range"] else None,
-        unit=value["unit"],
-        sample_rate=value["sample_rate"],
-    )
 
 
 # ---- Parquet

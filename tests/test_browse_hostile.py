@@ -15,12 +15,12 @@ from helpers.hostile_runs import HOSTILE, SOUND, write
 from helpers.hostile_texts import TEXTS
 from mmaudit.browse.answers import Answers
 from mmaudit.browse.fragility import Flip, fragility, passport
-from mmaudit.browse.header import require_sound
 from mmaudit.browse.kept import Kept, Side
 from mmaudit.browse.library import Entry, open_run, runs
 from mmaudit.browse.shards import Shards
 from mmaudit.errors import DamagedRun, MMAuditError, StaleRun, Undefined
 from mmaudit.formats import printable
+from mmaudit.header import require_sound
 from mmaudit.store import Run
 
 

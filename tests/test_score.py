@@ -23,10 +23,11 @@ from mmaudit import ArrayData, Report, Run, audit, metric
 from mmaudit.auditing import CHECK_ROWS, spread
 from mmaudit.comparison import measure, score_row
 from mmaudit.errors import BadInput, DamagedRun, UnknownName
+from mmaudit.header import modality_to_json
 from mmaudit.metrics import Predictions, Resamples, metrics
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.score import adjust, evidence, score
-from mmaudit.store import Samples, modality_to_json
+from mmaudit.store import Samples
 from mmaudit.types import CLEAN, Array, Batch, Condition, Modality, Score, Task
 
 SUITE = {

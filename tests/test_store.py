@@ -17,8 +17,9 @@ from helpers.run_cases import Rowwise, contents, dataset, stamps
 from mmaudit import Run, audit
 from mmaudit.errors import BadInput, DamagedRun, MMAuditError, StaleRun, UnknownName
 from mmaudit.folder import require_usable, writing
+from mmaudit.header import SCHEMA, modality_from_json, modality_to_json
 from mmaudit.outputs import ConditionOutputs
-from mmaudit.store import SCHEMA, Samples, modality_from_json, modality_to_json
+from mmaudit.store import Samples
 from mmaudit.types import CLEAN, Condition, Modality, Task
 
 SUITE = {"probes": ["missing"], "baselines": ["zero", "marginal"]}
@@ -237,11 +238,11 @@ def test_a_condition_is_found_by_label_or_key_and_a_slip_is_helped(tmp_path: Pat
     [
         (b"", DamagedRun, "not readable"),
         (b"{", DamagedRun, "not readable"),
-        (b"[1, 2]", DamagedRun, "not readable"),
+        (b"[1, 2]", DamagedRun, "expected a JSON object"),
         (b"\xff\xfe\x00", DamagedRun, "not readable"),
         (b"[" * 100_000, DamagedRun, "not readable"),
-        (b"{}", DamagedRun, "not readable"),
-        (json.dumps({"schema": SCHEMA}).encode(), DamagedRun, "has no fingerprints"),
+        (b"{}", DamagedRun, "its schema is None"),
+        (json.dumps({"schema": SCHEMA}).encode(), DamagedRun, "fingerprints is missing"),
         (json.dumps({"schema": "mmaudit.run/2"}).encode(), StaleRun, "update mmaudit"),
     ],
 )

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmaudit.browse.header import require_sound
 from mmaudit.browse.judging import NO_ANSWER, Judge, Judged, judge_of, probabilities
 from mmaudit.browse.samples import Known, read_samples
 from mmaudit.browse.shards import Part, Shards
@@ -61,7 +60,6 @@ class Answers:
     """
 
     def __init__(self, run: Run) -> None:
-        require_sound(run.header, str(run.folder / "run.json"))
         self.run = run
         self.known: Known = read_samples(run)
         self.shards = Shards(run)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from mmaudit.browse.header import require_sound
 from mmaudit.browse.samples import read_samples
 from mmaudit.browse.shards import Shards
 from mmaudit.errors import BadInput, Undefined
@@ -30,7 +29,6 @@ def curves(run: Run, condition: Condition, *, replicates: int = 1000, seed: int 
         DamagedRun: a file of the run cannot be read; names it.
         Undefined: no sample was answered.
     """
-    require_sound(run.header, str(run.folder / "run.json"))
     if run.task.kind not in DECISIONS:
         raise BadInput(f"the answers of a {run.task.kind} have no probabilities, so there is no curve of calibration.")
     target, shards = read_samples(run).target, Shards(run)

@@ -10,10 +10,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from mmaudit.browse.header import read_header, read_json
 from mmaudit.browse.survey import Survey, survey
 from mmaudit.errors import DamagedRun, MMAuditError
 from mmaudit.formats import count, printable, shorten
+from mmaudit.header import read_header, read_json
 from mmaudit.report import Report
 from mmaudit.store import Run
 from mmaudit.types import LEVELS, Task

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mmaudit.browse.entry import Entry, State, entry_of, require_inside
-from mmaudit.browse.header import read_header
 from mmaudit.browse.survey import run_folders, survey
 from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.formats import shorten
@@ -64,7 +63,7 @@ def open_run(root: str | Path, name: str) -> Run:
         found.require_file("run.json")
     except DamagedRun as error:
         raise DamagedRun(f"{folder}: {error}") from None
-    return Run(folder, read_header(folder / "run.json"))
+    return Run.open(folder)
 
 
 def _home(root: str | Path) -> Path:

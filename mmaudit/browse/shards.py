@@ -40,7 +40,7 @@ class Part:
 
 
 class Shards:
-    """Reads the answers of a run with a sound header (see `mmaudit.browse.header.require_sound`)."""
+    """Reads the answers of a run."""
 
     def __init__(self, run: Run) -> None:
         self.run = run

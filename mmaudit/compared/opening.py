@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmaudit.browse.header import require_sound
 from mmaudit.compared.result import Side
 from mmaudit.errors import BadInput, DamagedRun, MMAuditError
 from mmaudit.outputs import UNREADABLE
-from mmaudit.place import place
 from mmaudit.store import Run
 from mmaudit.types import Task
 
@@ -32,7 +28,7 @@ def opened(given: Sequence[str | Path | Run]) -> list[Run]:
     """
     if len(given) < 2:
         raise BadInput(f"a comparison needs at least two runs, got {len(given)}; the first is the one to compare with.")
-    runs = [run if isinstance(run, Run) else _run(run) for run in given]
+    runs = [run if isinstance(run, Run) else Run.open(run) for run in given]
     places = [run.folder.resolve() for run in runs]
     for i, folder in enumerate(places):
         if folder in places[:i]:
@@ -48,28 +44,9 @@ def opened(given: Sequence[str | Path | Run]) -> list[Run]:
     return runs
 
 
-def _run(folder: str | Path) -> Run:
-    """Open a run; where its header is damaged, what is wrong with it is said as exactly as can be."""
-    try:
-        return Run.open(folder)
-    except DamagedRun:
-        file = place(folder) / "run.json"
-        with contextlib.suppress(ValueError, RecursionError):
-            header = json.loads(file.read_text(encoding="utf-8"))
-            if isinstance(header, dict):
-                require_sound(header, str(file))
-        raise
-
-
 def _require_whole(run: Run) -> None:
     """Raise `DamagedRun` unless header and samples fit each other and every prediction file is there."""
-    file, again = run.folder / "run.json", "audit again to the same folder"
-    try:
-        require_sound(run.header, str(file))
-    except MMAuditError:
-        raise
-    except FOREIGN as error:
-        raise DamagedRun(f"{file} does not describe a run ({_said(error)}); {again}.") from error
+    again = "audit again to the same folder"
     n = run.n
     try:
         held = len(run.samples)

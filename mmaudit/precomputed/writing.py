@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput
 from mmaudit.folder import write_atomically
+from mmaudit.header import modality_to_json
 from mmaudit.plan import Plan
 from mmaudit.precomputed.manifest import FILE, SCHEMA
 from mmaudit.precomputed.planned import planned, source_of
 from mmaudit.predict import BATCH_ROWS, Progress, fitting_rows
 from mmaudit.preparing import AnySuite, data_fingerprints
 from mmaudit.probes import Source, probes
-from mmaudit.store import modality_to_json
 from mmaudit.types import Array, Batch, Condition, Modality
 
 

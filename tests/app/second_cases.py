@@ -15,10 +15,11 @@ from helpers import big_run as answered
 from helpers.big_run import MODALITIES, big_run
 from mmaudit.assemble import assemble
 from mmaudit.exhibits import exhibit
+from mmaudit.header import modality_to_json
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.report import Report
 from mmaudit.score import score
-from mmaudit.store import Run, Samples, modality_to_json
+from mmaudit.store import Run, Samples
 from mmaudit.types import CLEAN, Array, Condition, Modality, Task
 
 N = 96

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from mmaudit.assemble import assemble
+from mmaudit.header import modality_to_json
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.plan import Suite, make_plan
 from mmaudit.predict import shard_rows
 from mmaudit.score import score
-from mmaudit.store import Run, Samples, modality_to_json
+from mmaudit.store import Run, Samples
 from mmaudit.types import Array, Condition, Modality, Task
 
 MODALITIES = (

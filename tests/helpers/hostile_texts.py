@@ -9,9 +9,10 @@ import numpy as np
 
 from helpers.hostile_case import ROWS, N
 from mmaudit.assemble import assemble
+from mmaudit.header import modality_to_json
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.score import score
-from mmaudit.store import Run, Samples, modality_to_json
+from mmaudit.store import Run, Samples
 from mmaudit.types import CLEAN, Condition, Modality, Task
 
 HTML = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'

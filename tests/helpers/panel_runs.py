@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mmaudit.header import modality_to_json
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.panel.read import Trained
 from mmaudit.panel.values import Method
-from mmaudit.store import Run, Samples, modality_to_json
+from mmaudit.store import Run, Samples
 from mmaudit.types import CLEAN, Array, Condition, Modality, Task
 
 MODALITIES = (Modality("image", "image", (8, 8, 3), "uint8", "HWC", (0.0, 255.0)), Modality("text", "text", (), "str"))

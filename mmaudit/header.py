@@ -1,4 +1,4 @@
-"""run.json of a stranger: read with limits, and checked before anything is sized, opened or named by what it says."""
+"""run.json, read with limits as a stranger's is, and checked before anything is sized, opened or named by it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import Any, get_args
 
 from mmaudit.errors import BadInput, DamagedRun, StaleRun
 from mmaudit.formats import shorten
-from mmaudit.store import SCHEMA, modality_from_json
-from mmaudit.types import CLEAN, Condition, Task, TaskKind
+from mmaudit.types import CLEAN, Condition, Modality, Task, TaskKind
+
+SCHEMA = "mmaudit.run/1"
 
 # Far beyond any audit, and small enough that a run which claims that much cannot exhaust the machine.
 MAX_JSON = 64 * 2**20
-MAX_SAMPLES = 20_000_000
+MAX_SAMPLES = 10_000_000_000
 MAX_SHARDS = 100_000
 MAX_FILES = 200_000
 MAX_CONDITIONS = 100_000
@@ -23,6 +24,34 @@ MAX_WIDTH = 1_000_000
 MAX_MODALITIES = 1_000
 MAX_POSITION = 100  # five by custom
 MAX_SHARD_CELLS = 2**28  # numbers in a row group: 1 GiB
+
+
+def modality_to_json(modality: Modality) -> dict[str, Any]:
+    """Return plain values; `modality_from_json` reads them back."""
+    return {
+        "name": modality.name,
+        "kind": modality.kind,
+        "shape": list(modality.shape),
+        "dtype": modality.dtype,
+        "layout": modality.layout,
+        "range": list(modality.range) if modality.range else None,
+        "unit": modality.unit,
+        "sample_rate": modality.sample_rate,
+    }
+
+
+def modality_from_json(value: Mapping[str, Any]) -> Modality:
+    """Rebuild a modality written by `modality_to_json`."""
+    return Modality(
+        name=value["name"],
+        kind=value["kind"],
+        shape=tuple(value["shape"]),
+        dtype=value["dtype"],
+        layout=value["layout"],
+        range=tuple(value["range"]) if value["range"] else None,
+        unit=value["unit"],
+        sample_rate=value["sample_rate"],
+    )
 
 
 def read_json(file: Path) -> Any:
