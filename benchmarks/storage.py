@@ -21,7 +21,7 @@ from mmaudit import Run, store
 from mmaudit.header import modality_to_json
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.place import place
-from mmaudit.store import Samples
+from mmaudit.samples_file import Samples
 from mmaudit.types import CLEAN, Condition, Modality
 
 LATENCY = 0.03  # s

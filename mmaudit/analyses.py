@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 from mmaudit.attribution import attribute
+from mmaudit.attributions_file import FILE as ATTRIBUTIONS
 from mmaudit.crossfit import write_crossfit_of
+from mmaudit.crossfit.run_file import NAME as CROSSFIT
 from mmaudit.crossing import cross
 from mmaudit.data import Dataset
 from mmaudit.errors import MMAuditError, StorageFailed
 from mmaudit.execution import Crew, Worker
 from mmaudit.folder import make_folder, write_atomically
 from mmaudit.models import Model, TwoStage
+from mmaudit.offdata import FILE as OFF_DATA
 from mmaudit.offdata import measure_off_data
 from mmaudit.plan import ANALYSES
 from mmaudit.probes import Source
+from mmaudit.reliance.combinations import FILE as CROSSED
 from mmaudit.store import Run
 
 
@@ -64,6 +68,14 @@ def analyse(subject: Subject, names: Sequence[str], crew: Crew | None = None) ->
     reasons = kept | {name: found[name] for name in wanted if found[name]}
     if reasons != before:
         subject.run.update(not_analysed=reasons)
+
+
+def leave_out(run: Run, names: Sequence[str]) -> None:
+    """Say of the analyses that a run does not have why a budget leaves them out."""
+    why = "left out because of the budget, which goes to conditions; audit again to the same folder without one"
+    absent = {name: why for name in ANALYSES if name in names and not (run.folder / _FILES[name]).exists()}
+    if new := {name: why for name in absent if name not in run.header.get("not_analysed", {})}:
+        run.update(not_analysed={**run.header.get("not_analysed", {}), **new})
 
 
 @dataclass(frozen=True)
@@ -117,6 +129,8 @@ def _off_data(of: Subject) -> None:
 def _synergy(of: Subject) -> None:
     write_crossfit_of(of.run, of.data, of.stage)
 
+
+_FILES = {"emap": CROSSED, "attribution": ATTRIBUTIONS, "off_data": OFF_DATA, "synergy": CROSSFIT}
 
 _ANALYSES: dict[str, Callable[[Subject], Any]] = {
     "emap": _emap,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ from mmaudit.errors import ContractBroken, MMAuditError
 from mmaudit.feeding import ahead
 from mmaudit.models import Model, TwoStage
 from mmaudit.models.failure import raise_if_out_of_memory
-from mmaudit.outputs import ConditionOutputs, Float32Array, joined_donors, total_received
+from mmaudit.outputs import ConditionOutputs, Float32Array, joined
 from mmaudit.passes import Fit, Passes, one_by_one
 from mmaudit.probes import Source, probes
 from mmaudit.probes.proof import moved
@@ -249,21 +249,6 @@ def to_logits(rows: Array, scale: str, task: Task) -> Float32Array:
     if task.kind == "multilabel":
         logits -= np.log(np.clip(1.0 - p, 2.0**-53, 1.0))
     return logits.astype(np.float32)
-
-
-def joined(parts: Sequence[ConditionOutputs]) -> ConditionOutputs:
-    """The answers to all samples from those to parts of them, in order."""
-
-    def each(pick: Callable[[ConditionOutputs], Mapping[str, Array]]) -> dict[str, Array]:
-        return {name: np.concatenate([pick(p)[name] for p in parts]) for name in pick(parts[0])}
-
-    return ConditionOutputs(
-        np.concatenate([p.outputs for p in parts]),
-        each(lambda p: p.changed),
-        each(lambda p: p.moved),
-        total_received(p.received for p in parts),
-        joined_donors([p.donor for p in parts]),
-    )
 
 
 def _usage(model: object) -> tuple[float, int]:

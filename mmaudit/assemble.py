@@ -123,6 +123,7 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
         "findings": [finding_json(f) for f in findings],
         "examples": _read_json(run, "examples.json", []),
         "gallery": (run.folder / "gallery.html").exists(),
+        "budget": _budget(run),
         "limits": limits(run, rows),
         "environment": header["environment"],
         # Where the same bytes are asked for, the one part that can never be the same is left out.
@@ -199,6 +200,23 @@ def _small(mde: float | None, row: dict[str, Any]) -> bool:
         return True
     clean = row["value"] - row["delta"]
     return not mde > 0.1 * abs(clean - row["floor"])
+
+
+def _budget(run: Run) -> dict[str, Any] | None:
+    """What a budget left unmeasured; None where it left nothing, or there was none."""
+    counts, given = run.counts, run.header.get("budget") or {}
+    partial = sum(k < run.n for k in counts)
+    if not partial:
+        return None
+    return {
+        "forwards": given.get("forwards"),
+        "seconds": given.get("seconds"),
+        "answers": sum(counts),
+        "planned": run.n * len(counts),
+        "partial": partial,
+        "fewest": min(counts),
+        "most": max(counts),
+    }
 
 
 def _references(run: Run) -> dict[str, Any]:

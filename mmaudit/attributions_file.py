@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,17 +12,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from mmaudit.errors import DamagedRun, UnknownName
-from mmaudit.folder import whole
-from mmaudit.outputs import UNREADABLE, Float32Array, column, read_parquet
-from mmaudit.place import readable
+from mmaudit.errors import UnknownName
+from mmaudit.headed import read_headed, write_headed
+from mmaudit.outputs import Float32Array, column
 from mmaudit.types import IntArray
 
 FILE = "attributions.parquet"
 SCHEMA = "mmaudit.attributions/1"
-HEADER = b"mmaudit.attributions"
 
 INTEGRATED_GRADIENTS = "integrated_gradients"
 DEEP_LIFT = "deep_lift"
@@ -103,20 +99,11 @@ def write_attributions(path: Path, attributions: Attributions) -> None:
     for what in ("delta", "output", "baseline"):
         columns[what] = pa.array(_joined([getattr(p, what) for p in parts.values()], np.float32))
     header = {
-        "schema": SCHEMA,
         "modalities": list(names),
         "methods": {name: len(p) for name, p in parts.items()},
         "about": attributions.about,
     }
-    table = pa.table(columns)
-    with (
-        whole(path) as partial,
-        pq.ParquetWriter(
-            partial, table.schema, compression="zstd", write_page_checksum=True, store_schema=False
-        ) as writer,
-    ):
-        writer.write_table(table)
-        writer.add_key_value_metadata({HEADER: json.dumps(header, ensure_ascii=True, allow_nan=False)})
+    write_headed(path, pa.table(columns), SCHEMA, header)
 
 
 def read_attributions(path: Path) -> Attributions | None:
@@ -125,34 +112,27 @@ def read_attributions(path: Path) -> Attributions | None:
     Raises:
         DamagedRun: it is cut short, overwritten, or not a file of this kind.
     """
-    if not path.exists():
-        return None
-    table = read_parquet(path)
-    try:
-        header = json.loads((pq.read_metadata(readable(path)).metadata or {})[HEADER])
-        if header["schema"] != SCHEMA:
-            raise ValueError(f"schema {header['schema']!r}, expected {SCHEMA!r}")
-        names = tuple(str(name) for name in header["modalities"])
-        if len(table) != sum(header["methods"].values()):
-            raise ValueError(f"{len(table)} rows, expected {sum(header['methods'].values())}")
-        methods: dict[str, MethodAttributions] = {}
-        start = 0
-        for method, count in header["methods"].items():
-            part = table.slice(start, count)
-            start += count
-            methods[str(method)] = MethodAttributions(
-                positions=column(part, "position"),
-                total={name: column(part, f"sum.{name}") for name in names},
-                magnitude={name: column(part, f"abs.{name}") for name in names},
-                delta=column(part, "delta"),
-                output=column(part, "output"),
-                baseline=column(part, "baseline"),
-            )
-        return Attributions(names, methods, dict(header["about"]))
-    except (*UNREADABLE, AttributeError, IndexError, OverflowError, RecursionError, TypeError) as error:
-        raise DamagedRun(
-            f"{path} cannot be read as attributions ({error}); delete it and audit again to the same folder."
-        ) from error
+    return read_headed(path, SCHEMA, _rebuilt)
+
+
+def _rebuilt(table: pa.Table, header: Any) -> Attributions:
+    names = tuple(str(name) for name in header["modalities"])
+    if len(table) != sum(header["methods"].values()):
+        raise ValueError(f"{len(table)} rows, expected {sum(header['methods'].values())}")
+    methods: dict[str, MethodAttributions] = {}
+    start = 0
+    for method, count in header["methods"].items():
+        part = table.slice(start, count)
+        start += count
+        methods[str(method)] = MethodAttributions(
+            positions=column(part, "position"),
+            total={name: column(part, f"sum.{name}") for name in names},
+            magnitude={name: column(part, f"abs.{name}") for name in names},
+            delta=column(part, "delta"),
+            output=column(part, "output"),
+            baseline=column(part, "baseline"),
+        )
+    return Attributions(names, methods, dict(header["about"]))
 
 
 def _joined(parts: list[Any], dtype: type) -> Any:

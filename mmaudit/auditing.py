@@ -14,8 +14,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from mmaudit.analyses import analyse
+from mmaudit.analyses import analyse, leave_out
 from mmaudit.assemble import assemble
+from mmaudit.budget import Budget
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput
 from mmaudit.execution import Executor, chosen
@@ -32,6 +33,7 @@ from mmaudit.probes import probes
 from mmaudit.report import Report
 from mmaudit.retrieval import Bank
 from mmaudit.score import evidence, score
+from mmaudit.spending import require_room, spend
 from mmaudit.store import Run
 from mmaudit.timing import Timing
 from mmaudit.types import Condition
@@ -68,6 +70,8 @@ def audit(
     keep_samples: int | None = None,
     jobs: int = 1,
     executor: str | Executor | None = None,
+    budget: str | float | None = None,
+    forwards: int | None = None,
 ) -> Report:
     """Audit a model on a data set and return the report; everything behind it lies in the folder `out`.
 
@@ -94,6 +98,11 @@ def audit(
         jobs: how many processes answer shards; -1: one per core. The run is the same with any number.
         executor: "inprocess", "loky" (processes of this machine), "ray" (a Ray cluster), or an executor with options
             of its own, such as `mmaudit.execution.Ray(workers=8, gpus=0.5)`. None: by `jobs`.
+        budget: most time that answers may take, such as "10m" or seconds; scoring and report come on top. Every
+            condition gets a few samples, and the rest goes where the intervals are widest; the report says what was
+            left out. Analyses that ask the model once more are left out, too. The same call goes on where it stopped;
+            one without a budget measures the rest.
+        forwards: the same as a number of answers, samples × conditions; with both, whichever ends first.
 
     Returns:
         The report: `.findings`, `.scores`, `.to_html(path)`.
@@ -109,23 +118,38 @@ def audit(
     if batch_rows != "auto":
         _require_whole("batch_rows", BATCH_ROWS if batch_rows is None else batch_rows, 1)
     require_count("keep_samples", keep_samples)
+    limit = Budget.given(budget, forwards)
     way = chosen(executor, jobs)
     prepared = prepare(model, data, suite=suite, train=train, out=out, batch_rows=batch_rows)
+    if limit:
+        require_room(limit, out, prepared.plan, data.task, len(data))
     with writing(out):
-        run = prepared.open_run(out, batch_rows=batch_rows, title=title, command=command, keep_samples=keep_samples)
+        run = prepared.open_run(
+            out, batch_rows=batch_rows, title=title, command=command, keep_samples=keep_samples, budget=limit
+        )
         # What is to be measured anyway is asked of the same workers, which have the model already.
         with contextlib.nullcontext() if way.own_process else way.crew(prepared.job(run)) as crew:
-            timing = predict(
-                run,
-                data,
-                prepared.model,
-                prepared.source,
-                stage=prepared.stage,
-                batch_rows=int(run.header["batch_rows"]),
-                progress=progress,
-                crew=crew,
-            )
-            analyse(prepared.subject(run), prepared.plan.suite.analyses, crew)
+
+            def answers(told: Progress | None) -> Timing:
+                rows = int(run.header["batch_rows"])
+                return predict(
+                    run,
+                    data,
+                    prepared.model,
+                    prepared.source,
+                    stage=prepared.stage,
+                    batch_rows=rows,
+                    progress=told,
+                    crew=crew,
+                )
+
+            analyses = prepared.plan.suite.analyses
+            if limit:
+                timing = spend(run, limit, answers, progress)
+                leave_out(run, analyses)
+            else:
+                timing = answers(progress)
+                analyse(prepared.subject(run), analyses, crew)
         score(run, resamples=resamples, seed=seed)
         show(run, prepared)
         return assemble(run, timing=timing)

@@ -89,6 +89,8 @@ def show_report(report: Report, page: Path) -> None:
         console.print(Text(f"all {passed} controls passed"))
     for line in report.idle_conditions():
         console.print(Text(f"Not applied: {line}", style="bold red"))
+    if budget := report.budget():
+        console.print(Text(budget, style="bold"))
     for finding in report.findings:
         console.print()
         console.print(Text.assemble((finding.level, _STYLE[finding.level]), "  ", finding.claim))

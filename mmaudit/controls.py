@@ -63,15 +63,24 @@ def controls(run: Run, rows: Iterable[Score], applied: Sequence[Mapping[str, Any
 def _identity(run: Run, condition: Condition) -> Control:
     """A copy of every input must be received as the input is, and give its outputs."""
     original, repeated = run.read(CLEAN), run.read(condition)
-    if original.received != repeated.received:
+    there = slice(None) if repeated.measured is None else repeated.measured
+    digests = (original.received, repeated.received) if repeated.measured is None else _both_received(run, condition)
+    if digests[0] != digests[1]:
         message = "copied inputs do not reach the model unchanged (their digests differ)."
         return Control("identity", condition, False, message)
-    clean, copy = original.outputs, repeated.outputs
+    clean, copy = original.outputs[there], repeated.outputs[there]
     same = np.isnan(copy) == np.isnan(clean)
     gap = float(np.nanmax(np.abs(copy - clean), initial=0.0))
     ok = bool(same.all()) and gap <= IDENTITY_TOLERANCE * (float(np.nanstd(clean)) or 1.0)
     said = "copied inputs give the same outputs" if ok else "copied, unchanged inputs give other outputs"
     return Control("identity", condition, ok, f"{said} (largest difference {gap:.2g}).")
+
+
+def _both_received(run: Run, condition: Condition) -> tuple[list[int | None], list[int | None]]:
+    """Digests of what the model received clean and under a condition, of the portions that both are in."""
+    clean, now = run.received(CLEAN), run.received(condition)
+    shared = [samples for samples in now if samples in clean]
+    return [clean[samples] for samples in shared], [now[samples] for samples in shared]
 
 
 def _destroy(condition: Condition, score: Score) -> Control:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mmaudit.comparison import Measured
 from mmaudit.kernels.bootstrap import ratio
 from mmaudit.kernels.inference import interval
 from mmaudit.metrics.robustness import why_undefined
@@ -106,43 +107,46 @@ class Reference:
 
 
 def tolerance(
-    conditions: Sequence[Condition], values: Mapping[str, FloatArray], clean: Reference, unanswered: set[str]
+    conditions: Sequence[Condition], measured: Mapping[str, Measured], clean: Reference, unanswered: Mapping[str, str]
 ) -> Iterator[Score]:
     """Yield the half-width of every tolerance curve, and the asymmetry of each pair of directions.
 
     Args:
         conditions: of the run.
-        values: estimate and replicates of the primary metric, by condition key.
+        measured: the primary metric, by condition key.
         clean: the same in step.
-        unanswered: keys of conditions under which not every sample has an answer.
+        unanswered: why, by keys of conditions under which not every sample has an answer.
     """
     pairs: dict[str, dict[str, FloatArray]] = {}
+    fewest: dict[str, int] = {}
     for curve in groups(conditions):
         first = curve.conditions[0]
         if not curve.curve or first.probe not in PROBES:
             continue
         direction = first.option("direction") or ""
-        row, widths = _half_width(curve, values, clean, unanswered)
+        row, widths = _half_width(curve, measured, clean, unanswered)
         yield row
-        pairs.setdefault(curve.name.replace(f", direction={direction}", ""), {})[direction] = widths
+        name = curve.name.replace(f", direction={direction}", "")
+        pairs.setdefault(name, {})[direction] = widths
+        fewest[name] = min(row.n, fewest.get(name, row.n))
     for name, sides in pairs.items():
         if len(sides) == 2:
-            yield _asymmetry(name, sides, clean.n)
+            yield _asymmetry(name, sides, fewest[name])
 
 
 def _half_width(
-    curve: Group, values: Mapping[str, FloatArray], clean: Reference, unanswered: set[str]
+    curve: Group, measured: Mapping[str, Measured], clean: Reference, unanswered: Mapping[str, str]
 ) -> tuple[Score, FloatArray]:
     shift = np.array([c.severity or 0.0 for c in curve.conditions])
     widths = half_width(
-        shift, clean.values, np.stack([values[c.key] for c in curve.conditions]), clean.floor, clean.better
+        shift, clean.values, np.stack([measured[c.key].values for c in curve.conditions]), clean.floor, clean.better
     )
     unit = curve.conditions[0].unit
     unknown = next((c for c in curve.conditions if c.key in unanswered), None)
     farthest = f"{shift[-1]:g} {unit}"
     if unknown:
         widths = np.full_like(widths, np.nan)
-        reason = f"not every sample has an answer under {unknown.label}"
+        reason = unanswered[unknown.key]
     elif np.isnan(widths[0]):
         reason = why_undefined(float(clean.values[0]), clean.better, clean.floor) or "a value of the curve is undefined"
     elif np.isinf(widths[0]):
@@ -156,7 +160,7 @@ def _half_width(
         condition=digest(curve.name, HALF_WIDTH),
         label=curve.name,
         metric=HALF_WIDTH,
-        n=clean.n,
+        n=min(clean.n, *(measured[c.key].n for c in curve.conditions)),
         value=_finite(widths[0]),
         low=_finite(low),
         high=_finite(high),

@@ -113,6 +113,14 @@ def count(n: int) -> str:
     return plain(float(n), 0)
 
 
+def duration(seconds: float) -> str:
+    """Return a time in the largest unit of which there is exactly one, or at least two: `90 s`, `10 min`, `3 d`."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size or seconds == size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
 def measure(metric: str, unit: str, better: str, change: bool = False) -> str:
     """A metric's name with unit and direction, as an axis or column is titled: `accuracy (%, ↑ better)`."""
     name = change_unit(unit) if change else shown_unit(unit)

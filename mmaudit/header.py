@@ -100,7 +100,7 @@ def require_sound(header: Mapping[str, Any], what: str) -> None:
 
 def _wrong(header: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with a header, one sentence each; later parts are looked at only where the earlier are sound."""
-    for part in (_tables, _texts, _task, _modalities, _sizes, _conditions):
+    for part in (_tables, _texts, _task, _modalities, _sizes, _conditions, _portions):
         found = list(part(header))
         yield from found
         if found:
@@ -204,6 +204,56 @@ def _conditions(header: Mapping[str, Any]) -> Iterator[str]:
         yield "two conditions have one key"
     if Condition.from_json(given[0]) != CLEAN:
         yield f"the first condition is {_said(given[0]['label'])}, expected 'clean'"
+
+
+def _portions(header: Mapping[str, Any]) -> Iterator[str]:
+    """What a budget left unmeasured, in a run that has one: each condition on the first samples of one order."""
+    if "portions" not in header:
+        return
+    given, n, plan = header["portions"], header["data"]["n"], sum(map(len, header["increments"]))
+    if not isinstance(given, list):
+        yield f"portions is {_said(given)}, expected a list"
+        return
+    reached, files = [0] * plan, 0
+    for i, value in enumerate(given):
+        if problem := _refused(_portion, value, reached, n):
+            yield f"portions[{i}]: {problem}"
+            return
+        low, high = value["samples"] or (0, n)
+        files += -(-(high - low) // header["shard_rows"])
+    if files > MAX_FILES:
+        yield f"its portions are {files} files; more than {MAX_FILES:,} are not read"
+    budget = header.get("budget")
+    if not isinstance(budget, dict | None):
+        yield f"budget is {_said(budget)}, expected a table"
+    elif budget and (problem := _refused(_budget, budget)):
+        yield f"budget: {problem}"
+
+
+def _portion(value: Mapping[str, Any], reached: list[int], n: int) -> None:
+    """Check a portion against what those before it reached under each condition, and move that on."""
+    places, samples = value["conditions"], value["samples"]
+    whole = isinstance(places, list) and places and all(_whole(i, 0) and i < len(reached) for i in places)
+    if not whole or len(set(places)) != len(places):
+        raise BadInput(f"conditions are {_said(places)}, expected different places in the plan")
+    pair = samples is None or (isinstance(samples, list) and len(samples) == 2 and all(_whole(x, 0) for x in samples))
+    low, high = (samples or (0, n)) if pair else (0, 0)
+    if not low < high <= n:
+        raise BadInput(f"samples are {_said(samples)}, expected first and end of a range of {n}, or null")
+    if any(reached[i] != low for i in places):
+        raise BadInput(f"samples begin at {low}, which is not where the portions before it end")
+    for i in places:
+        reached[i] = high
+
+
+def _budget(value: Mapping[str, Any]) -> None:
+    forwards, seconds, rounds = value["forwards"], value["seconds"], value["rounds"]
+    if forwards is not None and not _whole(forwards, 1):
+        raise BadInput(f"forwards are {_said(forwards)}, expected a whole number")
+    if seconds is not None and not (_real(seconds) and seconds > 0):
+        raise BadInput(f"seconds are {_said(seconds)}, expected a number above 0")
+    if not isinstance(rounds, list) or not all(_real(r) and r >= 0 for r in rounds):
+        raise BadInput(f"rounds are {_said(rounds)}, expected seconds")
 
 
 def _condition(value: Mapping[str, Any], known: set[str]) -> None:

@@ -20,7 +20,7 @@ has the same sign. Both have intervals from the bootstrap resamples that all con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,12 @@ def independence(
 
 
 def interactions(
-    conditions: Sequence[Condition], clean: Measured, values: Mapping[str, Measured], metric: Metric, task: Task
+    conditions: Sequence[Condition],
+    clean: Measured,
+    values: Mapping[str, Measured],
+    metric: Metric,
+    task: Task,
+    unanswered: Collection[str] = (),
 ) -> Iterator[Score]:
     """Yield both residuals of every condition of a surface, and their means over each surface.
 
@@ -87,6 +92,7 @@ def interactions(
         values: the same of every condition, by key.
         metric: the primary metric.
         task: of the run.
+        unanswered: keys of conditions under which the model gave no answer to some sample.
     """
     surfaces: dict[tuple[str, ...], list[Condition]] = {}
     for condition in conditions:
@@ -96,7 +102,7 @@ def interactions(
     for cells in surfaces.values():
         found: dict[str, list[FloatArray]] = {r.name: [] for r in RESIDUALS}
         for cell in cells:
-            reason, residuals = _cell(cell, clean, values, metric)
+            reason, residuals = _cell(cell, clean, values, metric, unanswered)
             for residual in RESIDUALS:
                 each = residuals[residual.name]
                 found[residual.name].append(each)
@@ -117,15 +123,16 @@ def surface_name(condition: Condition) -> str:
 
 
 def _cell(
-    cell: Condition, clean: Measured, values: Mapping[str, Measured], metric: Metric
+    cell: Condition, clean: Measured, values: Mapping[str, Measured], metric: Metric, unanswered: Collection[str]
 ) -> tuple[str, dict[str, FloatArray]]:
     """Both residuals of one cell; all NaN with the reason where one of its values is missing."""
-    found = [values.get(key) for key in (*(p.key for p in parts(cell)), cell.key)]
+    keys = (*(p.key for p in parts(cell)), cell.key)
+    found = [values.get(key) for key in keys]
     nothing = {r.name: np.full(len(clean.values), np.nan) for r in RESIDUALS}
     known = [m for m in found if m is not None]
     if len(known) < 3:
         return "one of the two corruptions was not measured alone", nothing
-    if any(m.n != clean.n for m in known):
+    if any(key in unanswered for key in keys):
         return "not every sample has an answer under these conditions", nothing
     sign = 1.0 if metric.better == "higher" else -1.0
     start, a, b, both = (_adding(m.values, metric) for m in (clean, *known))

@@ -21,16 +21,16 @@ KEYS = (
     *("data", "train", "train_split", "target", "task", "modality", "columns", "ids", "group", "cluster", "split"),
     *("root", "whole"),
     *("out", "suite", "subsets", "scenario", "surface", "severity_scale", "similarity_floor"),
-    *("resamples", "seed", "batch_rows", "title", "keep_samples"),
+    *("resamples", "seed", "batch_rows", "title", "keep_samples", "budget", "forwards"),
     *("jobs", "executor", "worker_gpus", "time_limit"),
 )
 
 # Of what kind the values of a configuration are; the shell gives texts and numbers of the right kind itself.
 KINDS = {
     **dict.fromkeys(("model", "outputs", "weights", "data", "train", "train_split", "target", "task", "ids"), TEXT),
-    **dict.fromkeys(("cluster", "split", "out", "severity_scale", "title"), TEXT),
+    **dict.fromkeys(("cluster", "split", "out", "severity_scale", "title", "budget"), TEXT),
     **dict.fromkeys(("group", "scenario"), TEXTS),
-    **dict.fromkeys(("resamples", "seed", "keep_samples"), WHOLE),
+    **dict.fromkeys(("resamples", "seed", "keep_samples", "forwards"), WHOLE),
     "target": TEXTS,
     "batch_rows": (either(is_text, is_whole), "a whole number, or \"auto\""),
     "trust": FLAG,
@@ -49,15 +49,24 @@ KINDS = {
 def merged(config: Path | None, given: Mapping[str, Any], need: Sequence[str]) -> dict[str, Any]:
     """Options of a TOML file, overridden by those given on the command line.
 
+    Args:
+        config: the file, if any.
+        given: a command's values by name, as its `locals()` has them; see `said`.
+        need: options that have to be given.
+
     Raises:
         BadInput: the file is missing or no TOML, or one of the options in `need` is nowhere given.
         UnknownName: the file has a key that is no option.
     """
-    said = {k: v for k, v in given.items() if v is not None and v is not False and v != []}  # 0 is said, too
-    options = {**(_read(config) if config else {}), **said}
+    options = {**(_read(config) if config else {}), **said(given)}
     if lacking := [f"--{name}" for name in need if name not in options]:
         raise BadInput(f"{' and '.join(lacking)} missing; give it as an option or as a key in the file of --config.")
     return options
+
+
+def said(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a command's values that are options, `KEYS`, and were given; 0 is given, too."""
+    return {k: v for k, v in given.items() if k in KEYS and v is not None and v is not False and v != []}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class ConditionOutputs:
             2⁶⁴, to that of the whole. None in runs of mmaudit 0.1.
         donor: `int64[n]`, position in the data set of the sample of another class whose value a modality was given,
             −1 where there is none; None under conditions in which donors do not matter.
+        measured: `bool[n]`, on which samples a budget let the condition be measured; None: on all. Elsewhere there is
+            no answer (NaN), nothing changed, and no distance.
     """
 
     outputs: Float32Array
@@ -49,6 +51,7 @@ class ConditionOutputs:
     moved: Mapping[str, Float32Array]
     received: int | None = None
     donor: IntArray | None = None
+    measured: BoolArray | None = None
 
     @property
     def answered(self) -> BoolArray:
@@ -123,12 +126,6 @@ def _footer(path: Path, which: tuple[Any, ...]) -> pq.FileMetaData:
     return pq.read_metadata(readable(path, size=which[-1]))
 
 
-def total_received(parts: Iterable[int | None]) -> int | None:
-    """Return the digest of the whole from those of its parts; None where one of them is not known."""
-    known = list(parts)
-    return None if None in known else sum(part for part in known if part is not None) % 2**64
-
-
 def read_group(file: pq.ParquetFile, group: int, modalities: Sequence[str]) -> ConditionOutputs:
     """Read the answers under one condition; raises one of `UNREADABLE` where the file is damaged."""
     table = file.read_row_group(group, use_threads=False)
@@ -154,10 +151,47 @@ def _donor(table: pa.Table) -> IntArray | None:
     return column(table, "donor").astype(np.int64)
 
 
-def joined_donors(parts: Sequence[IntArray | None]) -> IntArray | None:
-    """Return the donors of the whole from those of its parts; None where one of them has none."""
-    known = [part for part in parts if part is not None]
-    return np.concatenate(known) if known and len(known) == len(parts) else None
+def total_received(parts: Iterable[int | None]) -> int | None:
+    """Return the digest of the whole from those of its parts; None where one of them is not known."""
+    known = list(parts)
+    return None if None in known else sum(part for part in known if part is not None) % 2**64
+
+
+def joined(parts: Sequence[ConditionOutputs]) -> ConditionOutputs:
+    """The answers to all samples from those to parts of them, in order."""
+    donors = [p.donor for p in parts if p.donor is not None]
+    return ConditionOutputs(
+        np.concatenate([p.outputs for p in parts]),
+        {name: np.concatenate([p.changed[name] for p in parts]) for name in parts[0].changed},
+        {name: np.concatenate([p.moved[name] for p in parts]) for name in parts[0].moved},
+        total_received(p.received for p in parts),
+        np.concatenate(donors) if len(donors) == len(parts) else None,
+    )
+
+
+def scattered(parts: Sequence[ConditionOutputs], positions: Sequence[IntArray], n: int) -> ConditionOutputs:
+    """The answers to some samples as those to all n: nothing was measured on the others.
+
+    Args:
+        parts: answers to parts of the samples.
+        positions: `int64[rows]` of each part's samples in the data set.
+        n: samples of the data set.
+    """
+    some, at = joined(parts), np.concatenate(positions)
+
+    def spread(values: Array, rest: float) -> Array:
+        whole = np.full((n, *values.shape[1:]), rest, values.dtype)
+        whole[at] = values
+        return whole
+
+    return ConditionOutputs(
+        spread(some.outputs, np.nan),
+        {name: spread(values, False) for name, values in some.changed.items()},
+        {name: spread(values, np.nan) for name, values in some.moved.items()},
+        some.received,
+        None if some.donor is None else spread(some.donor, -1),
+        None if len(at) == n else spread(np.ones(len(at), np.bool_), False),
+    )
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:

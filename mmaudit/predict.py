@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -53,10 +54,12 @@ def predict(
         Where the time went: `total` by the clock, the rest summed over all workers.
     """
     started = time.perf_counter()
-    increments = run.increments
-    total = run.n * len(run.conditions)
-    done = 0
-    lacking = [[i for i in range(len(increments)) if not run.is_done(s, i)] for s in range(len(run.shards()))]
+    before = Timing() if crew is None else crew.timing
+    lacking = list(run.lacking())
+    works = [AnswerShard(shard, todo) for shard, todo in lacking]
+    sizes = {work: run.answers(*each) for work, each in zip(works, lacking, strict=True)}
+    total = sum(run.counts)
+    done = total - sum(sizes.values())
 
     def advance(rows: int) -> None:
         nonlocal done
@@ -65,28 +68,21 @@ def predict(
             progress(done, total)
 
     here = Worker(run, data, model, source, stage, fitting_rows(data, batch_rows), advance)
-    asked = [c for i in sorted({i for todo in lacking for i in todo}) for c in increments[i]]
-    if run.task.kind == "retrieval" and asked:
-        banks = [c for c in asked if run.task.target_modality in c.modalities]
+    if run.task.kind == "retrieval" and works:
+        asked = {c.key: c for _, todo in lacking for i in todo for c in run.portions[i].conditions}
+        banks = [c for c in asked.values() if run.task.target_modality in c.modalities]
         total += len(data) * (1 + len(banks))
         _make_banks(here, banks, crew, advance)
-    works: list[Work] = []
-    sizes = {}
-    for shard, (positions, todo) in enumerate(zip(run.shards(), lacking, strict=True)):
-        done += len(positions) * sum(len(c) for i, c in enumerate(increments) if i not in todo)
-        if todo:
-            works.append(AnswerShard(shard, tuple(todo)))
-            sizes[works[-1]] = len(positions) * sum(len(increments[i]) for i in todo)
     if crew is None:
         for work in works:
             work(here)
     else:
-        crew.do(works, lambda work, _: advance(sizes[work]))
+        crew.do(works, lambda work, _: advance(sizes[cast(AnswerShard, work)]))
     settle(run)
     here.close()
     timing = here.timing
     if crew is not None:
-        timing.add(crew.timing)
+        timing.add(crew.timing.since(before))
     timing.total = time.perf_counter() - started
     return timing
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from mmaudit.analyses import Subject
 from mmaudit.batch_size import find_batch_rows
+from mmaudit.budget import Budget
 from mmaudit.data import Dataset, all_statistics, check
 from mmaudit.data.statistics import ModalityStatistics
 from mmaudit.equalise import equalise
@@ -34,7 +35,8 @@ from mmaudit.predict import BATCH_ROWS, fitting_rows, shard_rows
 from mmaudit.probes import Source
 from mmaudit.probes.scale import Scale
 from mmaudit.retrieval import Bank
-from mmaudit.store import Run, Samples
+from mmaudit.samples_file import Samples
+from mmaudit.store import Run
 from mmaudit.types import Modality, Task
 
 __all__ = [
@@ -95,8 +97,11 @@ class Prepared:
         title: str | None,
         command: str,
         keep_samples: int | None = None,
+        budget: Budget | None = None,
     ) -> Run:
         """Open the run in `out` and add what its plan lacks, or start a new one.
+
+        Without a budget every condition is planned on every sample, also those that an earlier one left out.
 
         Raises:
             StaleRun: the run there is of another model or data set; names what differs.
@@ -106,19 +111,25 @@ class Prepared:
             if batch_rows == "auto":
                 batch_rows = find_batch_rows(self.model, self.stage, self.data)
             header = self.header(batch_rows or BATCH_ROWS, title, command)
-            given = {} if keep_samples is None else {"keep_samples": keep_samples}
-            return Run.create(folder, {**header, **given}, _samples(self.data))
+            given: dict[str, Any] = {} if keep_samples is None else {"keep_samples": keep_samples}
+            limited = {"portions": [], "budget": budget.to_json()} if budget else {}
+            return Run.create(folder, {**header, **given, **limited}, _samples(self.data))
         run = Run.open(folder)
         require_same(run, self.fingerprints())
         run.restore(_samples(self.data))
         known = run.header["declined"]
         declined = known + [d for d in self.plan.declined_json if d not in known]
         suite = self.plan.suite.to_json()
+        if budget:
+            rounds = (run.header.get("budget") or {}).get("rounds", ())
+            run.update(portions=[p.to_json() for p in run.portions], budget=budget.to_json(rounds))
         run.extend(self.plan.conditions, suite=suite, declined=declined, command=command or run.header["command"])
         rows = None if batch_rows == "auto" else batch_rows
         said = {"batch_rows": rows, "title": title, "keep_samples": keep_samples, **self._described(run.header)}
         if new := {name: value for name, value in said.items() if value not in (None, run.header.get(name))}:
             run.update(**new)
+        if not budget and "portions" in run.header:
+            run.grow([run.n] * len(run.conditions), budget=None)
         return run
 
     def _described(self, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.estimates import Estimate
 from mmaudit.folder import write_atomically
-from mmaudit.formats import DASH, count, estimate, number, readable
+from mmaudit.formats import DASH, count, duration, estimate, number, readable
 from mmaudit.place import place
 from mmaudit.report_schema import FIELDS, SCHEMA, TEXT_FIELDS, check
 from mmaudit.types import LEVELS, Condition, Finding, Score
@@ -245,6 +245,22 @@ class Report:
         text = f"{readable(self.primary.name)} {estimate(score.value, score.low, score.high, score.unit)}"
         return text + (f", chance {number(score.floor, score.unit)}" if math.isfinite(score.floor) else "")
 
+    def budget(self) -> str:
+        """What a budget left unmeasured, in one sentence; empty where every condition has every sample."""
+        held = self.document.get("budget") or {}
+        if not held:
+            return ""
+        limits = [f"{count(held['forwards'])} answers"] if held["forwards"] else []
+        limits += [duration(held["seconds"])] if held["seconds"] else []
+        share = number(held["answers"] / max(held["planned"], 1), "share")
+        return (
+            f"Within a budget of {' and '.join(limits) or 'an earlier audit'} {count(held['answers'])} of "
+            f"{count(held['planned'])} answers ({share}) were measured: {count(held['partial'])} of "
+            f"{count(len(self.conditions))} conditions rest on a part of the {count(self.document['data']['n'])} "
+            f"samples, from {count(held['fewest'])} to {count(held['most'])} drawn at random, more where intervals "
+            "were wider."
+        )
+
     def level_counts(self) -> str:
         """Findings by level in words: `1 critical, 3 major`; `none` where no rule fired."""
         counts = [(sum(f.level == level for f in self.findings), level) for level in LEVELS]
@@ -270,6 +286,8 @@ class Report:
             f"  findings: {self.level_counts()}",
             *(f"    {f.level}: {f.claim}" for f in self.findings[:3]),
         ]
+        if budget := self.budget():
+            lines.append(f"  {budget}")
         if failed:
             lines.append(f"  CONTROLS FAILED, do not rely on this report: {'; '.join(failed)}")
         elif passed := sum(c["ok"] for c in document["controls"]):

@@ -102,9 +102,10 @@ class ScoreTable:
         outputs, target = _usable(answers.outputs, self.clean_usable), _usable(self.target, self.clean_usable)
         self.clean = Predictions(self.task, outputs, target)
         self.measured: dict[tuple[str, str], Measured] = {}
+        self.beside: dict[str, Measured] = {}
         self.applied: dict[str, dict[str, Any]] = {}
         self.worst: dict[str, Float32Array] = {}
-        self.unanswered: set[str] = set()
+        self.unanswered: dict[str, str] = {}
         self.side = SideTables(self.conditions)
         self.lock = Lock()
 
@@ -132,6 +133,7 @@ class ScoreTable:
     def _condition(self, condition: Condition) -> list[Score]:
         answers = self.run.read(condition)
         usable = answers.answered & self.clean_usable
+        asked = self.clean_usable if answers.measured is None else self.clean_usable & answers.measured
         self.applied[condition.key] = how_applied(condition, answers, usable, self.askable, self.run.error(condition))
         everything = bool((usable == self.clean_usable).all())
         clean = self.clean if everything else self.clean.take(usable[self.clean_usable])
@@ -141,6 +143,7 @@ class ScoreTable:
         outputs, target = _usable(answers.outputs, usable), _usable(self.target, usable)
         rival = self._rival(condition, answers, usable)
         predictions = Predictions(self.task, outputs, target, None if is_clean else clean, rival)
+        limited = answers.measured is not None
         del answers
         rows = []
         for metric in self.metrics:
@@ -152,13 +155,27 @@ class ScoreTable:
             if not (is_clean or metric.needs_clean or metric.needs_rival):
                 reference = self.measured[CLEAN.key, metric.name] if everything else measure(metric, clean, w)
             rows.append(score_row(self.task, condition, metric, found, reference))
+            if metric.name == self.primary:
+                self.beside[condition.key] = self._beside(found, reference) if limited else found
         rows += self._groups(condition, predictions, clean, w, usable)
         if everything:
             self._keep_worst(condition, predictions)
-        else:
-            self.unanswered.add(condition.key)
+        if not (usable == asked).all():
+            self.unanswered[condition.key] = f"not every sample has an answer under {condition.label}"
         self.side.add(condition, predictions, w)
         return rows
+
+    def _beside(self, found: Measured, reference: Measured | None) -> Measured:
+        """The primary metric as it stands beside that of other conditions, whatever samples a budget left them.
+
+        The difference from clean is paired on the samples of the condition, so clean on all samples plus that
+        difference says more than the value on the few: the difference estimator of sampling theory (Cochran 1977,
+        section 7.3).
+        """
+        if reference is None:
+            return found
+        values = self.measured[CLEAN.key, self.primary].values + found.values - reference.values
+        return replace(found, values=values)
 
     def _rival(self, condition: Condition, answers: ConditionOutputs, usable: BoolArray) -> Array | None:
         """The class of each row's donor where it contradicts the row's own; −1 where the row has none."""
@@ -217,40 +234,49 @@ class ScoreTable:
         sign = 1.0 if metric.better == "higher" else -1.0
         room = sign * (clean.values - clean.floor)
         for before, after in neighbours(self.conditions):
-            one, other = self.measured[before.key, self.primary], self.measured[after.key, self.primary]
-            if not one.n == other.n == clean.n:
+            if before.key in self.unanswered or after.key in self.unanswered:
                 continue
+            one, other = self.beside[before.key], self.beside[after.key]
             yield score_row(self.task, after, metric, other, one, against=before, room=room)
 
     def _interactions(self) -> Iterator[Score]:
         """What two corruptions do together beyond what each does alone."""
-        values = {key: m for (key, name), m in self.measured.items() if name == self.primary}
-        return interactions(self.conditions, values[CLEAN.key], values, metrics.get(self.primary), self.task)
+        clean, metric = self.beside[CLEAN.key], metrics.get(self.primary)
+        return interactions(self.conditions, clean, self.beside, metric, self.task, self.unanswered)
 
     def _summaries(self) -> Iterator[Score]:
         """Robustness summaries of the primary metric over severity curves, missing baselines and families."""
         metric = metrics.get(self.primary)
         clean = self.measured[CLEAN.key, self.primary]
-        values = {key: m.values for (key, name), m in self.measured.items() if name == self.primary}
+        values = {key: m.values for key, m in self.beside.items()}
         for group in groups(self.conditions):
-            unknown = next((c for c in group.conditions if np.isnan(values[c.key][0])), None)
+            undefined = (c for c in group.conditions if np.isnan(values[c.key][0]))
+            why = next((f"not every sample has an answer under {c.label}" for c in undefined), "")
             for summary, result in summarise(group, clean.values, values, clean.floor, metric.better):
-                yield self._summary(group, summary, result, metric, clean, unknown)
+                yield self._summary(group, summary, result, metric, clean, why)
             if not group.curve:
-                unknown = next((c for c in group.conditions if c.key in self.unanswered), None)
+                why = next((w for c in group.conditions if (w := self._not_everywhere(c))), "")
                 worst = self.worst.get(group.name, np.zeros(clean.n, np.float32))
                 found = self.w.take(self.clean_usable).mean(worst)
                 estimate = Resamples.ones(len(worst)).mean(worst)
                 result = np.concatenate([estimate, found])
-                yield self._summary(group, INSTANCE_WORST_CASE, result, metric, clean, unknown)
+                yield self._summary(group, INSTANCE_WORST_CASE, result, metric, clean, why)
+
+    def _not_everywhere(self, condition: Condition) -> str:
+        """Why a condition says nothing of some sample that has a clean answer; empty where it does of all."""
+        if why := self.unanswered.get(condition.key):
+            return why
+        found = self.beside[condition.key].n
+        within = (
+            f"within the budget {condition.label} was measured on {found:,} of {self.beside[CLEAN.key].n:,} samples"
+        )
+        return within if found < self.beside[CLEAN.key].n else ""
 
     def _tolerances(self) -> Iterator[Score]:
         """How far sequences may be out of step."""
-        clean, better = self.measured[CLEAN.key, self.primary], metrics.get(self.primary).better
-        values = {key: m.values for (key, name), m in self.measured.items() if name == self.primary}
-        yield from tolerance(
-            self.conditions, values, Reference(clean.values, clean.floor, better, clean.n), self.unanswered
-        )
+        clean, better = self.beside[CLEAN.key], metrics.get(self.primary).better
+        reference = Reference(clean.values, clean.floor, better, clean.n)
+        yield from tolerance(self.conditions, self.beside, reference, self.unanswered)
 
     def _summary(
         self,
@@ -259,17 +285,16 @@ class ScoreTable:
         result: FloatArray,
         metric: Metric,
         clean: Measured,
-        unknown: Condition | None,
+        reason: str,
     ) -> Score:
         """A row; undefined where some condition is, as leaving that one out would make the model look better."""
-        reason = f"not every sample has an answer under {unknown.label}" if unknown else ""
-        value = float("nan") if unknown else float(result[0])
+        value = float("nan") if reason else float(result[0])
         low, high = interval(result[1:], value)
         return Score(
             condition=digest(group.name, summary.name),
             label=group.name,
             metric=summary.name,
-            n=clean.n,
+            n=min(clean.n, *(self.beside[c.key].n for c in group.conditions)),
             value=value,
             low=low,
             high=high,
@@ -328,6 +353,7 @@ def evidence_from(run: Run, rows: Sequence[Score], applied: Sequence[Mapping[str
         panel=panel_or_reason(run)[0],
         controls=controls(run, rows, applied, PRIMARY[run.task.kind]),
         raised={row["condition"]: row["raised"] for row in applied},
+        asked={c.key: run.count(c) for c in run.conditions},
         changed={row["condition"]: row["changed"] for row in applied},
         n=run.n,
         folder=folder or str(run.folder),

@@ -19,7 +19,7 @@ from mmaudit.auditing import audit
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, StaleRun
 from mmaudit.execution import AnswerShard, MakeBank, Worker
-from mmaudit.execution.shares import Share, missing, ranges, read_statistics, until_terminated, write_statistics
+from mmaudit.execution.shares import Share, ranges, read_statistics, until_terminated, write_statistics
 from mmaudit.folder import contributing, writing
 from mmaudit.place import place
 from mmaudit.predict import Progress, fitting_rows
@@ -88,11 +88,11 @@ def plan(
     with writing(out):
         run = prepared.open_run(out, batch_rows=batch_rows, title=title, command=command, keep_samples=keep_samples)
         write_statistics(run, prepared.source.statistics)
-        todo = missing(run)
+        todo = list(run.lacking())
         if run.task.kind == "retrieval" and todo:
             worker = _worker(run, prepared)
-            asked = [c for i in sorted({i for few in todo.values() for i in few}) for c in run.increments[i]]
-            for condition in asked:
+            asked = {c.key: c for _, few in todo for i in few for c in run.portions[i].conditions}
+            for condition in asked.values():
                 if run.task.target_modality in condition.modalities:
                     MakeBank(condition.key, condition.label)(worker)
             _ = worker.border  # clean features, where no condition touches the target
@@ -132,9 +132,8 @@ def work(
         prepared = prepare(model, data, suite=suite, train=train, out=out, beside=True, statistics=known)
         _require_planned(run, prepared)
         mine = part.of(len(run.shards()))
-        lacking = {s: todo for s, todo in missing(run).items() if s in mine}
-        sizes = {s: len(run.shards()[s]) * sum(len(run.increments[i]) for i in todo) for s, todo in lacking.items()}
-        done, total = 0, sum(sizes.values())
+        lacking = [(shard, todo) for shard, todo in run.lacking() if shard in mine]
+        done, total = 0, sum(run.answers(*each) for each in lacking)
 
         def advance(rows: int) -> None:
             nonlocal done
@@ -145,9 +144,9 @@ def work(
         worker = _worker(run, prepared, advance)
         left = list(lacking)
         while left and not stop:
-            AnswerShard(left[0], lacking[left[0]])(worker)
+            AnswerShard(*left[0])(worker)
             left.pop(0)
-        return Worked(part, len(lacking) - len(left), len(mine) - len(lacking), tuple(left))
+        return Worked(part, len(lacking) - len(left), len(mine) - len(lacking), tuple(shard for shard, _ in left))
 
 
 def merge(model: object, data: Dataset, *, out: str | Path, suite: AnySuite = "standard", **more: Any) -> Report:
@@ -163,9 +162,9 @@ def merge(model: object, data: Dataset, *, out: str | Path, suite: AnySuite = "s
         StaleRun: the run is of another model, data set or plan.
     """
     run = Run.open(out)
-    if lacking := missing(run):
+    if lacking := sorted({shard for shard, _ in run.lacking()}):
         raise BadInput(
-            f"{len(lacking)} of {len(run.shards())} shards of {place(out)} are missing: {ranges(sorted(lacking))}. Run "
+            f"{len(lacking)} of {len(run.shards())} shards of {place(out)} are missing: {ranges(lacking)}. Run "
             "`mmaudit work` again for the shares that they belong to (shard s is in share s mod n + 1), then merge."
         )
     return audit(model, data, out=out, suite=suite, **more)

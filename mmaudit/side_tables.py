@@ -52,16 +52,17 @@ def how_applied(
 ) -> dict[str, Any]:
     """How a condition was applied: samples, share changed, distance moved, and how often the model raised."""
     names = condition.modalities
+    measured = np.ones(len(usable), np.bool_) if answers.measured is None else answers.measured
     changed = np.any([answers.changed[m] for m in names], axis=0) if names else np.zeros(len(usable), np.bool_)
     distances = np.concatenate([answers.moved[m] for m in names]) if names else np.zeros(0)
     known = distances[np.isfinite(distances)]
     return {
         "condition": condition.key,
         "n": int(usable.sum()),
-        "changed": float(changed.mean()),
+        "changed": float(changed[measured].mean()),
         "moved": float(known.mean()) if len(known) else None,
         "received": "" if answers.received is None else f"{answers.received:016x}",
-        "raised": int((~answers.answered & askable).sum()),
+        "raised": int((~answers.answered & askable & measured).sum()),
         "error": error.strip().splitlines()[-1] if error else "",
     }
 

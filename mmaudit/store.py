@@ -3,7 +3,7 @@
     RUN/
       run.json                       what was run: fingerprints, task, modalities, plan, environment
       samples.parquet                sample ids, targets, groups, clusters, presence
-      predictions/NNNNN-xxxxxxxx.parquet   one file per shard of samples and plan increment; one row group per condition
+      predictions/NNNNN-xxxxxxxx.parquet   one file per shard of a portion; one row group per condition
       exhibits.parquet               inputs of some samples, original and perturbed, to be looked at
       errors/<condition key>.txt     traceback of a model that raised
 
@@ -13,15 +13,13 @@ A file appears whole: existence means done. RUN is a folder, or a URL of a store
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from mmaudit.errors import BadInput, DamagedRun, StorageFailed, UnknownName
 from mmaudit.folder import make_folder, require_usable, write_atomically
@@ -29,58 +27,20 @@ from mmaudit.header import SCHEMA, modality_from_json, read_header
 from mmaudit.outputs import (
     UNREADABLE,
     ConditionOutputs,
-    column,
-    joined_donors,
+    joined,
     opened,
     read_group,
-    read_parquet,
+    scattered,
     total_received,
-    write_parquet,
     write_predictions,
 )
 from mmaudit.place import is_local, place
-from mmaudit.types import Array, BoolArray, Condition, IntArray, Modality, Task, digest
+from mmaudit.portions import Portion, ShardPositions, grown, portions_of, random_order
+from mmaudit.samples_file import Samples, encoded, read_samples, write_samples
+from mmaudit.types import Condition, IntArray, Modality, Task
 
 MOST_ERROR = 2**20  # bytes of a traceback that are shown
 STORE_THREADS = 16  # shards that are read at a time where the run lies in a store
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """What is known about every sample apart from its inputs; rows in data set order.
-
-    The target is the data set's; for retrieval `int64[n, 3]`: identity, how many candidates the query has, and how many
-    of them are right.
-    """
-
-    ids: Array
-    target: Array
-    groups: Mapping[str, Array]
-    cluster: Array | None
-    present: Mapping[str, BoolArray]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-class ShardPositions(Sequence[IntArray]):
-    """Positions of the samples of each shard, `int64[rows]`, made when they are asked for."""
-
-    def __init__(self, n: int, rows: int) -> None:
-        self._n, self._rows = n, rows
-
-    def __len__(self) -> int:
-        return -(-self._n // self._rows)
-
-    @overload
-    def __getitem__(self, shard: int) -> IntArray: ...
-    @overload
-    def __getitem__(self, shard: slice) -> list[IntArray]: ...
-    def __getitem__(self, shard: int | slice) -> IntArray | list[IntArray]:
-        if isinstance(shard, slice):
-            return [self[i] for i in range(*shard.indices(len(self)))]
-        start = range(len(self))[shard] * self._rows
-        return np.arange(start, min(start + self._rows, self._n))
 
 
 class Run:
@@ -89,6 +49,9 @@ class Run:
     def __init__(self, folder: Path, header: dict[str, Any]) -> None:
         self.folder = folder
         self.header = header
+        self._increments: list[list[Condition]] = []
+        self._portions: list[Portion] = []
+        self._groups: dict[str, list[tuple[int, int]]] = {}
 
     # ---- making and opening
 
@@ -104,7 +67,7 @@ class Run:
         try:
             (path / "predictions").mkdir(parents=True, exist_ok=True)
             run = cls(path, {"schema": SCHEMA, **header})
-            write_parquet(path / "samples.parquet", _samples_table(samples))
+            write_samples(path / "samples.parquet", samples)
             run._save_header()
         except (OSError, StorageFailed) as error:
             raise BadInput(f"run folder {path} cannot be written: {error}; choose another with out=…") from error
@@ -143,7 +106,10 @@ class Run:
     @property
     def increments(self) -> list[list[Condition]]:
         """The conditions of each audit that added to this run, in plan order; the first holds `clean`."""
-        return [[Condition.from_json(c) for c in increment] for increment in self.header["increments"]]
+        # Increments are only ever added, so what was read once need not be read again.
+        for increment in self.header["increments"][len(self._increments) :]:
+            self._increments.append([Condition.from_json(c) for c in increment])
+        return list(self._increments)
 
     @property
     def conditions(self) -> list[Condition]:
@@ -170,6 +136,48 @@ class Run:
         self.header.update(values)
         self._save_header()
 
+    # ---- what is measured on which samples
+
+    @property
+    def portions(self) -> list[Portion]:
+        """What was or is to be measured: conditions and samples, in the order of their making."""
+        if len(self.header.get("portions", self.header["increments"])) != len(self._portions):
+            self._portions = portions_of(self.header, self.increments)
+            self._groups = {}
+            for number, portion in enumerate(self._portions):
+                for group, condition in enumerate(portion.conditions):
+                    self._groups.setdefault(condition.key, []).append((number, group))
+        return self._portions
+
+    @property
+    def n(self) -> int:
+        """Samples."""
+        return int(self.header["data"]["n"])
+
+    @cached_property
+    def order(self) -> IntArray:
+        """`int64[n]`: positions of all samples in the random order of which a budget measures the first ones."""
+        return random_order(self.samples.ids, self.samples.cluster)
+
+    @property
+    def counts(self) -> list[int]:
+        """Samples under each condition, in the order of the plan: `n`, or as many as a budget allowed so far."""
+        found = [0] * sum(map(len, self.header["increments"]))
+        for portion in self.portions:
+            for i in portion.places:
+                found[i] = portion.samples[1] if portion.samples else self.n
+        return found
+
+    def count(self, condition: Condition) -> int:
+        """Samples under one condition."""
+        last = self.portions[self._places(condition)[-1][0]]
+        return last.samples[1] if last.samples else self.n
+
+    def grow(self, counts: Sequence[int], **values: Any) -> None:
+        """Plan so many samples under each condition, none fewer than now, and set further header values."""
+        new = grown(self.conditions, self.counts, counts, self.n)
+        self.update(portions=[p.to_json() for p in [*self.portions, *new]], **values)
+
     # ---- shards
 
     @property
@@ -177,27 +185,38 @@ class Run:
         """Samples per shard; the last shard may have fewer."""
         return int(self.header["shard_rows"])
 
-    @property
-    def n(self) -> int:
-        """Samples."""
-        return int(self.header["data"]["n"])
+    def shards(self, portion: int | None = None) -> ShardPositions:
+        """Positions of the samples of each shard: of all samples, or of those of a portion."""
+        samples = None if portion is None else self.portions[portion].samples
+        if samples is None:
+            return ShardPositions(self.n, self.shard_rows)
+        chosen = np.sort(self.order[slice(*samples)])
+        return ShardPositions(len(chosen), self.shard_rows, chosen)
 
-    def shards(self) -> ShardPositions:
-        """Positions of the samples of each shard."""
-        return ShardPositions(self.n, self.shard_rows)
+    def size(self, shard: int, portion: int) -> int:
+        """Samples of a shard of a portion; known without reading anything."""
+        samples = self.portions[portion].samples
+        n = samples[1] - samples[0] if samples else self.n
+        return ShardPositions(n, self.shard_rows).size(shard)
 
-    def file(self, shard: int, increment: int) -> Path:
-        """Where the predictions of a shard under an increment's conditions are, or will be."""
-        keys = [c["key"] for c in self.header["increments"][increment]]
-        return self.folder / "predictions" / f"{shard:05d}-{digest(keys)[:8]}.parquet"
+    def pieces(self) -> Iterator[tuple[int, int]]:
+        """Every shard of every portion, as (shard, portion): one file each."""
+        for number, portion in enumerate(self.portions):
+            n = portion.samples[1] - portion.samples[0] if portion.samples else self.n
+            for shard in range(-(-n // self.shard_rows)):
+                yield shard, number
 
-    def is_done(self, shard: int, increment: int) -> bool:
+    def file(self, shard: int, portion: int) -> Path:
+        """Where the predictions of a shard of a portion are, or will be."""
+        return self.folder / "predictions" / f"{shard:05d}-{self.portions[portion].digest}.parquet"
+
+    def is_done(self, shard: int, portion: int) -> bool:
         """Whether that file exists and is whole; a damaged one counts as not done and will be written again."""
-        path = self.file(shard, increment)
+        path = self.file(shard, portion)
         if not path.exists():
             return False
-        expected = (len(self.shards()[shard]), self.task.width)
-        groups = len(self.header["increments"][increment])
+        expected = (self.size(shard, portion), self.task.width)
+        groups = len(self.portions[portion].conditions)
         names = [m.name for m in self.modalities]
         try:
             file = opened(path, all_of_it=True)
@@ -206,9 +225,22 @@ class Run:
         except UNREADABLE:
             return False
 
-    def write_shard(self, shard: int, increment: int, results: Sequence[ConditionOutputs]) -> None:
-        """Write a shard's answers under every condition of an increment, in plan order."""
-        write_predictions(self.file(shard, increment), results, [m.name for m in self.modalities])
+    def lacking(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Shards that are not done, each with the portions that lack it; portions of the same samples together."""
+        todo: dict[tuple[Any, int], list[int]] = {}
+        for shard, portion in self.pieces():
+            if not self.is_done(shard, portion):
+                todo.setdefault((self.portions[portion].samples, shard), []).append(portion)
+        for (_, shard), portions in todo.items():
+            yield shard, tuple(portions)
+
+    def answers(self, shard: int, portions: Sequence[int]) -> int:
+        """Answers (samples × conditions) that a shard of these portions has, or will have."""
+        return sum(self.size(shard, i) * len(self.portions[i].conditions) for i in portions)
+
+    def write_shard(self, shard: int, portion: int, results: Sequence[ConditionOutputs]) -> None:
+        """Write a shard's answers under every condition of a portion, in plan order."""
+        write_predictions(self.file(shard, portion), results, [m.name for m in self.modalities])
 
     # ---- reading back
 
@@ -217,27 +249,12 @@ class Run:
         try:
             _ = self.samples
         except DamagedRun:
-            write_parquet(self.folder / "samples.parquet", _samples_table(samples))
+            write_samples(self.folder / "samples.parquet", samples)
 
     @cached_property
     def samples(self) -> Samples:
         """Ids, targets, groups, clusters and presence of every sample."""
-        table = read_parquet(self.folder / "samples.parquet")
-        try:
-            names = table.column_names
-            found = Samples(
-                ids=column(table, "id"),
-                target=_target(table),
-                groups={c[6:]: column(table, c) for c in names if c.startswith("group.")},
-                cluster=column(table, "cluster") if "cluster" in names else None,
-                present={m.name: column(table, f"present.{m.name}").astype(bool) for m in self.modalities},
-            )
-            if len(found) != self.n or found.target.dtype.kind not in "iufb":
-                raise ValueError(f"{len(found)} samples with targets of {found.target.dtype}, run.json says {self.n}")
-        except (*UNREADABLE, TypeError, AttributeError) as error:
-            path = self.folder / "samples.parquet"
-            raise DamagedRun(f"{path} does not hold this run's samples ({error}); audit again.") from error
-        return found
+        return read_samples(self.folder / "samples.parquet", [m.name for m in self.modalities], self.n)
 
     def read(self, condition: Condition) -> ConditionOutputs:
         """Return the answers to all samples under one condition, in data set order.
@@ -245,24 +262,36 @@ class Run:
         Raises:
             DamagedRun: a shard is missing or cannot be read; a second audit on the folder makes it again.
         """
-        increment, group = self._place(condition)
-        shards = range(len(self.shards()))
-        if is_local(self.folder):
-            parts = [self._read_shard(shard, increment, group) for shard in shards]
-        else:  # a store takes long to answer and answers many at a time
-            with ThreadPoolExecutor(STORE_THREADS) as pool:
-                parts = list(pool.map(lambda shard: self._read_shard(shard, increment, group), shards))
-        return ConditionOutputs(
-            np.concatenate([p.outputs for p in parts]),
-            {m.name: np.concatenate([p.changed[m.name] for p in parts]) for m in self.modalities},
-            {m.name: np.concatenate([p.moved[m.name] for p in parts]) for m in self.modalities},
-            total_received(p.received for p in parts),
-            joined_donors([p.donor for p in parts]),
-        )
+        places = self._places(condition)
+        found = [self._read_portion(portion, group) for portion, group in places]
+        if self.portions[places[0][0]].samples is None:
+            return found[0]
+        return scattered(found, [np.concatenate(self.shards(portion)[:]) for portion, _ in places], self.n)
 
-    def _read_shard(self, shard: int, increment: int, group: int) -> ConditionOutputs:
-        path = self.file(shard, increment)
-        rows = min(self.shard_rows, self.n - shard * self.shard_rows)
+    def received(self, condition: Condition) -> dict[tuple[int, int] | None, int | None]:
+        """Return the digest of what the model received under one condition, by the samples of each portion.
+
+        Raises:
+            DamagedRun: a shard is missing or cannot be read.
+        """
+        return {
+            self.portions[portion].samples: total_received(
+                self._read_shard(shard, portion, group).received for shard in range(len(self.shards(portion)))
+            )
+            for portion, group in self._places(condition)
+        }
+
+    def _read_portion(self, portion: int, group: int) -> ConditionOutputs:
+        """The answers to the samples of a portion under one of its conditions."""
+        shards = range(len(self.shards(portion)))
+        if is_local(self.folder):
+            return joined([self._read_shard(shard, portion, group) for shard in shards])
+        with ThreadPoolExecutor(STORE_THREADS) as pool:  # a store takes long to answer and answers many at a time
+            return joined(list(pool.map(lambda shard: self._read_shard(shard, portion, group), shards)))
+
+    def _read_shard(self, shard: int, portion: int, group: int) -> ConditionOutputs:
+        path = self.file(shard, portion)
+        rows = self.size(shard, portion)
         try:
             found = read_group(opened(path), group, [m.name for m in self.modalities])
             if found.outputs.shape != (rows, self.task.width):
@@ -275,11 +304,15 @@ class Run:
         except (*UNREADABLE, AttributeError, IndexError, TypeError) as error:
             raise DamagedRun(f"{path} cannot be read ({error}). Audit again to the same folder.") from error
 
-    def _place(self, condition: Condition) -> tuple[int, int]:
-        for i, increment in enumerate(self.header["increments"]):
-            for j, known in enumerate(increment):
-                if known["key"] == condition.key:
-                    return i, j
+    def _places(self, condition: Condition) -> list[tuple[int, int]]:
+        """Portions and row groups of a condition."""
+        if self.portions and condition.key in self._groups:
+            return self._groups[condition.key]
+        if any(c.key == condition.key for c in self.conditions):
+            raise DamagedRun(
+                f"{self.folder} has no answers under {condition.label!r}: the audit has not finished. Audit again to "
+                "the same folder."
+            )
         raise BadInput(f"condition {condition.label!r} is not part of the run {self.folder}.")
 
     # ---- errors of the model
@@ -287,7 +320,7 @@ class Run:
     def write_error(self, condition: Condition, text: str) -> None:
         """Keep the traceback of a model that raised under a condition."""
         make_folder(self.folder / "errors")
-        write_atomically(self.folder / "errors" / f"{condition.key}.txt", _encoded(text))
+        write_atomically(self.folder / "errors" / f"{condition.key}.txt", encoded(text))
 
     def error(self, condition: Condition) -> str:
         """Return that traceback, or an empty string."""
@@ -298,39 +331,5 @@ class Run:
             return ""
 
 
-# ---- Parquet
-
-
-def _samples_table(samples: Samples) -> pa.Table:
-    ids = samples.ids
-    columns: dict[str, Any] = {"id": pa.array(ids if ids.dtype.kind in "iu" else _texts(ids.tolist()))}
-    if samples.target.ndim == 1:
-        columns["target"] = pa.array(samples.target)
-    else:
-        columns |= {f"target.{j}": pa.array(samples.target[:, j]) for j in range(samples.target.shape[1])}
-    columns |= {f"group.{name}": pa.array(_texts(values.tolist())) for name, values in samples.groups.items()}
-    if samples.cluster is not None:
-        columns["cluster"] = pa.array(_texts(samples.cluster.tolist()))
-    columns |= {f"present.{name}": pa.array(values) for name, values in samples.present.items()}
-    return pa.table(columns)
-
-
-def _texts(values: Sequence[Any]) -> list[str]:
-    """Values as text that a file can hold: a lone surrogate (from a file name that is not UTF-8) as its escape."""
-    return [_encoded(str(value)).decode() for value in values]
-
-
-def _target(table: pa.Table) -> Array:
-    if "target" in table.column_names:
-        return column(table, "target")
-    count = sum(name.startswith("target.") for name in table.column_names)
-    return np.stack([column(table, f"target.{j}") for j in range(count)], axis=1)
-
-
 def _json_bytes(value: Any) -> bytes:
-    return _encoded(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def _encoded(text: str) -> bytes:
-    """UTF-8, a lone surrogate as its escape: in JSON that is the same text."""
-    return text.encode("utf-8", "backslashreplace")
+    return encoded(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

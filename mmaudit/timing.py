@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+_SUMS = ("reading", "probing", "model", "waiting", "total", "device_seconds", "fused_rows", "halved")
 
 
 @dataclass
@@ -41,10 +43,21 @@ class Timing:
 
     def add(self, other: Timing) -> None:
         """Add what another worker spent: seconds and counts add up, also `total`; of memory the highest stands."""
-        for name in ("reading", "probing", "model", "waiting", "total", "device_seconds", "fused_rows", "halved"):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for mine, theirs in ((self.encoded_rows, other.encoded_rows), (self.blended_rows, other.blended_rows)):
             for modality, rows in theirs.items():
                 mine[modality] = mine.get(modality, 0) + rows
         self.device_bytes = max(self.device_bytes, other.device_bytes)
         self.least_rows = min(filter(None, (self.least_rows, other.least_rows)), default=0)
+
+    def since(self, earlier: Timing) -> Timing:
+        """Return what was spent after an earlier state of the same workers; of memory the highest of all stands."""
+        found = replace(self, **{name: getattr(self, name) - getattr(earlier, name) for name in _SUMS})
+        found.encoded_rows = _fewer(self.encoded_rows, earlier.encoded_rows)
+        found.blended_rows = _fewer(self.blended_rows, earlier.blended_rows)
+        return found
+
+
+def _fewer(now: dict[str, int], before: dict[str, int]) -> dict[str, int]:
+    return {name: rows - before.get(name, 0) for name, rows in now.items()}

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from helpers.report_examples import QUESTIONS, picture, png
+from helpers.report_scores import none_if_nan
 from mmaudit.estimates import Estimate
-from report_samples import COLUMNS, QUESTIONS, none_if_nan, picture, png
+from report_samples import COLUMNS
 
 RELIANCE = {
     *("shapley_value", "shapley_interaction", "shapley_efficiency_error", "leave_one_out", "only_one"),

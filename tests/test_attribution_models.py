@@ -24,13 +24,12 @@ from attribution_cases import (
     pair,
     torch_model,
 )
+from helpers.architectures import Tokens, TokensBranching
 from mmaudit import ArrayData, Task
 from mmaudit.data.dataset import values
 from mmaudit.models import TorchModel
 from model_cases import (
     CASES,
-    Tokens,
-    TokensBranching,
     module_of,
     one_thread,  # noqa: F401  (a fixture)
     questions,

@@ -11,14 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mmaudit.attributions_file import (
-    FILE,
-    HEADER,
-    Attributions,
-    MethodAttributions,
-    read_attributions,
-    write_attributions,
-)
+from mmaudit.attributions_file import FILE, Attributions, MethodAttributions, read_attributions, write_attributions
 from mmaudit.errors import DamagedRun, UnknownName
 
 
@@ -101,7 +94,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
         b'{"schema": "mmaudit.attributions/1", "modalities": ["image"], "methods": {"x": 2}, "about": {}}',
         b'{"schema": "mmaudit.attributions/1", "modalities": 3, "methods": {}, "about": {}}',
     ):
-        pq.write_table(table.replace_schema_metadata({HEADER: header} if header else None), path)
+        pq.write_table(table.replace_schema_metadata({b"mmaudit.attributions": header} if header else None), path)
         with pytest.raises(DamagedRun, match="delete it"):
             read_attributions(path)
 

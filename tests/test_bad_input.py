@@ -1,24 +1,20 @@
-"""What cannot be audited is refused by one sentence that names the culprit, before the model is asked anything."""
+"""Data, arguments and folders that cannot be used are refused by one sentence, before the model is asked anything."""
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from helpers.one_sentence import require_one_sentence
 from helpers.run_cases import WORDS, Rowwise, contents, dataset
-from mmaudit import ArrayData, FunctionModel, Modality, Report, Task, audit, read_npz
-from mmaudit.auditing import prepare
-from mmaudit.errors import BadInput, ContractBroken, MMAuditError, StaleRun, UnknownName
-from mmaudit.models import load_model
-from mmaudit.types import Array, Batch
-from report_html import Page, strange_scripts
+from mmaudit import ArrayData, FunctionModel, Modality, Task, audit, read_npz
+from mmaudit.errors import BadInput, MMAuditError, StaleRun, UnknownName
+from mmaudit.types import Array
 
 N = 60
 THREE = Task.classification(WORDS)
@@ -100,13 +96,6 @@ def test_data_that_cannot_be_audited(tmp_path: Path, case: str) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def require_one_sentence(error: Exception) -> None:
-    text = str(error)
-    assert "\n" not in text
-    assert 20 < len(text) < 600
-    assert "Traceback" not in text
-
-
 class Own:
     """A data set of the user's own making, changed in one place."""
 
@@ -143,133 +132,6 @@ def test_a_data_set_of_ones_own_is_checked_too(tmp_path: Path, changes: dict[str
 def test_a_data_set_of_ones_own_works(tmp_path: Path) -> None:
     report = audit(Rowwise(), Own(), out=tmp_path / "run", suite=["control"], resamples=20)  # type: ignore[arg-type]
     assert report.conditions[0].n == N
-
-
-# ---- models
-
-
-class Fault:
-    """Outputs as given, and a count of the rows that the model was asked for."""
-
-    def __init__(self, change: Callable[[Array], Array]) -> None:
-        self.change = change
-        self.rows = 0
-
-    def __call__(self, batch: Batch, rows: Array) -> Array:
-        self.rows += len(rows)
-        return self.change(rows)
-
-
-def nan_somewhere(rows: Array) -> Array:
-    return np.where(np.arange(len(rows))[:, None] == 2, np.nan, rows).astype(np.float32)
-
-
-CALLS = itertools.count()
-
-
-def restless(rows: Array) -> Array:
-    return rows + np.float32(next(CALLS))
-
-
-@pytest.mark.parametrize(
-    ("change", "clause", "says"),
-    [
-        (nan_somewhere, "finite", r"not finite \(nan for sample"),
-        (lambda rows: rows * np.float32(np.inf), "finite", "not finite"),
-        (lambda rows: rows[:, :2], "shape", r"expected \[32, 3\]; the task has 3 classes: red, green, blue"),
-        (lambda rows: rows[:-1], "shape", "expected"),
-        (lambda rows: rows[0], "shape", "expected"),
-        (lambda rows: rows.astype(np.float64), "shape", "float32"),
-        (lambda rows: rows.tolist(), "shape", "list"),
-        (restless, "determinism", "same batch twice"),
-        (lambda rows: rows - rows.mean(axis=0), "independence of the batch", "with the rest of its batch"),
-    ],
-)
-def test_a_model_that_breaks_its_contract_is_stopped_by_the_doctor(
-    tmp_path: Path, change: Any, clause: str, says: str
-) -> None:
-    fault = Fault(change)
-    with pytest.raises(ContractBroken, match=says) as caught:
-        audit(Rowwise(fault=fault), dataset(n=2000), out=tmp_path / "run")
-    assert caught.value.clause == clause
-    assert fault.rows < 1000  # some passes over the doctor's 32 rows, none over the data set
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_model_that_raises_on_clean_data_is_stopped_by_the_doctor(tmp_path: Path) -> None:
-    def raises(batch: Batch, rows: Array) -> Array:
-        raise RuntimeError("weights not loaded")
-
-    with pytest.raises(ContractBroken, match="RuntimeError: weights not loaded"):
-        audit(Rowwise(fault=raises), dataset(), out=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("model", "says"),
-    [
-        (object(), "object of type 'object' is not a model: it has no name, modalities"),
-        (Rowwise, "Rowwise.*is not a model"),
-        (lambda image, text: image, "mmaudit does not guess; wrap it"),
-        (None, "is not a model"),
-    ],
-)
-def test_what_is_no_model_is_refused(tmp_path: Path, model: Any, says: str) -> None:
-    with pytest.raises(BadInput, match=says):
-        audit(model, dataset(), out=tmp_path / "run")
-
-
-def test_names_that_do_not_match_are_refused(tmp_path: Path) -> None:
-    model = Rowwise(modalities=("table", "caption"))
-    with pytest.raises(ContractBroken, match="'caption' missing") as caught:
-        audit(model, dataset(), out=tmp_path / "run")
-    assert caught.value.clause == "modalities"
-    assert not model.calls
-
-
-def test_a_scale_that_does_not_fit_the_task_is_refused(tmp_path: Path) -> None:
-    model = Rowwise(outputs="values")
-    with pytest.raises(ContractBroken, match="outputs='values' declared, but classification needs"):
-        audit(model, dataset(), out=tmp_path / "run")
-    assert not model.calls
-
-
-def test_a_model_in_training_mode_is_refused() -> None:
-    torch = pytest.importorskip("torch")
-    from mmaudit import TorchModel
-
-    net = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Dropout(0.5))
-    with pytest.raises(ContractBroken, match=r"training mode.*model\.eval\(\)"):
-        TorchModel(net.train(), ["table"], outputs="logits")
-    wrapped = TorchModel(net.eval(), ["table"], outputs="logits")
-    net.train()
-    with pytest.raises(ContractBroken, match="training mode") as caught:
-        prepare(wrapped, dataset(modalities=("table",)), suite="quick")
-    assert caught.value.clause == "evaluation mode"
-
-
-@pytest.mark.parametrize(
-    ("spec", "says"),
-    [
-        ("nopackage.nomodule:factory", "there is no module 'nopackage'"),
-        ("mmaudit.types:nothing_there", "has no attribute 'nothing_there'"),
-        ("mmaudit.types", "package.module:factory"),
-        ("this_raises:factory", "importing this_raises raised ZeroDivisionError"),
-        ("this_raises.py:factory", "this_raises"),
-        ("weights.safetensors", "weights only"),
-        ("model.pt", "trust"),
-    ],
-)
-def test_a_factory_that_cannot_be_had_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, says: str
-) -> None:
-    (tmp_path / "this_raises.py").write_text("1 / 0")
-    (tmp_path / "model.pt").write_bytes(b"")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(MMAuditError, match=says) as caught:
-        load_model(spec, modalities=["table"], outputs="logits")
-    require_one_sentence(caught.value)
 
 
 # ---- arguments
@@ -373,72 +235,3 @@ def test_a_run_of_another_model_is_refused_first(tmp_path: Path) -> None:
     with pytest.raises(StaleRun, match=r"another model: its fingerprint is .*delete the folder"):
         audit(other, dataset("regression"), out=tmp_path / "run")
     assert not other.calls
-
-
-# ---- markup
-
-
-EVIL = '<script>alert(1)</script><img src=x onerror="alert(2)">'
-
-
-class Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-        self.addresses: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-        self.addresses |= {value or "" for name, value in attrs if name in ("src", "href")}
-
-
-def test_markup_in_names_and_texts_stays_text(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    y = np.arange(N * 4) % 2
-    names = [f"yes {EVIL}", "no</td></table>"]
-    texts = [f"{'good' if label else 'bad'} {EVIL} & more" for label in y]
-    photo = (rng.random((len(y), 6, 6, 3)) * 60 + 120 * y[:, None, None, None]).astype(np.uint8)
-    note, image = f"note {EVIL}", "photo</style>"
-    data = ArrayData(
-        {note: texts, image: photo},
-        y,
-        Task.classification(names),
-        ids=[f"{EVIL} {i}" for i in range(len(y))],
-        groups={f"site {EVIL}": [f"{EVIL} {label}" for label in y]},
-    )
-
-    def answer(text: Array, image: Array) -> Array:
-        if image.mean() == 0:
-            raise ValueError(f"dark {EVIL}")
-        score = np.array([2.0 * t.startswith("good") - 1 for t in text]) + (image.mean(axis=(1, 2, 3)) - 90) / 300
-        return np.stack([-score, score], axis=1)
-
-    model = FunctionModel(answer, [note, image], outputs="logits", name=f"model {EVIL}")
-    report = audit(
-        model,
-        data,
-        out=tmp_path / "run",
-        suite={"probes": ["missing", "mismatch", "keyboard"], "positions": [5], "baselines": ["zero", "marginal"]},
-        title=f"title {EVIL}",
-        command=f"mmaudit audit --title '{EVIL}'",
-        resamples=50,
-    )
-    assert report.document["examples"]
-    assert any(f.rule == "model_raised" for f in report.findings)
-    page = (tmp_path / "run" / "report.html").read_text()
-    seen = Tags()
-    seen.feed(page)
-    assert "alert(1)" in page  # it is shown, as text
-    assert "&lt;script&gt;alert(1)" in page
-    pictures = Tags()
-    pictures.feed((tmp_path / "run" / "gallery.html").read_text())
-    inline = Tags()
-    inline.feed(report._repr_html_())
-    assert strange_scripts(Page(page)) == []  # the page's own are named by their hashes
-    assert "script" not in inline.tags | pictures.tags
-    for tags in (seen, inline, pictures):
-        assert not {name for name in tags.attributes if name.startswith("on")}
-        assert all(a.startswith(("#", "data:")) or a == "gallery.html" for a in tags.addresses)
-    assert Report.read(tmp_path / "run") == report

@@ -1,4 +1,4 @@
-"""The command: what it prints, writes and returns; that `--help` teaches and loads nothing heavy."""
+"""`mmaudit audit`: what it prints, writes and returns."""
 
 from __future__ import annotations
 
@@ -8,102 +8,24 @@ import re
 import shlex
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from helpers.run_cases import contents, dataset
+from helpers.cli_cases import AUDIT, BASE, Command, make_place, shell, write_data
+from helpers.run_cases import contents
 from mmaudit import Run
-from mmaudit.cli import app, main
-from mmaudit.folder import writing
-
-MODEL = '''
-import numpy as np
-import mmaudit
-
-WORDS = ("red", "green", "blue")
-
-
-def says(table, note):
-    """Adds up the table and the words of the note."""
-    counts = np.array([[text.split().count(word) for word in WORDS] for text in note], float)
-    return (table + 0.7 * counts).sum(axis=1, keepdims=True)
-
-
-def factory():
-    return mmaudit.FunctionModel(says, ["table", "note"], outputs="values")
-
-
-def restless():
-    rng = np.random.default_rng(0)
-    return mmaudit.FunctionModel(lambda table, note: rng.normal(size=(len(table), 1)), ["table", "note"],
-                                 outputs="values", fingerprint="restless")
-
-
-def impatient():
-    def stops(table, note):
-        raise KeyboardInterrupt
-    return mmaudit.FunctionModel(stops, ["table", "note"], outputs="values")
-'''
-
-Command = Callable[..., "Done"]
-
-
-class Done:
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @pytest.fixture
 def mmaudit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run the command in this process, through the same entry point as the installed script."""
-
-    def run(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["mmaudit", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "160")
-        capsys.readouterr()
-        try:
-            main()
-            code = 0
-        except SystemExit as stopped:
-            code = int(stopped.code or 0)
-        printed = capsys.readouterr()
-        return Done(code, printed.out, printed.err)
-
-    return run
-
-
-def write_data(folder: Path, n: int = 200, seed: int = 0) -> Path:
-    data = dataset("regression", n, seed=seed)
-    batch = data.rows(np.arange(n))
-    sites = np.array(["north", "south"])[np.arange(n) % 2]
-    inputs = {"table": batch.inputs["table"], "note": np.array(batch.inputs["note"].tolist())}
-    np.savez(folder / "data.npz", **inputs, target=data.target[:, 0], site=sites, visit=np.arange(n) // 2)
-    return folder / "data.npz"
+    return shell(monkeypatch, capsys)
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a model, its data, and a run of it to come."""
-    # One name for every test: a module is only imported once.
-    (tmp_path / "toy_model.py").write_text(MODEL)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "toy_model", raising=False)
-    write_data(tmp_path)
-    return tmp_path
-
-
-BASE = ("--data", "data.npz", "--task", "regression:mm", "--modality", "table=tabular", "--modality", "note=text")
-AUDIT = ("audit", "--model", "toy_model:factory", *BASE, "--suite", "quick", "--resamples", "20")
+    return make_place(tmp_path, monkeypatch)
 
 
 # ---- audit
@@ -275,155 +197,6 @@ def test_a_stale_or_damaged_run_is_exit_code_4(place: Path, mmaudit: Command) ->
     assert mmaudit("list", "run").code == 4
 
 
-# ---- the other commands
-
-
-def test_score_shows_and_renews(place: Path, mmaudit: Command) -> None:
-    assert mmaudit(*AUDIT, "--out", "run").code == 0
-    before = contents(place / "run", leave_out=())
-    shown = mmaudit("score", "run", "--metric", "mae", "--condition", "missing[note, baseline=zero]")
-    assert shown.code == 0
-    assert "mae" in shown.out
-    assert "missing[note, baseline=zero]" in shown.out
-    found = mmaudit("score", "run", "--metric", "mae", "--json").json
-    assert {s["metric"] for s in found} == {"mae"}
-    assert len(found) == 15
-    assert contents(place / "run", leave_out=()) == before
-    renewed = mmaudit("score", "run", "--resamples", "40")
-    assert renewed.code == 0
-    assert "report.html" in renewed.out
-    after = contents(place / "run", leave_out=())
-    assert {name for name in after if after[name] != before[name]} == {
-        "bootstrap.json",
-        "scores.parquet",
-        "report.json",
-        "report.html",
-        *({"findings.json"} if after["findings.json"] != before["findings.json"] else set()),
-    }
-    for slip, hint in (("--metric", "did you mean 'rmse'"), ("--condition", "is not registered")):
-        done = mmaudit("score", "run", slip, "rmsee")
-        assert (done.code, hint in done.err) == (2, True)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no advisory locks")
-def test_scores_are_not_written_while_an_audit_is(place: Path, mmaudit: Command) -> None:
-    assert mmaudit(*AUDIT, "--out", "run").code == 0
-    before = contents(place / "run", leave_out=())
-    with writing(place / "run"):
-        done = mmaudit("score", "run")
-        assert (done.code, "another audit is writing to run" in done.err) == (2, True)
-        assert mmaudit("score", "run", "--metric", "rmse").code == 0
-    assert contents(place / "run", leave_out=()) == before
-
-
-def test_an_audit_killed_before_its_scores_says_what_to_do(place: Path, mmaudit: Command) -> None:
-    assert mmaudit(*AUDIT, "--out", "run").code == 0
-    whole = contents(place / "run")
-    for name in ("scores.parquet", "conditions.parquet", "findings.json", "report.json", "report.html"):
-        (place / "run" / name).unlink()
-    done = mmaudit("score", "run", "--metric", "rmse")
-    assert (done.code, "run: mmaudit score run" in done.err) == (4, True)
-    missing = mmaudit("report", "run")
-    assert (missing.code, "mmaudit score" in missing.err) == (2, True)
-    assert mmaudit("score", "run", "--resamples", "20").code == 0
-    assert contents(place / "run") == whole
-
-
-def test_report_writes_the_page_again(place: Path, mmaudit: Command) -> None:
-    assert mmaudit(*AUDIT, "--out", "run").code == 0
-    page = (place / "run" / "report.html").read_bytes()
-    (place / "run" / "report.html").unlink()
-    assert mmaudit("report", "run").code == 0
-    assert (place / "run" / "report.html").read_bytes() == page
-    assert mmaudit("report", "run/report.json", "--html", "elsewhere/mine.html").code == 0
-    assert (place / "elsewhere" / "mine.html").read_bytes() == page
-    assert mmaudit("report", "run", "--json").json["schema"] == "mmaudit.report/1"
-
-
-def test_doctor_lists_every_clause(mmaudit: Command) -> None:
-    done = mmaudit("doctor", "--model", "toy_model:factory", *BASE)
-    assert done.code == 0
-    assert "ok    determinism: the same batch twice gives the same bits" in done.out
-    assert "FAIL" not in done.out
-    found = mmaudit("doctor", "--model", "toy_model:factory", *BASE, "--json").json
-    assert found["model"] == "says"
-    assert {c["clause"]: c["ok"] for c in found["checks"]}["finite"] is True
-    ill = mmaudit("doctor", "--model", "toy_model:restless", *BASE)
-    assert (ill.code, "FAIL  determinism" in ill.out) == (3, True)
-
-
-def test_probes_are_listed_by_kind_with_their_severities_and_sources(mmaudit: Command) -> None:
-    shown, found = mmaudit("list", "probes"), mmaudit("list", "probes", "--json").json
-    assert shown.code == 0
-    named = [line.split()[0] for line in shown.out.splitlines() if line.startswith("  ") and line[2] != " "]
-    assert sorted(named) == [row["name"] for row in found]
-    assert "corruption: image" in shown.out.splitlines()
-    assert "  image.gaussian_noise  v1  0.08 0.12 0.18 0.26 0.38  σ, of the legal range" in shown.out
-    assert all(row["kinds"] and row["source"] and row["summary"] for row in found)
-    assert {row["name"] for row in found if row["changes_meaning"]} == {"text.negation"}
-
-
-@pytest.mark.parametrize("what", ["metrics", "rules", "suites"])
-def test_lists(mmaudit: Command, what: str) -> None:
-    shown, found = mmaudit("list", what), mmaudit("list", what, "--json").json
-    assert shown.code == 0
-    assert found
-    lines = shown.out.splitlines()
-    assert [line.split()[0] for line in lines] == [row["name"] for row in found]
-    assert all(row.get("summary", row.get("probes")) for row in found)
-
-
-def test_the_conditions_of_a_run_are_listed(mmaudit: Command) -> None:
-    assert mmaudit(*AUDIT, "--out", "run").code == 0
-    names = [row["name"] for row in mmaudit("list", "run", "--json").json]
-    assert names[0] == "clean"
-    assert len(names) == 15
-
-
-# ---- help, and what a fresh process loads
-
-
-COMMANDS = [c.name or c.callback.__name__ for c in app.registered_commands]  # type: ignore[union-attr]
-
-
-def test_every_command_of_the_issue_is_there() -> None:
-    assert set(COMMANDS) >= {"audit", "score", "report", "doctor", "list", "demo"}
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_teaches(mmaudit: Command, command: str) -> None:
-    done = mmaudit(command, "--help")
-    assert done.code == 0
-    assert "Usage: mmaudit" in done.out
-    parameters = next(c for c in app.registered_commands if (c.name or c.callback.__name__) == command)  # type: ignore[union-attr]
-    first = (parameters.callback.__doc__ or "").split()[:3]
-    assert " ".join(first) in " ".join(done.out.split())
-
-
-def test_the_front_page_names_all_commands_and_exit_codes(mmaudit: Command) -> None:
-    done = mmaudit("--help")
-    said = " ".join(done.out.replace("│", " ").split())
-    assert done.code == 0
-    assert all(command in said for command in COMMANDS)
-    for code in ("0 done", "2 wrong input", "3 the model broke its contract", "4 the run folder is stale", "130"):
-        assert code in said, code
-
-
-HEAVY = ("torch", "captum", "netcal", "streamlit", "pandas", "sklearn", "scipy.stats", "numba", "pyarrow", "matplotlib")
-
-
-@pytest.mark.parametrize("how", ["import mmaudit", "help"])
-def test_a_fresh_process_loads_nothing_heavy(how: str) -> None:
-    run = how if how != "help" else "sys.argv = ['mmaudit', '--help']; from mmaudit.cli import main; main()"
-    loaded = f"json.dumps([m for m in {HEAVY!r} if m in sys.modules])"
-    code = f"import atexit, json, sys\natexit.register(lambda: print({loaded}, file=sys.stderr))\n{run}"
-    started = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    print(f"{how}: {time.perf_counter() - started:.2f} s")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stderr.splitlines()[-1]) == []
-
-
 def test_the_installed_command_runs_an_audit(place: Path) -> None:
     arguments = [*AUDIT, "--out", "run", "--json"]
     done = subprocess.run(
@@ -438,34 +211,3 @@ def test_the_installed_command_runs_an_audit(place: Path) -> None:
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr.startswith("mmaudit: nowhere is not a run folder")
     assert len(failed.stderr.splitlines()) == 1
-
-
-# ---- synergy
-
-
-def test_synergy_of_a_run_and_of_data_alone(place: Path, mmaudit: Command) -> None:
-    assert mmaudit(*AUDIT, "--out", "runs/mine").code == 0
-    shown = mmaudit("synergy", "runs/mine")
-    assert shown.code == 0, shown.err
-    assert "Reliance" in shown.out
-    assert "Shapley value" in shown.out
-    found = mmaudit("synergy", "runs/mine", "--json").json
-    assert {"shapley_value", "synergy", "emap_gap"} <= {e["estimator"] for e in found["estimates"]}
-    assert all(e["value"] is not None or e["reason"] for e in found["estimates"])
-    alone = mmaudit("synergy", *BASE, "--resamples", "50", "--json")
-    assert alone.code == 0, alone.err
-    assert {e["options"].get("of", "data") for e in alone.json["estimates"]} == {"data"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ((), "give either a run folder or --data"),
-        (("runs/mine", "--data", "data.npz"), "give either a run folder or --data"),
-        (("nowhere",), "is not a run folder"),
-    ],
-)
-def test_synergy_asked_of_nothing(arguments: tuple[str, ...], said: str, mmaudit: Command) -> None:
-    done = mmaudit("synergy", *arguments)
-    assert done.code == 2
-    assert said in done.err

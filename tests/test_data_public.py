@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import pickle
@@ -13,9 +12,9 @@ import numpy as np
 import pytest
 
 from helpers.media_folder import pictures, png, sounds, wav
+from helpers.mosi_files import mmsa, write_mmsa
 from mmaudit.data import PUBLIC, check, read, read_public, verify_public
 from mmaudit.data.public.mm_imdb import GENRES
-from mmaudit.data.public.numbers_only import load_numbers
 from mmaudit.errors import BadInput, UnknownName
 from mmaudit.types import Array
 
@@ -270,134 +269,6 @@ def test_mustard_features(tmp_path: Path) -> None:
         file["2_9"] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "x")
     with pytest.raises(BadInput, match="is a link"):
         read_public("mustard", tmp_path)
-
-
-# ---- CMU-MOSI and CMU-MOSEI
-
-
-def mmsa(n: int = 5) -> dict[str, Any]:
-    audio = RNG.normal(size=(n, 6, 5))
-    audio[1, 2, 3] = -np.inf
-    return {
-        "raw_text": np.array([f"WORDS {i}" for i in range(n)], dtype=object),
-        "text": RNG.normal(size=(n, 6, 8)).astype(np.float32),
-        "audio": audio,
-        "vision": RNG.normal(size=(n, 6, 4)),
-        "id": [f"vid{i // 2}$_${i}" for i in range(n)],
-        "regression_labels": np.linspace(-3, 3, n).astype(np.float32),
-        "annotations": ["Negative"] * n,
-    }
-
-
-def write_mmsa(folder: Path, content: Any) -> Path:
-    (folder / "Processed").mkdir(parents=True, exist_ok=True)
-    (folder / "Processed" / "unaligned_50.pkl").write_bytes(pickle.dumps(content, protocol=4))
-    return folder
-
-
-@pytest.mark.parametrize("name", ["cmu_mosi", "cmu_mosei"])
-def test_mmsa_features_need_trust(tmp_path: Path, name: str) -> None:
-    part = mmsa()
-    write_mmsa(tmp_path, {"train": mmsa(), "valid": mmsa(), "test": part})
-    with pytest.raises(BadInput, match="--trust"):
-        read_public(name, tmp_path)
-    data = read_public(name, tmp_path, trust=True)
-    check(data)
-    assert [m.name for m in data.modalities] == ["text_features", "audio", "vision"]
-    np.testing.assert_array_equal(data.target[:, 0], part["regression_labels"].astype(float))
-    batch = data.rows(np.array([1, 4]))
-    np.testing.assert_array_equal(batch.inputs["vision"], part["vision"][[1, 4]].astype(np.float32))
-    assert batch.inputs["audio"][0, 2, 3] == 0  # silence in COVAREP
-    assert data.cluster is not None
-    assert data.cluster.tolist() == ["vid0", "vid0", "vid1", "vid1", "vid2"]
-    words = read_public(name, tmp_path, trust=True, modalities=["text"])
-    assert words.rows(np.array([3])).inputs["text"].tolist() == ["WORDS 3"]
-
-
-class Runs:
-    def __reduce__(self) -> Any:
-        return (pytest.fail, ("unpickled",))
-
-
-def test_even_with_trust_only_numbers_are_built(tmp_path: Path) -> None:
-    for content in ({"test": Runs()}, {"test": {**mmsa(), "id": [Path("x")]}}):
-        write_mmsa(tmp_path, content)
-        with pytest.raises(BadInput, match="neither a number"):
-            read_public("cmu_mosi", tmp_path, trust=True)
-    (tmp_path / "Processed" / "unaligned_50.pkl").write_bytes(b"\x80\x04damaged")
-    with pytest.raises(BadInput, match="not a readable pickle"):
-        read_public("cmu_mosi", tmp_path, trust=True)
-
-
-def test_a_forged_array_state_reaches_no_array(tmp_path: Path) -> None:
-    """NumPy itself crashes on types whose flags were changed; the stand-ins never look at these."""
-    whole = pickle.dumps({"test": mmsa()}, protocol=2)
-    for place in range(0, len(whole), 97):
-        forged = bytearray(whole)
-        forged[place] ^= 0x55
-        write_mmsa(tmp_path, None)
-        (tmp_path / "Processed" / "unaligned_50.pkl").write_bytes(bytes(forged))
-        with contextlib.suppress(BadInput):
-            read_public("cmu_mosi", tmp_path, trust=True)
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_numbers_of_every_protocol_come_back(tmp_path: Path, protocol: int) -> None:
-    held = {
-        "c": RNG.normal(size=(3, 4)),
-        "f": np.asfortranarray(RNG.normal(size=(3, 4)).astype(np.float32)),
-        "big": np.arange(5, dtype=">i4"),
-        "words": np.array(["a", "שלום"], dtype=object),
-        "fixed": np.array(["ab", "c"]),
-        "one": np.float64(2.5),
-        "list": [1, 2.0, "x", None],
-    }
-    (tmp_path / "x.pkl").write_bytes(pickle.dumps(held, protocol=protocol))
-    found = load_numbers(tmp_path / "x.pkl")
-    for name, values in held.items():
-        np.testing.assert_array_equal(found[name], values)
-
-
-def write_csd(folder: Path) -> dict[str, Any]:
-    """Two videos with three and one segments, in the layout of the SDK: `<root>/data/<video>/{features,intervals}`."""
-    h5py = pytest.importorskip("h5py")
-
-    def sequence(name: str, root: str, entries: dict[str, tuple[Any, Any]]) -> None:
-        with h5py.File(folder / name, "w") as file:
-            for video, (features, intervals) in entries.items():
-                group = file.create_group(f"{root}/data/{video}")
-                group["features"], group["intervals"] = features, np.asarray(intervals, float)
-            file.create_group(f"{root}/metadata")
-
-    labels = {"v_a": ([[1.5], [-2.0], [0.4]], [[0, 2], [2, 4], [8, 9]]), "v_b": ([[3.0]], [[0, 1]])}
-    sequence("CMU_MOSI_Opinion_Labels.csd", "Opinion Segment Labels", labels)
-    words = [["i"], ["sp"], ["liked"], ["it"], ["not"]]
-    spans = [[0.0, 0.5], [0.5, 0.7], [0.7, 2.0], [2.0, 2.5], [2.5, 3.9]]
-    sequence("CMU_MOSI_TimestampedWords.csd", "words", {"v_a": (np.array(words, "S32"), spans)})
-    audio = np.arange(45 * 3, dtype=float).reshape(45, 3)
-    audio[4] = -np.inf
-    times = np.stack([np.arange(45) / 10, np.arange(1, 46) / 10], axis=1)
-    sequence("CMU_MOSI_COVAREP.csd", "COVAREP", {"v_a": (audio, times), "v_b": (audio[:12], times[:12])})
-    folds = "standard_train_fold = ['x']\nstandard_test_fold = ['v_a', 'v_b', 'withdrawn']\nraise SystemExit('run')\n"
-    (folder / "cmu_mosi_std_folds.py").write_text(folds, encoding="utf-8")
-    return {"audio": audio}
-
-
-def test_computational_sequences(tmp_path: Path) -> None:
-    found = write_csd(tmp_path)
-    data = read_public("cmu_mosi", tmp_path, modalities=["text", "audio"])
-    check(data)
-    assert data.ids.tolist() == ["v_a[0]", "v_a[1]", "v_a[2]", "v_b[0]"]
-    assert data.target[:, 0].tolist() == [1.5, -2.0, 0.4, 3.0]
-    assert data.presence("text").tolist() == [True, True, False, False]
-    assert data.presence("audio").tolist() == [True, True, False, True]
-    batch = data.rows(np.array([0, 1, 3]))
-    assert batch.inputs["text"].tolist() == ["i liked", "it not", ""]
-    expected = np.where(np.isneginf(found["audio"]), 0, found["audio"]).astype(np.float32)
-    for row, entries in ((0, slice(0, 20)), (1, slice(20, 40)), (2, slice(0, 10))):
-        np.testing.assert_array_equal(batch.inputs["audio"][row], expected[entries])
-    with pytest.raises(BadInput, match=r"Facet|none of the videos"):
-        read_public("cmu_mosi", tmp_path, split="train")
 
 
 # ---- what all have in common

@@ -9,19 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.architectures import CLASSES, Base, Branching, Gated, Product, Three, Tokens, TokensBranching
 from mmaudit.demo.model import EasyVQANet, bag_of_words
 from mmaudit.models import TorchModel, TwoStage
 from mmaudit.types import Batch
 from model_cases import (
     CASES,
-    CLASSES,
-    Base,
-    Branching,
-    Gated,
-    Product,
-    Three,
-    Tokens,
-    TokensBranching,
     batch_of,
     module_of,
     one_thread,  # noqa: F401  (a fixture)

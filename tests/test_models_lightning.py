@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from helpers.architectures import CLASSES
 from mmaudit.errors import BadInput, ContractBroken
 from mmaudit.models import TorchModel, check_model, load_lightning, load_model
 from mmaudit.types import Task
 from model_cases import (
-    CLASSES,
     one_thread,  # noqa: F401  (a fixture)
     random_batch,
 )

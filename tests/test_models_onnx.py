@@ -1,4 +1,4 @@
-"""ONNX models: against the closed form of the graph, and the files they may and may not read."""
+"""ONNX models: against the closed form of the graph, and beside the rest of mmaudit."""
 
 from __future__ import annotations
 
@@ -12,70 +12,12 @@ import numpy as np
 import pytest
 
 import mmaudit
+from helpers.onnx_graphs import NAMES, TensorProto, batch, expected, graph, helper, numpy_helper, onnx, saved
 from mmaudit.errors import BadInput
 from mmaudit.models import check_model, load_model
-from mmaudit.types import Batch, Task
+from mmaudit.models.onnx import OnnxModel
+from mmaudit.types import Task
 from model_cases import batch_of
-
-onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
-
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-
-from mmaudit.models.onnx import OnnxModel  # noqa: E402
-from mmaudit.models.onnx_files import content_digest, external_files  # noqa: E402
-
-RNG = np.random.default_rng(3)
-W = RNG.normal(size=(12, 3)).astype(np.float32)
-V = RNG.normal(size=(4, 3)).astype(np.float32)
-NAMES = ("image", "sensor")
-
-
-def batch(n: int = 7) -> Batch:
-    rng = np.random.default_rng(n)
-    image = rng.normal(size=(n, 3, 2, 2)).astype(np.float32)
-    return batch_of({"image": image, "sensor": rng.normal(size=(n, 4)).astype(np.float32)})
-
-
-def expected(of: Batch) -> np.ndarray:
-    """What the graph of `model_file` means, in float64."""
-    image = of.inputs["image"].reshape(len(of), -1).astype(np.float64)
-    return np.asarray(image @ W + np.maximum(of.inputs["sensor"].astype(np.float64) @ V, 0))
-
-
-def graph(
-    rows: Any = "N",
-    *,
-    dtype: int = TensorProto.FLOAT,
-    names: tuple[str, str] = NAMES,
-    nodes: Any = (),
-    outputs: Any = (),
-) -> Any:
-    """flatten(image) W + relu(sensor V), for any number of rows or a fixed one."""
-    kind = helper.tensor_dtype_to_np_dtype(dtype)
-    return helper.make_graph(
-        [
-            helper.make_node("Flatten", [names[0]], ["flat"]),
-            helper.make_node("MatMul", ["flat", "W"], ["a"]),
-            helper.make_node("MatMul", [names[1], "V"], ["v"]),
-            helper.make_node("Relu", ["v"], ["b"]),
-            helper.make_node("Add", ["a", "b"], ["logits"]),
-            *nodes,
-        ],
-        "g",
-        [
-            helper.make_tensor_value_info(names[0], dtype, [rows, 3, 2, 2]),
-            helper.make_tensor_value_info(names[1], dtype, [rows, 4]),
-        ],
-        [helper.make_tensor_value_info("logits", dtype, [rows, 3]), *outputs],
-        [numpy_helper.from_array(W.astype(kind), "W"), numpy_helper.from_array(V.astype(kind), "V")],
-    )
-
-
-def saved(path: Path, of: Any, **options: Any) -> Path:
-    model = helper.make_model(of, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.save(model, path, **options)
-    return path
 
 
 @pytest.fixture
@@ -230,132 +172,6 @@ def test_integers_that_do_not_fit_and_floats_for_integers(tmp_path: Path) -> Non
         model.predict(batch_of({"x": np.array([[1, 256]])}))
     with pytest.raises(BadInput, match="is float64, but the graph reads x"):
         model.predict(batch_of({"x": np.array([[1.0, 2.0]])}))
-
-
-# ---- files
-
-
-def external(folder: Path, location: str = "weights.bin") -> Path:
-    """A model whose W lies in a file of weights, with the name of that file in the model replaced."""
-    folder.mkdir(exist_ok=True, parents=True)
-    path = folder / "model.onnx"
-    saved(path, graph(), save_as_external_data=True, location="weights.bin", size_threshold=0)
-    if location != "weights.bin":
-        proto = onnx.load(path, load_external_data=False)
-        for tensor in proto.graph.initializer:
-            for entry in tensor.external_data:
-                if entry.key == "location":
-                    entry.value = location
-        path.write_bytes(proto.SerializeToString())
-    return path
-
-
-def test_external_data_beside_the_model(tmp_path: Path) -> None:
-    path = external(tmp_path / "a")
-    assert external_files(path) == [(tmp_path / "a" / "weights.bin").resolve()]
-    model = OnnxModel(path, NAMES, outputs="logits")
-    np.testing.assert_allclose(model.predict(batch()), expected(batch()), rtol=1e-5, atol=1e-5)
-    before = content_digest(path)
-    weights = tmp_path / "a" / "weights.bin"
-    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
-    assert content_digest(path) != before
-    assert OnnxModel(path, NAMES, outputs="logits").fingerprint != model.fingerprint
-
-
-@pytest.mark.parametrize(
-    "location",
-    [
-        "../weights.bin",
-        "sub/../../weights.bin",
-        "/etc/hostname",
-        "C:\\weights.bin",
-        "..\\weights.bin",
-        "*/_ORT_MEM_ADDR_/*",
-        "link.bin",
-        "linked/weights.bin",
-        "absent.bin",
-        "sub",
-        "nul\x00.bin",
-    ],
-)
-def test_external_data_out_of_the_folder_is_refused(tmp_path: Path, location: str) -> None:
-    folder = tmp_path / "model"
-    path = external(folder, location)
-    (folder / "sub").mkdir()
-    (tmp_path / "weights.bin").write_bytes((folder / "weights.bin").read_bytes())
-    (folder / "link.bin").symlink_to(tmp_path / "weights.bin")
-    (folder / "linked").symlink_to(tmp_path)
-    for open_it in (external_files, content_digest, lambda p: OnnxModel(p, NAMES, outputs="logits")):
-        with pytest.raises(BadInput, match="weights"):
-            open_it(path)
-
-
-def test_every_place_that_can_name_a_file_is_found(tmp_path: Path) -> None:
-    """Initialisers, constants, sparse tensors, subgraphs, functions, training graphs."""
-
-    def tensor(name: str) -> Any:
-        found = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
-        found.external_data.add(key="offset", value="0")
-        found.external_data.add(key="location", value=name)
-        return found
-
-    inner = helper.make_graph([], "inner", [], [], [tensor("in_subgraph")])
-    sparse = onnx.SparseTensorProto(values=tensor("sparse_values"), indices=tensor("sparse_indices"), dims=[1])
-    nodes = [
-        helper.make_node("Constant", [], ["c"], value=tensor("in_constant")),
-        helper.make_node("If", ["x"], ["y"], then_branch=inner, else_branch=inner),
-        helper.make_node(
-            "Own",
-            ["x"],
-            ["z"],
-            many=[tensor("in_list")],
-            graphs=[helper.make_graph([], "g2", [], [], [tensor("in_graphs")])],
-        ),
-    ]
-    outer = helper.make_graph(nodes, "outer", [], [], [tensor("initializer")], sparse_initializer=[sparse])
-    constant = helper.make_node("Constant", [], ["c"], value=tensor("in_function"))
-    function = helper.make_function("d", "f", [], [], [constant], [helper.make_opsetid("", 18)])
-    model = helper.make_model(outer, functions=[function])
-    model.training_info.add(algorithm=helper.make_graph([], "t", [], [], [tensor("in_training")]))
-    names = ["in_subgraph", "sparse_values", "sparse_indices", "in_constant", "in_list", "in_graphs"]
-    names += ["initializer", "in_function", "in_training"]
-    for name in names:
-        (tmp_path / name).write_bytes(b"\0\0\0\0")
-    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
-    assert {f.name for f in external_files(tmp_path / "m.onnx")} == set(names)
-
-
-def test_files_that_are_no_models(tmp_path: Path, file: Path) -> None:
-    whole = file.read_bytes()
-    for content in (b"", b"\x00", b"hello, world", whole[: len(whole) // 2], b"\xff" * 40, b"ORTM" * 8):
-        (tmp_path / "bad.onnx").write_bytes(content)
-        with pytest.raises(BadInput, match="bad"):
-            OnnxModel(tmp_path / "bad.onnx", NAMES, outputs="logits")
-    deep = b""
-    for level in range(400):  # a graph in an attribute of a node of a graph …, with right lengths throughout
-        for tag in (b"\x32", b"\x2a", b"\x0a", b"\x3a")[: 4 if level == 399 else 3]:
-            length, size = b"", len(deep)
-            while size > 127:
-                length += bytes([size & 127 | 128])
-                size >>= 7
-            deep = tag + length + bytes([size]) + deep
-    (tmp_path / "bad.onnx").write_bytes(deep)
-    with pytest.raises(BadInput, match="nested too deeply"):
-        external_files(tmp_path / "bad.onnx")
-    with pytest.raises(BadInput, match="does not exist"):
-        OnnxModel(tmp_path / "none.onnx", NAMES, outputs="logits")
-
-
-def test_an_operator_of_another_library_is_refused(tmp_path: Path) -> None:
-    of = graph(nodes=[helper.make_node("Evil", ["logits"], ["e"], domain="evil.ops")])
-    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("evil.ops", 1)]
-    model = helper.make_model(of, opset_imports=opsets, ir_version=9)
-    (tmp_path / "e.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(BadInput, match=r"onnxruntime cannot open 'e\.onnx'"):
-        OnnxModel(tmp_path / "e.onnx", NAMES, outputs="logits")
-
-
-# ---- beside the rest of mmaudit
 
 
 def test_it_survives_pickling_without_its_session(file: Path) -> None:

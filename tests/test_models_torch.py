@@ -11,12 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from helpers.architectures import CLASSES, Base, Product
 from mmaudit.errors import BadInput, ContractBroken
 from mmaudit.models import TorchModel
 from model_cases import (
-    CLASSES,
-    Base,
-    Product,
     batch_of,
     module_of,
     one_thread,  # noqa: F401  (a fixture)

@@ -15,7 +15,8 @@ from mmaudit.estimates import Estimate
 from mmaudit.plan import Suite
 from mmaudit.probes import probes
 from mmaudit.types import CLEAN
-from theory.known_truth import Xor, gaussian
+from theory.known_fusion import Xor
+from theory.known_truth import gaussian
 from theory.scenarios import correlated
 
 N = 6000

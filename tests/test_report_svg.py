@@ -10,11 +10,11 @@ import zlib
 import numpy as np
 import pytest
 
+from helpers.report_examples import picture as drawing
+from helpers.report_examples import png
 from mmaudit.figures.marks import layer, points, spec
 from mmaudit.render.samples import Budget, checked_png, compare, curve, picture, sides
 from mmaudit.render.svg import clean, draw
-from report_samples import picture as drawing
-from report_samples import png
 
 HOSTILE = """</text></svg><script>alert(1)</script><img src=x onerror=alert(1)>"'&]]>{{7*7}}"""
 SVG = (

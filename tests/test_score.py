@@ -26,8 +26,8 @@ from mmaudit.errors import BadInput, DamagedRun, UnknownName
 from mmaudit.header import modality_to_json
 from mmaudit.metrics import Predictions, Resamples, metrics
 from mmaudit.outputs import ConditionOutputs
+from mmaudit.samples_file import Samples
 from mmaudit.score import adjust, evidence, score
-from mmaudit.store import Samples
 from mmaudit.types import CLEAN, Array, Batch, Condition, Modality, Score, Task
 
 SUITE = {

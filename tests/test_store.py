@@ -19,7 +19,7 @@ from mmaudit.errors import BadInput, DamagedRun, MMAuditError, StaleRun, Unknown
 from mmaudit.folder import require_usable, writing
 from mmaudit.header import SCHEMA, modality_from_json, modality_to_json
 from mmaudit.outputs import ConditionOutputs
-from mmaudit.store import Samples
+from mmaudit.samples_file import Samples
 from mmaudit.types import CLEAN, Condition, Modality, Task
 
 SUITE = {"probes": ["missing"], "baselines": ["zero", "marginal"]}

@@ -8,13 +8,14 @@ answers.sample(17)
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mmaudit.browse.judging import NO_ANSWER, Judge, Judged, judge_of, probabilities
+from mmaudit.browse.judging import NO_ANSWER, NOT_MEASURED, Judge, Judged, judge_of, probabilities
 from mmaudit.browse.samples import Known, read_samples
 from mmaudit.browse.shards import Part, Shards
 from mmaudit.errors import BadInput, Undefined
@@ -22,7 +23,7 @@ from mmaudit.formats import count, printable, shorten
 from mmaudit.store import Run
 from mmaudit.types import CLEAN, Array, BoolArray, Condition
 
-__all__ = ["NO_ANSWER", "Answers"]
+__all__ = ["NOT_MEASURED", "NO_ANSWER", "Answers"]
 
 _NAME_LIMIT = 60
 # Wider outputs would make a table of every class too long to look at.
@@ -37,7 +38,8 @@ class Answers:
 
     Every table has these columns:
         answer: in words: the class; the labels that apply, "none" where none does; numbers with unit; for retrieval the
-            id of the candidate found first and where the right one stands. `NO_ANSWER` where the model gave none.
+            id of the candidate found first and where the right one stands. `NO_ANSWER` where the model gave none,
+            `NOT_MEASURED` where a budget left the sample out.
         confidence: of that answer, in [0, 1] (multilabel: mean over labels); NaN for a regression, and where there is
             no answer.
         damage: what the condition took away, in `damage_unit`; positive is worse, 0 under clean; NaN where there is
@@ -76,7 +78,7 @@ class Answers:
         Raises:
             DamagedRun: a shard is missing or cannot be read.
         """
-        return self._judged(CLEAN)[0]
+        return self._clean[0]
 
     def moved_unit(self, condition: Condition) -> str:
         """Unit of the column `moved`: `σ`, `share of characters`, or "" where modalities of both kinds are changed."""
@@ -93,7 +95,7 @@ class Answers:
             BadInput: the condition is not part of the run.
             DamagedRun: a shard is missing or cannot be read.
         """
-        self.shards.place(condition)
+        self.shards.require(condition)
         clean = self.clean
         now, part = self._judged(condition)
         columns: dict[str, Any] = {
@@ -103,7 +105,7 @@ class Answers:
             **{f"group.{name}": values for name, values in self.known.groups.items()},
             "clean": self._clean_words,
             "clean_confidence": clean.confidence,
-            **self._compared(clean, now, self._clean_words if condition.key == CLEAN.key else None),
+            **self._compared(clean, now, part, self._clean_words if condition.key == CLEAN.key else None),
             "changed": part.changed,
             "moved": part.moved if self.moved_unit(condition) or not condition.modalities else np.nan,
         }
@@ -134,7 +136,7 @@ class Answers:
             "severity": np.array([np.nan if c.severity is None else c.severity for c in conditions], np.float64),
             "severity_position": pd.array([c.position for c in conditions], dtype="Int64"),
             "unit": [printable(c.unit) for c in conditions],
-            **self._compared(_row(now, 0), now),
+            **self._compared(_row(now, 0), now, part),
             "changed": part.changed,
             "moved": np.where(known, part.moved, np.nan),
             "moved_unit": units,
@@ -156,7 +158,7 @@ class Answers:
             raise Undefined(f"a {task.kind} has no probability per class; there is no distribution to show.")
         if task.width > MOST_CLASSES:
             raise Undefined(f"{count(task.width)} classes are too many to be shown one by one.")
-        self.shards.place(condition)
+        self.shards.require(condition)
         clean, now = self._pair(position, condition)
         target = self.known.target[position]
         right = np.arange(task.width) == target if task.kind == "classification" else target == 1
@@ -176,8 +178,13 @@ class Answers:
     # ---- inside
 
     @cached_property
+    def _clean(self) -> tuple[Judged, Part]:
+        return self._judged(CLEAN)
+
+    @cached_property
     def _clean_words(self) -> Array:
-        return self.judge.words(self.clean)
+        clean, part = self._clean
+        return self._words(clean, part)
 
     @cached_property
     def _truth(self) -> Array:
@@ -186,15 +193,12 @@ class Answers:
     def _judged(self, condition: Condition) -> tuple[Judged, Part]:
         """All samples under one condition; the outputs themselves are let go shard by shard."""
         judged: list[Judged] = []
-        changed: list[Array] = []
-        moved: list[Array] = []
+        parts: list[Part] = []
         for shard in range(self.shards.count):
             for _, part in self.shards.read(shard, [condition]):
                 judged.append(self.judge.judged(part.outputs, self.known.target[self.shards.span(shard)]))
-                changed.append(part.changed)
-                moved.append(part.moved)
-        none = np.zeros((0, self.run.task.width), np.float32)
-        return _joined(judged), Part(none, np.concatenate(changed), np.concatenate(moved))
+                parts.append(replace(part, outputs=part.outputs[:0]))
+        return _joined(judged), _together(parts)
 
     def _rows(self, position: int, conditions: Sequence[Condition]) -> tuple[list[str], Part]:
         """The answers to one sample under some conditions, and the conditions' keys: both in the order of the plan."""
@@ -202,15 +206,10 @@ class Answers:
         if not whole or not 0 <= position < self.run.n:
             raise BadInput(f"there is no sample at position {position!r}; positions go from 0 to {self.run.n - 1}.")
         shard, row = divmod(int(position), self.shards.rows)
-        keys, rows = [], []
-        for condition, part in self.shards.read(shard, conditions):
-            keys.append(condition.key)
-            rows.append(part.take(row))
-        return keys, Part(
-            np.concatenate([r.outputs for r in rows]),
-            np.concatenate([r.changed for r in rows]),
-            np.concatenate([r.moved for r in rows]),
-        )
+        found = {condition.key: part.take(row) for condition, part in self.shards.read(shard, conditions)}
+        keys = [c.key for c in self.run.conditions if c.key in found]
+        rows = [found[key] for key in keys]
+        return keys, _together(rows)
 
     def _pair(self, position: int, condition: Condition) -> tuple[Array, Array]:
         """Probabilities of one sample, clean and perturbed."""
@@ -218,11 +217,14 @@ class Answers:
         p = probabilities(self.run.task, self._rows(position, asked)[1].outputs)
         return p[0], p[-1]
 
-    def _compared(self, clean: Judged, now: Judged, words: Array | None = None) -> dict[str, Any]:
+    def _words(self, judged: Judged, part: Part) -> Array:
+        return np.where(part.measured, self.judge.words(judged), NOT_MEASURED)
+
+    def _compared(self, clean: Judged, now: Judged, part: Part, words: Array | None = None) -> dict[str, Any]:
         """The columns that every table has; `clean` has as many rows as `now`, or one."""
         both = clean.answered & now.answered
         return {
-            "answer": self.judge.words(now) if words is None else words,
+            "answer": self._words(now, part) if words is None else words,
             "confidence": now.confidence,
             "damage": np.where(both, clean.worth - now.worth, np.nan),
             "flipped": _flipped(clean, now, both),
@@ -240,6 +242,15 @@ def _row(judged: Judged, row: int) -> Judged:
     rows = slice(row, row + 1)
     right = None if judged.right is None else judged.right[rows]
     return Judged(judged.answered[rows], judged.choice[rows], judged.confidence[rows], judged.worth[rows], right)
+
+
+def _together(parts: Sequence[Part]) -> Part:
+    return Part(
+        np.concatenate([p.outputs for p in parts]),
+        np.concatenate([p.changed for p in parts]),
+        np.concatenate([p.moved for p in parts]),
+        np.concatenate([p.measured for p in parts]),
+    )
 
 
 def _joined(parts: Sequence[Judged]) -> Judged:

@@ -112,10 +112,8 @@ def _described(entry: Entry, run: Run) -> Entry:
 
 
 def _planned(run: Run) -> list[str]:
-    """Paths of all prediction files of a whole run; as `Run.file`, the digest of each increment taken once."""
-    shards = range(-(-run.n // run.shard_rows))
-    endings = [run.file(0, i).name.partition("-")[2] for i in range(len(run.header["increments"]))]
-    return [f"predictions/{shard:05d}-{ending}" for ending in endings for shard in shards]
+    """Paths of all prediction files of a whole run, in its folder."""
+    return [f"predictions/{run.file(*piece).name}" for piece in run.pieces()]
 
 
 def _judged(entry: Entry, run: Run, found: Survey) -> Entry:

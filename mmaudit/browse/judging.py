@@ -17,6 +17,7 @@ from mmaudit.formats import MINUS, shorten
 from mmaudit.types import FIRST, HIGHER, LOG_FIRST, RIGHT, TIED, TIED_RIGHT, Array, BoolArray, FloatArray, Task
 
 NO_ANSWER = "no answer"
+NOT_MEASURED = "not measured"
 NAME_LIMIT = 60
 MOST_NAMES = 12
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.formats import shorten
 from mmaudit.outputs import UNREADABLE, Float32Array, opened
 from mmaudit.store import Run
-from mmaudit.types import Array, BoolArray, Condition, FloatArray
+from mmaudit.types import Array, BoolArray, Condition, FloatArray, IntArray
 
 # What pages, levels and small values take beside the numbers of a row group.
 _SLACK = 2**16
@@ -27,16 +27,31 @@ class Part:
         outputs: `float32[n, k]`.
         changed: `bool[n]`, whether the condition changed any of the modalities it declares.
         moved: `float64[n]`, mean distance over these modalities; NaN where one was withheld. 0 where there are none.
+        measured: `bool[n]`, whether a budget let the sample be measured; where not, the outputs are NaN.
     """
 
     outputs: Float32Array
     changed: BoolArray
     moved: FloatArray
+    measured: BoolArray
 
     def take(self, row: int) -> Part:
         """One of the rows, copied, so that the others are not held."""
         rows = slice(row, row + 1)
-        return Part(self.outputs[rows].copy(), self.changed[rows].copy(), self.moved[rows].copy())
+        return Part(
+            self.outputs[rows].copy(), self.changed[rows].copy(), self.moved[rows].copy(), self.measured[rows].copy()
+        )
+
+    @classmethod
+    def empty(cls, rows: int, width: int) -> Part:
+        """Nothing measured."""
+        none = np.full((rows, width), np.nan, np.float32)
+        return cls(none, np.zeros(rows, np.bool_), np.full(rows, np.nan), np.zeros(rows, np.bool_))
+
+    def place(self, rows: Array, other: Part, taken: Array) -> None:
+        """Put some rows of another part at these rows."""
+        self.outputs[rows], self.changed[rows] = other.outputs[taken], other.changed[taken]
+        self.moved[rows], self.measured[rows] = other.moved[taken], other.measured[taken]
 
 
 class Shards:
@@ -47,8 +62,9 @@ class Shards:
         self.width = run.task.width
         self.rows = run.shard_rows
         self.count = -(-run.n // run.shard_rows)
-        self.increments = run.increments
-        self.places = {c.key: (i, g) for i, part in enumerate(self.increments) for g, c in enumerate(part)}
+        self.portions = run.portions
+        self.known = {c.key for c in run.conditions}
+        self._positions: dict[int, list[IntArray]] = {}
 
     def size(self, shard: int) -> int:
         """Samples in a shard."""
@@ -58,13 +74,11 @@ class Shards:
         """Positions of a shard's samples."""
         return slice(shard * self.rows, shard * self.rows + self.size(shard))
 
-    def place(self, condition: Condition) -> tuple[int, int]:
-        """Increment and row group of a condition; raises `BadInput` where the run has none such."""
-        try:
-            return self.places[condition.key]
-        except KeyError:
+    def require(self, condition: Condition) -> None:
+        """Raise `BadInput` where the run has no such condition."""
+        if condition.key not in self.known:
             label = shorten(condition.label, 120)
-            raise BadInput(f"condition {label!r} is not part of the run {self.run.folder}.") from None
+            raise BadInput(f"condition {label!r} is not part of the run {self.run.folder}.")
 
     def read(self, shard: int, conditions: Sequence[Condition]) -> Iterator[tuple[Condition, Part]]:
         """Yield the answers of a shard under some conditions, one row group at a time.
@@ -74,25 +88,53 @@ class Shards:
         Raises:
             DamagedRun: a file is missing, cannot be read, or does not hold what the header says.
         """
-        wanted: dict[int, list[tuple[int, Condition]]] = {}
         for condition in conditions:
-            increment, group = self.place(condition)
-            wanted.setdefault(increment, []).append((group, condition))
-        for increment in sorted(wanted):
-            path = self.run.file(shard, increment)
-            if not path.is_file():
-                raise DamagedRun(f"{path} is missing: the audit has not finished. Audit again to the same folder.")
-            try:
-                with opened(path) as file:
-                    self._require_fit(file, increment, self.size(shard))
-                    for group, condition in sorted(wanted[increment], key=lambda item: item[0]):
-                        yield condition, self._part(file, group, condition, self.size(shard))
-            except UNREADABLE as error:
-                why = shorten(str(error), 300)
-                raise DamagedRun(f"{path} cannot be read ({why}). Audit again to the same folder.") from None
+            self.require(condition)
+        wanted = {c.key for c in conditions}
+        some: dict[str, Part] = {}
+        for number, portion in enumerate(self.portions):
+            if not any(c.key in wanted for c in portion.conditions):
+                continue
+            if portion.samples is None:
+                yield from self._file(shard, number, wanted)
+            else:
+                self._gather(shard, number, wanted, some)
+        # What a budget measured on some samples lies in several files, so it is complete only now.
+        order = [c for c in self.run.conditions if c.key in some]
+        yield from ((condition, some.pop(condition.key)) for condition in order)
 
-    def _require_fit(self, file: pq.ParquetFile, increment: int, rows: int) -> None:
-        about, groups = file.metadata, len(self.increments[increment])
+    def _gather(self, shard: int, number: int, wanted: Collection[str], found: dict[str, Part]) -> None:
+        """Add what a portion of some samples says of this shard's."""
+        if number not in self._positions:
+            self._positions[number] = self.run.shards(number)[:]
+        span, positions = self.span(shard), self._positions[number]
+        for condition in self.portions[number].conditions:
+            if condition.key in wanted and condition.key not in found:
+                found[condition.key] = Part.empty(self.size(shard), self.width)
+        for piece, at in enumerate(positions):
+            here = np.flatnonzero((at >= span.start) & (at < span.stop))
+            if len(here):
+                rows = at[here] - span.start
+                for condition, part in self._file(piece, number, wanted):
+                    found[condition.key].place(rows, part, here)
+
+    def _file(self, shard: int, number: int, wanted: Collection[str]) -> Iterator[tuple[Condition, Part]]:
+        """Yield what a file says under the wanted conditions."""
+        path, rows = self.run.file(shard, number), self.run.size(shard, number)
+        if not path.is_file():
+            raise DamagedRun(f"{path} is missing: the audit has not finished. Audit again to the same folder.")
+        try:
+            with opened(path) as file:
+                self._require_fit(file, number)
+                for group, condition in enumerate(self.portions[number].conditions):
+                    if condition.key in wanted:
+                        yield condition, self._part(file, group, condition, rows)
+        except UNREADABLE as error:
+            why = shorten(str(error), 300)
+            raise DamagedRun(f"{path} cannot be read ({why}). Audit again to the same folder.") from None
+
+    def _require_fit(self, file: pq.ParquetFile, number: int) -> None:
+        about, groups = file.metadata, len(self.portions[number].conditions)
         if about.num_row_groups != groups:
             raise ValueError(f"it has {about.num_row_groups} row groups, expected {groups}")
         expected = {"output": pa.types.is_list}
@@ -119,7 +161,7 @@ class Shards:
             if column.total_uncompressed_size > 16 * cells + _SLACK:
                 raise ValueError(f"row group {group} would take {column.total_uncompressed_size} bytes")
         table = file.read_row_group(group, columns=["output", *names], use_threads=False)
-        return Part(self._outputs(table, rows), *_proof(table, condition.modalities, rows))
+        return Part(self._outputs(table, rows), *_proof(table, condition.modalities, rows), np.ones(rows, np.bool_))
 
     def _outputs(self, table: pa.Table, rows: int) -> Float32Array:
         column = table.column("output").combine_chunks()

@@ -50,21 +50,10 @@ def keep(
 
     Needs the data of the audit, described as the audit was told, and not the model.
     """
-    given = {
-        "data": data,
-        "target": target,
-        "task": task,
-        "modality": modality,
-        "columns": columns,
-        "ids": ids,
-        "root": root,
-        "whole": whole,
-    }
-    given = {**given, "group": group, "cluster": cluster, "split": split, "train": train}
     from mmaudit import console, options
     from mmaudit.keep import keep_more
 
-    rows, training = options.load_data(options.merged(config, given, ("data",)))
+    rows, training = options.load_data(options.merged(config, locals(), ("data",)))
     kept = keep_more(run, rows, train=training, samples=sample or (), count=keep_samples, megabytes=megabytes)
     size = kept.path.stat().st_size if kept.samples else 0
     if as_json:

@@ -10,9 +10,11 @@ import typer
 from mmaudit.cli.application import app, command_line
 from mmaudit.cli.arguments import (
     AsJson,
+    Cluster,
     Columns,
     Config,
     DataPath,
+    Group,
     Ids,
     Modalities,
     OutputScale,
@@ -20,10 +22,10 @@ from mmaudit.cli.arguments import (
     Split,
     Target,
     TaskName,
+    Train,
     Whole,
 )
 
-Train = Annotated[Path | None, typer.Option(help="Training data, for the means that stand-ins use.")]
 Suite = Annotated[str | None, typer.Option(help="quick, standard (default) or full.")]
 
 
@@ -40,8 +42,8 @@ def write_inputs(
     root: Root = None,
     whole: Whole = False,
     ids: Ids = None,
-    group: Annotated[list[str] | None, typer.Option(help="Array or column to report by; may be repeated.")] = None,
-    cluster: Annotated[str | None, typer.Option(help="Array or column of what dependent samples share.")] = None,
+    group: Group = None,
+    cluster: Cluster = None,
     split: Split = None,
     train: Train = None,
     native_absence: Annotated[
@@ -54,12 +56,11 @@ def write_inputs(
     One Parquet file per condition; `mmaudit.read_inputs(folder)` reads them in batches. Answers go into a table with
     the columns id, condition and output, which `mmaudit audit-predictions` turns into a report.
     """
-    given = {k: v for k, v in locals().items() if k not in ("config", "as_json", "native_absence")}
     from mmaudit import console, options
     from mmaudit.precomputed import write_inputs as write
     from mmaudit.precomputed.manifest import Manifest
 
-    chosen = options.merged(config, given, ("data", "out"))
+    chosen = options.merged(config, locals(), ("data", "out"))
     rows, training = options.load_data(chosen)
     named: dict[str, Any] = {"suite": options.suite(chosen), "train": training, "native_absence": native_absence}
     with console.progress_bar(as_json) as progress:
@@ -85,8 +86,8 @@ def audit_predictions(
     root: Root = None,
     whole: Whole = False,
     ids: Ids = None,
-    group: Annotated[list[str] | None, typer.Option(help="Array or column to report by; may be repeated.")] = None,
-    cluster: Annotated[str | None, typer.Option(help="Array or column of what dependent samples share.")] = None,
+    group: Group = None,
+    cluster: Cluster = None,
     split: Split = None,
     train: Train = None,
     outputs: OutputScale = None,
@@ -100,11 +101,10 @@ def audit_predictions(
 
     Answers to clean inputs alone are enough; what the table does not have is not reported as measured.
     """
-    given = {k: v for k, v in locals().items() if k not in ("config", "as_json", "answers", "inputs")}
     from mmaudit import console, options
     from mmaudit.precomputed import audit_predictions as audit
 
-    chosen = options.merged(config, given, ("data", "outputs", "out"))
+    chosen = options.merged(config, locals(), ("data", "outputs", "out"))
     rows, training = options.load_data(chosen)
     known = {k: chosen[k] for k in ("resamples", "seed", "title", "keep_samples") if k in chosen}
     folder = Path(chosen["out"])

@@ -112,6 +112,11 @@ def audit(
     time_limit: Annotated[
         float | None, typer.Option(help="Seconds after which a worker hangs and its shard goes to another.")
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Most time for answers, as 90s, 10m or 2h; they go where the intervals are widest."),
+    ] = None,
+    forwards: Annotated[int | None, typer.Option(help="The same as a number of answers: samples × conditions.")] = None,
     title: Annotated[str | None, typer.Option(help="Heads the report.")] = None,
     keep_samples: Annotated[
         int | None,
@@ -145,7 +150,7 @@ def audit(
         else:
             console.show_estimate(prepared.plan, cost, prepared.stages)
         return
-    own = ("resamples", "seed", "title", "keep_samples")
+    own = ("resamples", "seed", "title", "keep_samples", "budget", "forwards")
     known: dict[str, Any] = {k: chosen[k] for k in own if k in chosen}
     known |= {"batch_rows": options.batch_rows(chosen.get("batch_rows")), "executor": options.executor(chosen, rows)}
     folder = place(chosen["out"])

@@ -10,7 +10,19 @@ from typing import Annotated
 import typer
 
 from mmaudit.cli.application import app
-from mmaudit.cli.arguments import AsJson, Columns, Ids, Modalities, OutputScale, Split, Target, TaskName, Weights
+from mmaudit.cli.arguments import (
+    AsJson,
+    Cluster,
+    Columns,
+    Group,
+    Ids,
+    Modalities,
+    OutputScale,
+    Split,
+    Target,
+    TaskName,
+    Weights,
+)
 from mmaudit.errors import BadInput
 
 
@@ -33,10 +45,8 @@ def init(
     modality: Modalities = None,
     columns: Columns = None,
     ids: Ids = None,
-    group: Annotated[list[str] | None, typer.Option(help="Array or column to report by; may be repeated.")] = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="Array or column: samples with equal values belong together.")
-    ] = None,
+    group: Group = None,
+    cluster: Cluster = None,
     split: Split = None,
     outputs: OutputScale = None,
     weights: Weights = None,

@@ -49,11 +49,13 @@ def doctor(
 
     Without arguments: say what is installed here, which extras are missing and what for, cores, memory and devices.
     """
-    given = {k: v for k, v in locals().items() if k not in ("config", "as_json")}
+    from mmaudit import options
+
+    given = options.said(locals())
     if config is None and not any(given.values()):
         _installation(as_json)
         return
-    from mmaudit import console, options
+    from mmaudit import console
     from mmaudit.auditing import examine
 
     checked, rows, _ = options.load(options.merged(config, given, ("model", "data")))
@@ -128,21 +130,12 @@ def gallery(
     """
     declared = [text for text in modality or [] if "=" in text]
     named = [text.partition("=")[0] for text in modality or []]
-    given = {
-        "data": data,
-        "modality": declared,
-        "target": target,
-        "task": task,
-        "columns": columns,
-        "root": root,
-        "whole": whole,
-    }
     from mmaudit import options
     from mmaudit.demo.samples import samples
     from mmaudit.gallery import EVERYTHING
     from mmaudit.gallery import gallery as write_gallery
 
-    chosen = options.merged(config, {**given, "ids": ids, "split": split}, ())
+    chosen = options.merged(config, {**locals(), "modality": declared}, ())
     rows = options.read(Path(chosen["data"]), chosen) if "data" in chosen else samples()
     page = write_gallery(rows, out=out, modalities=named, suite=tuple(probe) if probe else EVERYTHING, sample=sample)
     typer.echo(f"{page}\nOpen it in a browser: {page.resolve().as_uri()}")

@@ -10,9 +10,11 @@ import typer
 from mmaudit.cli.application import app
 from mmaudit.cli.arguments import (
     AsJson,
+    Cluster,
     Columns,
     Config,
     DataPath,
+    Group,
     Ids,
     Modalities,
     ModelPath,
@@ -64,10 +66,8 @@ def reference(
     root: Root = None,
     whole: Whole = False,
     ids: Ids = None,
-    group: Annotated[list[str] | None, typer.Option(help="Array or column to report by; may be repeated.")] = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="Array or column: samples with equal values belong together.")
-    ] = None,
+    group: Group = None,
+    cluster: Cluster = None,
     split: Split = None,
     outputs: OutputScale = None,
     weights: Weights = None,
@@ -78,13 +78,12 @@ def reference(
 
     Give model and data as for `mmaudit audit`; a run of `mmaudit demo` needs neither.
     """
-    mine = ("run", "methods", "seeds", "tune", "epochs", "batch", "encoders", "width", "device", "shared_clusters")
-    given = {k: v for k, v in locals().items() if k not in (*mine, "config", "as_json", "mine")}
-    from mmaudit import console
+    from mmaudit import console, options
     from mmaudit.reference.loop import Budget
     from mmaudit.reference.retrain import retrain
     from mmaudit.store import Run
 
+    given = options.said(locals())
     header = Run.open(run).header
     loaded, rows, training = _subject(str(header.get("command", "")), given, config)
     with console.steps_bar(as_json) as progress:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmaudit.formats import count
-from mmaudit.store import Run, Samples
+from mmaudit.samples_file import Samples
+from mmaudit.store import Run
 from mmaudit.types import CANDIDATES, RIGHT, Array, IntArray
 
 SMALLEST_SHARE = 0.5

@@ -60,7 +60,7 @@ def _require_whole(run: Run) -> None:
     if twice:
         raise DamagedRun(f"{run.folder / 'samples.parquet'} holds {twice} sample ids twice; {again}.")
     # The samples bound the number of shards, so that a header that lies cannot ask for more files than there are rows.
-    planned = [run.file(shard, i) for i in range(len(run.increments)) for shard in range(-(-n // run.shard_rows))]
+    planned = [run.file(*piece) for piece in run.pieces()]
     lacking = [path for path in planned if not path.exists()]
     if lacking:
         raise DamagedRun(

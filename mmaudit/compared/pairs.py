@@ -109,8 +109,12 @@ class Pair:
             names = [shorten(", ".join(side.modalities), 120) for side in self.sides]
             yield f"the modalities differ: {names[0]}; and {names[1]}"
         yield from self.match.remarks
+        for side, view in zip(self.sides, (self.first, self.other), strict=True):
+            if partial := sum(k < view.run.n for k in view.run.counts):
+                name = shorten(side.name, LONGEST_LABEL)
+                yield f"a budget left {count(partial)} conditions of {name} on a part of the samples"
         if self.match.paired and (lost := self.first.n - int(self.clean[0].sum())):
-            yield f"{count(lost)} samples are left out: one of the models gave no answer to them on clean data"
+            yield f"{count(lost)} samples are left out: one of the runs has no answer to them on clean data"
         if CLEAN.key in self.inputs_differ:
             yield "the models did not receive the same inputs, not even on clean data"
         elif self.inputs_differ:

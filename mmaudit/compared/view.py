@@ -60,7 +60,8 @@ class View:
     def read(self, condition: Condition) -> tuple[Float32Array, int | None]:
         """Return the answers under a condition, `float32[n, k]`, and the digest of what the model received.
 
-        The digest is that of all samples of the run; None where some do not take part or it was not recorded.
+        The digest is that of all samples of the run; None where some do not take part or were not measured, and where
+        it was not recorded.
         """
         try:
             answers = self.run.read(condition)
@@ -77,9 +78,9 @@ class View:
                 f"{self.run.folder}: the answers under {condition.label} have shape {answers.outputs.shape}, run.json "
                 f"says {expected}; audit again to the same folder."
             )
-        if self.everything:
-            return answers.outputs, answers.received
-        return answers.outputs[self.rows], answers.received if self.n == self.run.n else None
+        whole = self.n == self.run.n and answers.measured is None
+        outputs = answers.outputs if self.everything else answers.outputs[self.rows]
+        return outputs, answers.received if whole else None
 
     def measured(
         self, metrics: Sequence[Metric], condition: Condition, outputs: Float32Array, usable: BoolArray

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from mmaudit.data.checks import (
     check_cluster,
     check_groups,
@@ -18,17 +16,17 @@ from mmaudit.data.checks import (
     check_target,
 )
 from mmaudit.data.columns import make_column
-from mmaudit.data.dataset import Subset
 from mmaudit.data.fingerprint import content_fingerprint
+from mmaudit.data.held import Held
 from mmaudit.data.infer import KindLike, declared_kinds, describe
-from mmaudit.data.retrieval import check_candidates, require_task_modalities
+from mmaudit.data.retrieval import require_task_modalities
 from mmaudit.data.scan import check_recorded, find_present
 from mmaudit.data.tasks import is_retrieval, parse_task
-from mmaudit.errors import BadInput, UnknownName
+from mmaudit.errors import BadInput
 from mmaudit.types import Array, Batch, BoolArray, IntArray, Modality, Task
 
 
-class ArrayData:
+class ArrayData(Held):
     """Samples given as one array or list per modality. A `Dataset`.
 
     Args:
@@ -97,26 +95,12 @@ class ArrayData:
             check_recorded(modality.name, found)
             found.setflags(write=False)
             self._present[modality.name] = found
-        recorded = self._present.get(self.task.target_modality, np.ones(n, np.bool_))
-        self.candidates = check_candidates(self.task, candidates, recorded)
+        self.candidates = self._among(candidates)
 
     @cached_property
     def fingerprint(self) -> str:
         """Identity of the whole content: `sha256:…`."""
         return content_fingerprint(self)
-
-    def __len__(self) -> int:
-        return len(self.target)
-
-    def __repr__(self) -> str:
-        inside = ", ".join(f"{m.name}: {m.kind}" for m in self.modalities)
-        return f"ArrayData({len(self):,} samples; {inside}; {self.task.said})"
-
-    def presence(self, modality: str) -> BoolArray:
-        """Return bool[n] (read-only), see `Dataset`."""
-        if modality not in self._present:
-            raise UnknownName("modality", modality, self._present)
-        return self._present[modality]
 
     def values(self, modality: str, positions: IntArray) -> Array:
         """Return one modality of some rows; values of rows that were not recorded are 0, "" or zeros."""
@@ -129,10 +113,6 @@ class ArrayData:
         present = {name: column[chosen] for name, column in self._present.items()}
         inputs = {name: column.take(chosen, present[name]) for name, column in self._columns.items()}
         return Batch(inputs, present, self.target[chosen], self.ids[chosen], chosen)
-
-    def subset(self, positions: Any) -> Subset:
-        """Return a data set of some rows, in the order given; ids stay."""
-        return Subset(self, positions)
 
 
 def _length(target: Any) -> int:

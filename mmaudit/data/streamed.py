@@ -20,22 +20,22 @@ from mmaudit.data.checks import (
     check_target,
 )
 from mmaudit.data.columns import is_missing, make_column, objects, sample_array
-from mmaudit.data.dataset import Subset
 from mmaudit.data.fingerprint import content_fingerprint, sampled_fingerprint
+from mmaudit.data.held import Held
 from mmaudit.data.infer import KindLike, declared_kinds, describe, parse_kind
 from mmaudit.data.items import item_column
-from mmaudit.data.retrieval import check_candidates, require_task_modalities
+from mmaudit.data.retrieval import require_task_modalities
 from mmaudit.data.scan import check_recorded, find_present
 from mmaudit.data.statistics import spread
 from mmaudit.data.tasks import parse_task
-from mmaudit.errors import BadInput, UnknownName
+from mmaudit.errors import BadInput
 from mmaudit.types import Array, Batch, BoolArray, IntArray, Modality, Task
 
 _LOOKED_AT = 64
 _BLOCK = 64
 
 
-class StreamedData:
+class StreamedData(Held):
     """Samples whose values are read on request, from `Cells` per modality. A `Dataset`; readers make it.
 
     Args:
@@ -95,8 +95,7 @@ class StreamedData:
         self.groups: Mapping[str, Array] = check_groups(groups, n)
         self.cluster = check_cluster(cluster, self.ids)
         self.source = source
-        recorded = self._present.get(self.task.target_modality, np.ones(n, np.bool_))
-        self.candidates = check_candidates(self.task, candidates, recorded)
+        self.candidates = self._among(candidates)
         self._whole = whole
 
     @cached_property
@@ -106,19 +105,6 @@ class StreamedData:
             return content_fingerprint(self)
         traits = (trait for name in self._cells for trait in self._cells[name].traits())
         return sampled_fingerprint(self, self._sample, traits)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __repr__(self) -> str:
-        inside = ", ".join(f"{m.name}: {m.kind}" for m in self.modalities)
-        return f"StreamedData({len(self):,} samples; {inside}; {self.task.said})"
-
-    def presence(self, modality: str) -> BoolArray:
-        """Return bool[n] (read-only), see `Dataset`."""
-        if modality not in self._present:
-            raise UnknownName("modality", modality, self._present)
-        return self._present[modality]
 
     def values(self, modality: str, positions: IntArray) -> Array:
         """Return one modality of some rows; the others are not read."""
@@ -145,10 +131,6 @@ class StreamedData:
         inputs = {name: self.values(name, chosen) for name in self._cells}
         present = {name: column[chosen] for name, column in self._present.items()}
         return Batch(inputs, present, self.target[chosen], self.ids[chosen], chosen)
-
-    def subset(self, positions: Any) -> Subset:
-        """Return a data set of some rows, in the order given; ids stay."""
-        return Subset(self, positions)
 
 
 def _described(name: str, cells: Cells, said: BoolArray, declared: KindLike | None) -> Modality:

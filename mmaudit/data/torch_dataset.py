@@ -12,15 +12,14 @@ import numpy as np
 from mmaudit.data.checks import check_cluster, check_groups, check_ids, check_lengths, check_positions, check_present
 from mmaudit.data.checks import check_target as checked_target
 from mmaudit.data.columns import is_missing, make_column
-from mmaudit.data.dataset import Subset
 from mmaudit.data.fingerprint import sampled_fingerprint
+from mmaudit.data.held import Held
 from mmaudit.data.infer import describe
 from mmaudit.data.items import Parts, item_column, target_value
-from mmaudit.data.retrieval import check_candidates
 from mmaudit.data.scan import check_recorded, find_present
 from mmaudit.data.statistics import spread
 from mmaudit.data.tasks import is_retrieval, parse_task
-from mmaudit.errors import BadInput, UnknownName
+from mmaudit.errors import BadInput
 from mmaudit.types import Array, Batch, BoolArray, IntArray, Modality, Task
 
 _SAMPLED = 64
@@ -28,7 +27,7 @@ _READ_TWICE = 4
 _BLOCK = 64
 
 
-class TorchData:
+class TorchData(Held):
     """Samples of any object with `len(dataset)` and `dataset[i]`, read when asked for. A `Dataset`.
 
     Args:
@@ -96,8 +95,7 @@ class TorchData:
         for name, column in self._present.items():
             check_recorded(name, column)
             column.setflags(write=False)
-        recorded = self._present.get(self.task.target_modality, np.ones(n, np.bool_))
-        self.candidates = check_candidates(self.task, candidates, recorded)
+        self.candidates = self._among(candidates)
         self._check_repeatable()
 
     @cached_property
@@ -105,29 +103,12 @@ class TorchData:
         """Identity of ids, target, groups, presence and 64 evenly spaced items: `sampled:…`."""
         return sampled_fingerprint(self, self._sample)
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __repr__(self) -> str:
-        inside = ", ".join(f"{m.name}: {m.kind}" for m in self.modalities)
-        return f"TorchData({len(self):,} samples; {inside}; {self.task.said})"
-
-    def presence(self, modality: str) -> BoolArray:
-        """Return bool[n] (read-only), see `Dataset`."""
-        if modality not in self._present:
-            raise UnknownName("modality", modality, self._present)
-        return self._present[modality]
-
     def rows(self, positions: IntArray) -> Batch:
         """Read some items, see `Dataset`."""
         chosen = check_positions(positions, len(self))
         items = [self._item(i) for i in chosen.tolist()]
         inputs, present = self._assemble([inputs for inputs, _ in items], chosen)
         return Batch(inputs, present, self.target[chosen], self.ids[chosen], chosen)
-
-    def subset(self, positions: Any) -> Subset:
-        """Return a data set of some rows, in the order given; ids stay."""
-        return Subset(self, positions)
 
     def _item(self, position: int) -> tuple[dict[str, Any], Any]:
         try:

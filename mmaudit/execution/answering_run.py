@@ -41,14 +41,14 @@ class AnsweringRun(Run):
         else:
             self._raised[condition.key] = text
 
-    def write_shard(self, shard: int, increment: int, results: Sequence[ConditionOutputs]) -> None:
-        """Write a shard's answers, after its tracebacks under the conditions of that increment."""
-        keys = [c["key"] for c in self.header["increments"][increment]]
+    def write_shard(self, shard: int, portion: int, results: Sequence[ConditionOutputs]) -> None:
+        """Write a shard's answers, after its tracebacks under the conditions of that portion."""
+        keys = [c.key for c in self.portions[portion].conditions]
         for key in [key for key in keys if key in self._raised]:
             make_folder(self.folder / "errors")
-            file = self.folder / "errors" / f".{key}.{shard:06d}.txt"
+            file = self.folder / "errors" / f".{key}.{portion:06d}.{shard:06d}.txt"
             write_atomically(file, self._raised[key].encode("utf-8", "backslashreplace"))
-        super().write_shard(shard, increment, results)
+        super().write_shard(shard, portion, results)
 
 
 def settle(run: Run) -> None:

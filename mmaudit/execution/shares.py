@@ -54,13 +54,6 @@ class Share:
         return f"{self.index}/{self.count}"
 
 
-def missing(run: Run) -> dict[int, tuple[int, ...]]:
-    """Return the shards that are not done, each with the increments that it lacks."""
-    increments = range(len(run.increments))
-    lacking = {s: tuple(i for i in increments if not run.is_done(s, i)) for s in range(len(run.shards()))}
-    return {s: todo for s, todo in lacking.items() if todo}
-
-
 def ranges(numbers: Sequence[int]) -> str:
     """Ascending numbers as text: "0, 3 to 7, 9"."""
     parts: list[list[int]] = []

@@ -72,23 +72,24 @@ class Worker:
         source = source_of(job.data, job.statistics, whole)
         return cls(Run.open(job.folder), job.data, model, source, stage, job.batch_rows)
 
-    def answer(self, shard: int, increments: Sequence[int]) -> None:
-        """Answer the samples of a shard under the conditions of these increments, and write its files."""
+    def answer(self, shard: int, portions: Sequence[int]) -> None:
+        """Answer a shard of these portions, all of the same samples, under their conditions, and write its files."""
         run = self.run
+        if max(portions) >= len(run.portions):  # planned since this worker opened the run
+            run.header.update(Run.open(run.folder).header)
         run.start(shard)
         try:
-            planned = run.increments
-            conditions = [c for i in increments for c in planned[i]]
+            conditions = [c for i in portions for c in run.portions[i].conditions]
             if self.border is not None:
                 run.start(None)
                 # There already, unless another process keeps them where this one cannot see them.
                 self.border.prepare(conditions, _nothing)
                 run.start(shard)
-            positions = run.shards()[shard]
+            positions = run.shards(portions[0])[shard]
             answers = self._answerer.shard(self.data, positions, conditions, self.rows, self.advance)
             whole = iter(answers)
-            for i in increments:
-                run.write_shard(shard, i, [next(whole) for _ in planned[i]])
+            for i in portions:
+                run.write_shard(shard, i, [next(whole) for _ in run.portions[i].conditions])
         finally:
             run.start(None)
 

@@ -22,10 +22,10 @@ class Ready:
 
 @dataclass(frozen=True)
 class AnswerShard:
-    """Answer a shard under the conditions of some increments, and write its files."""
+    """Answer a shard of some portions of the run, all of the same samples, and write its files."""
 
     shard: int
-    increments: tuple[int, ...]
+    portions: tuple[int, ...]
     timed: ClassVar[bool] = True
 
     @property
@@ -35,7 +35,7 @@ class AnswerShard:
 
     def __call__(self, worker: Worker) -> None:
         """Do it."""
-        worker.answer(self.shard, self.increments)
+        worker.answer(self.shard, self.portions)
 
 
 @dataclass(frozen=True)

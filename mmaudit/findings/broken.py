@@ -71,30 +71,32 @@ def no_signal(evidence: Evidence) -> Iterator[Draft]:
 @rule("model_raised", level="critical")
 def model_raised(evidence: Evidence) -> Iterator[Draft]:
     """The model raises an error, or answers with numbers that are not finite."""
-    on_clean = evidence.raised.get(CLEAN.key, 0)
+
+    def share(condition: Condition) -> float:
+        return evidence.raised.get(condition.key, 0) / max(evidence.asked[condition.key], 1)
+
+    on_clean = evidence.raised.get(CLEAN.key, 0) / max(evidence.asked.get(CLEAN.key, 0), 1)
     by_names: dict[tuple[str, ...], list[Condition]] = {}
     for condition in evidence.conditions:
         # Samples that already fail on clean data are told once.
-        if evidence.raised.get(condition.key, 0) > (0 if condition.key == CLEAN.key else on_clean):
+        if share(condition) > (0 if condition.key == CLEAN.key else on_clean):
             names = () if condition.family == "control" else condition.modalities
             by_names.setdefault(names, []).append(condition)
     for names, conditions in by_names.items():
         if any(other and set(other) < set(names) for other in by_names):
             continue
-        worst = max(conditions, key=lambda c: (c.key == CLEAN.key, evidence.raised[c.key]))
-        rows = evidence.raised[worst.key]
-        share = rows / max(evidence.n, 1)
+        worst = max(conditions, key=lambda c: (c.key == CLEAN.key, share(c)))
         more = f"; so under {len(conditions)} conditions that change {listing(names)}" if len(conditions) > 1 else ""
         yield Draft(
             f"{'On' if worst.key == CLEAN.key else 'With'} {words(worst)} the model gives no usable answer to "
-            f"{formats.count(rows)} of "
-            f"{formats.count(evidence.n)} samples ({percent(share)}): it raises an error or returns numbers that are "
-            f"not finite{more if names else ''}. Scores there cover the other samples only.",
+            f"{formats.count(evidence.raised[worst.key])} of "
+            f"{formats.count(evidence.asked[worst.key])} samples ({percent(share(worst))}): it raises an error or "
+            f"returns numbers that are not finite{more if names else ''}. Scores there cover the other samples only.",
             names,
             (evidence.score(worst),),
-            share,
+            share(worst),
             condition=worst,
-            level=_raised_level(evidence, worst, share),
+            level=_raised_level(evidence, worst, share(worst)),
         )
 
 

@@ -25,6 +25,7 @@ class Evidence:
         scores: rows of the scored run.
         controls: how the run's controls came out.
         raised: per condition key the samples without a usable answer.
+        asked: per condition key the samples it was measured on; n where it is not given.
         changed: per condition key the share of samples that the probe changed; 1 where it is not given.
         n: samples audited.
         folder: of the run, for commands.
@@ -43,6 +44,7 @@ class Evidence:
         *,
         controls: Sequence[Control] = (),
         raised: Mapping[str, int] | None = None,
+        asked: Mapping[str, int] | None = None,
         changed: Mapping[str, float] | None = None,
         n: int = 0,
         folder: str = "RUN",
@@ -56,6 +58,7 @@ class Evidence:
         self.conditions = list(conditions)
         self.controls = list(controls)
         self.raised = dict(raised or {})
+        self.asked = {c.key: n for c in conditions} | dict(asked or {})
         self.changed = dict(changed or {})
         self.n = n
         self.folder = folder

@@ -37,7 +37,7 @@ def unfinished(path: Path) -> str:
     if (path / "report.json").is_file():
         return ""
     try:
-        files = [run.file(shard, i) for shard in range(len(run.shards())) for i in range(len(run.increments))]
+        files = [run.file(*piece) for piece in run.pieces()]
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise DamagedRun(f"{path / 'run.json'} does not describe a run ({error!r}); audit again.") from error
     done = sum(file.exists() for file in files)

@@ -6,7 +6,6 @@ out-of-fold posteriors. `mmaudit.crossfit` makes them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,18 +13,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from mmaudit.errors import DamagedRun, Undefined
-from mmaudit.folder import whole
-from mmaudit.outputs import UNREADABLE, column, read_parquet
-from mmaudit.place import readable
+from mmaudit.errors import Undefined
+from mmaudit.headed import read_headed, write_headed
+from mmaudit.outputs import column
 from mmaudit.types import Array, FloatArray, IntArray
 
 Subset = tuple[str, ...]
 
 SCHEMA = "mmaudit.crossfit/1"
-HEADER = b"mmaudit.crossfit"
 DATA, DECISION = "data", "decision"
 
 
@@ -112,27 +108,13 @@ def write_crossfit(path: Path, crossfitted: CrossFitted) -> None:
         for s, values in enumerate(seeds):
             columns[f"posterior.{i}.{s}"] = _lists(values if regression else values.astype(np.float32))
     header = {
-        "schema": SCHEMA,
         "posterior": index,
         "prior": {of: values.shape[1] for of, values in crossfitted.prior.items()},
         "dims": {"target": _width(crossfitted.target), "decision": _width(crossfitted.decision)},
         "folds": None if crossfitted.folds is None else len(crossfitted.folds),
         "about": crossfitted.about,
     }
-    table = pa.table(columns)
-    with (
-        whole(path) as partial,
-        pq.ParquetWriter(
-            partial,
-            table.schema,
-            compression="zstd",
-            use_dictionary=False,
-            write_page_checksum=True,
-            store_schema=False,
-        ) as writer,
-    ):
-        writer.write_table(table)
-        writer.add_key_value_metadata({HEADER: json.dumps(header, ensure_ascii=True, allow_nan=False)})
+    write_headed(path, pa.table(columns), SCHEMA, header, dictionary=False)
 
 
 def read_crossfit(path: Path) -> CrossFitted | None:
@@ -141,35 +123,30 @@ def read_crossfit(path: Path) -> CrossFitted | None:
     Raises:
         DamagedRun: it is cut short, overwritten, or not a file of this kind.
     """
-    if not path.exists():
-        return None
-    table = read_parquet(path)
-    try:
-        header = json.loads((pq.read_metadata(readable(path)).metadata or {})[HEADER])
-        if header["schema"] != SCHEMA:
-            raise ValueError(f"schema {header['schema']!r}, expected {SCHEMA!r}")
-        posterior = {
-            (str(entry["of"]), tuple(entry["subset"])): np.stack(
-                [_matrix(table, f"posterior.{i}.{s}", entry["width"]) for s in range(entry["seeds"])]
-            )
-            for i, entry in enumerate(header["posterior"])
-        }
-        target = _read_answers(table, "target", header["dims"]["target"])
-        if target is None:
-            raise ValueError("no column 'target'")
-        return CrossFitted(
-            positions=column(table, "position"),
-            fold=column(table, "fold"),
-            target=target,
-            decision=_read_answers(table, "decision", header["dims"]["decision"]),
-            posterior=posterior,
-            prior={of: _matrix(table, f"prior.{of}", width) for of, width in header["prior"].items()},
-            about=header["about"],
-            folds=None if header["folds"] is None else _flat(table, "folds", header["folds"]).T,
-            codes={name[5:]: column(table, name) for name in table.column_names if name.startswith("code.")},
+    return read_headed(path, SCHEMA, _rebuilt)
+
+
+def _rebuilt(table: pa.Table, header: Any) -> CrossFitted:
+    posterior = {
+        (str(entry["of"]), tuple(entry["subset"])): np.stack(
+            [_matrix(table, f"posterior.{i}.{s}", entry["width"]) for s in range(entry["seeds"])]
         )
-    except (*UNREADABLE, AttributeError, IndexError, OverflowError, RecursionError, TypeError) as error:
-        raise DamagedRun(f"{path} cannot be read ({error}); delete it and audit again to the same folder.") from error
+        for i, entry in enumerate(header["posterior"])
+    }
+    target = _read_answers(table, "target", header["dims"]["target"])
+    if target is None:
+        raise ValueError("no column 'target'")
+    return CrossFitted(
+        positions=column(table, "position"),
+        fold=column(table, "fold"),
+        target=target,
+        decision=_read_answers(table, "decision", header["dims"]["decision"]),
+        posterior=posterior,
+        prior={of: _matrix(table, f"prior.{of}", width) for of, width in header["prior"].items()},
+        about=header["about"],
+        folds=None if header["folds"] is None else _flat(table, "folds", header["folds"]).T,
+        codes={name[5:]: column(table, name) for name in table.column_names if name.startswith("code.")},
+    )
 
 
 def _width(values: Array | None) -> int | None:

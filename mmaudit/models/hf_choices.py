@@ -11,7 +11,7 @@ import torch
 
 from mmaudit.errors import BadInput
 from mmaudit.models.arguments import matrix, one_of, require_inputs
-from mmaudit.models.hf_core import Hosted, Source
+from mmaudit.models.hf_core import Adapter, Hosted, Source
 from mmaudit.models.hf_likelihood import Likelihood, Way
 from mmaudit.models.hf_prompts import Prompt
 from mmaudit.models.hf_rows import Kind, Row, grouped, picture, text
@@ -19,7 +19,7 @@ from mmaudit.models.protocol import OutputArray, Outputs
 from mmaudit.types import Batch
 
 
-class TransformersChoices:
+class TransformersChoices(Adapter):
     """A generator that reads images and text, such as LLaVA, as a classifier among given answers.
 
     A row's output for an answer is the log-likelihood of its tokens after the prompt, in nats; the softmax over the
@@ -74,7 +74,7 @@ class TransformersChoices:
         kind = type(self).__name__
         one_of(kind, "score", score, ("sum", "mean"))
         one_of(kind, "absence", absence, (None, "leave_out"))
-        self._hosted = Hosted(
+        hosted = Hosted(
             kind,
             source,
             modalities,
@@ -86,36 +86,19 @@ class TransformersChoices:
             name=name,
             fingerprint=fingerprint,
         )
-        self.name, self.modalities = self._hosted.name, self._hosted.modalities
-        who = self._hosted.who
-        if getattr(self._hosted.config, "is_encoder_decoder", False) or not hasattr(self._hosted.model, "generate"):
+        super().__init__(hosted, absence)
+        who = hosted.who
+        if getattr(hosted.config, "is_encoder_decoder", False) or not hasattr(hosted.model, "generate"):
             raise BadInput(f"{who} is no decoder that generates text after a prompt, as LLaVA is; use another adapter.")
-        self.native_absence = absence is not None
-        self.device = str(self._hosted.device)
         self.choices = tuple(choices) if not isinstance(choices, str) else ()
         self._score = score
-        self._tokenizer: Any = getattr(self._hosted.processor, "tokenizer", None)
+        self._tokenizer: Any = getattr(hosted.processor, "tokenizer", None)
         if self._tokenizer is None:
             raise BadInput(f"{who}: its processor has no tokenizer.")
-        self._prompt = Prompt(who, prompt, self._hosted.kinds, self._hosted.processor, chat)
+        self._prompt = Prompt(who, prompt, hosted.kinds, hosted.processor, chat)
         self._answers = [self._tokens(who, choice) for choice in self.choices]
         if len(self._answers) < 2 or len(set(map(tuple, self._answers))) < len(self._answers):
             raise BadInput(f"{who}: choices={choices!r}: give at least two that the tokenizer tells apart.")
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Digest of weights and classes, processor, prompt, choices and options."""
-        how = [self._prompt.template, self._prompt.chat, list(self.choices), self._score, self.native_absence]
-        return self._hosted.fingerprint("choices", *how)
-
-    @property
-    def tolerance(self) -> float:
-        """How far a row's output may move with its place in the batch, as a share of the largest output."""
-        return self._hosted.torch.tolerance
-
-    def training_submodules(self) -> list[str]:
-        """Names of submodules in training mode."""
-        return self._hosted.torch.training_submodules()
 
     @cached_property
     def way(self) -> Way:
@@ -143,6 +126,9 @@ class TransformersChoices:
         if self._score == "mean":
             made /= np.array([len(answer) for answer in self._answers])
         return matrix(self._hosted.who, made, len(batch))
+
+    def _options(self) -> tuple[Any, ...]:
+        return "choices", self._prompt.template, self._prompt.chat, list(self.choices), self._score
 
     def _row(self, batch: Batch, i: int) -> Row:
         texts: dict[str, str] = {}

@@ -131,6 +131,39 @@ class Hosted:
         return positions - 2 if getattr(config, "model_type", "") in _OFFSET else positions
 
 
+class Adapter:
+    """What every adapter of a transformers model tells of itself.
+
+    Args:
+        hosted: the model it runs.
+        absence: how it handles absent modalities; None where it does not.
+    """
+
+    def __init__(self, hosted: Hosted, absence: str | None) -> None:
+        self._hosted = hosted
+        self.name, self.modalities = hosted.name, hosted.modalities
+        self.native_absence = absence is not None
+        self.device = str(hosted.device)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Digest of weights and classes, processor and options."""
+        return self._hosted.fingerprint(*self._options(), self.native_absence)
+
+    @property
+    def tolerance(self) -> float:
+        """How far an output may move with what is run beside it, as a share of the largest output."""
+        return self._hosted.torch.tolerance
+
+    def training_submodules(self) -> list[str]:
+        """Names of submodules in training mode."""
+        return self._hosted.torch.training_submodules()
+
+    def _options(self) -> tuple[Any, ...]:
+        """The sort of adapter, and what its outputs depend on besides the model, the processor and absence."""
+        raise NotImplementedError
+
+
 def _kinds(who: str, given: Mapping[str, Kind] | Sequence[str], allowed: Sequence[str]) -> dict[str, Kind]:
     names = modality_names(who, given)
     if not isinstance(given, Mapping):

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from mmaudit.errors import BadInput, ContractBroken
+from mmaudit.models.arguments import require_inputs
 from mmaudit.models.hf_core import Hosted
 from mmaudit.models.hf_rows import Kind, Row, grouped, taken
-from mmaudit.types import Array
+from mmaudit.models.rows import filled
+from mmaudit.types import Array, Batch
 
 
 class DualEncoder:
@@ -52,8 +54,21 @@ class DualEncoder:
             "no dual encoder, as CLIP is."
         )
 
-    def features(self, modality: str, values: Array) -> Array:
-        """Return one modality's unit features, float32 [n, D], on the CPU."""
+    def features(self, modality: str, batch: Batch, skips: bool) -> Array:
+        """Return one modality's unit features, float32 [n, D], on the CPU.
+
+        Args:
+            modality: in the batch.
+            batch: rows.
+            skips: what the modality holds where it is absent is not looked at; those rows' features mean nothing.
+
+        Raises:
+            BadInput: the modality is not in the batch, or holds what the model does not take.
+        """
+        require_inputs(self.hosted.who, batch, (modality,))
+        values, there = batch.inputs[modality], batch.present[modality]
+        if skips and there.any():
+            values = filled(values, there)
         return self.of_rows(self.hosted.kinds[modality], self.hosted.rows[modality].prepare(values))
 
     def of_rows(self, kind: Kind, rows: list[Row]) -> Array:

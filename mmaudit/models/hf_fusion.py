@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from mmaudit.errors import ContractBroken
 from mmaudit.models.arguments import declared_outputs, matrix, one_of, require_inputs
-from mmaudit.models.hf_core import Hosted, Source
+from mmaudit.models.hf_core import Adapter, Hosted, Source
 from mmaudit.models.hf_rows import Kind, Row, grouped, same_draws, taken
 from mmaudit.models.protocol import OutputArray, Outputs
 from mmaudit.models.rows import filled
@@ -20,7 +19,7 @@ from mmaudit.models.torch import select
 from mmaudit.types import Array, Batch, FloatArray, Task
 
 
-class TransformersClassifier:
+class TransformersClassifier(Adapter):
     """A transformers model that reads image, text or audio together and returns a row of logits, such as ViLT.
 
     Its two stages are the processor and the model: what the processor makes of a modality is kept and used again under
@@ -70,7 +69,7 @@ class TransformersClassifier:
         one_of(kind, "absence", absence, (None, "dummy"))
         self.outputs: Outputs = declared_outputs(kind, outputs)
         self._output = output
-        self._hosted = Hosted(
+        hosted = Hosted(
             kind,
             source,
             modalities,
@@ -85,23 +84,7 @@ class TransformersClassifier:
             name=name,
             fingerprint=fingerprint,
         )
-        self.name, self.modalities = self._hosted.name, self._hosted.modalities
-        self.native_absence = absence is not None
-        self.device = str(self._hosted.device)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Digest of weights and classes, processor and options."""
-        return self._hosted.fingerprint("classifier", self.outputs, self._output, self.native_absence)
-
-    @property
-    def tolerance(self) -> float:
-        """How far a row's output may move with its place in the batch, as a share of the largest output."""
-        return self._hosted.torch.tolerance
-
-    def training_submodules(self) -> list[str]:
-        """Names of submodules in training mode."""
-        return self._hosted.torch.training_submodules()
+        super().__init__(hosted, absence)
 
     def predict(self, batch: Batch) -> OutputArray:
         """Return float32 [n, k] in the declared scale.
@@ -154,6 +137,9 @@ class TransformersClassifier:
 
         require_inputs(self._hosted.who, batch, self.modalities)
         return of_classifier(self, self._hosted, batch, inputs, task)
+
+    def _options(self) -> tuple[Any, ...]:
+        return "classifier", self.outputs, self._output
 
     def _draws(self, inputs: Row) -> bool:
         most = getattr(self._hosted.config, "max_image_length", -1)

@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate, pad
 
 from mmaudit.errors import BadInput
 from mmaudit.models.hf_rows import Row, Rows, grouped, same_draws
-from mmaudit.models.torch_gradient import _loss
+from mmaudit.models.torch_gradient import losses
 from mmaudit.types import Array, Batch, FloatArray, Task
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _of(
     with torch.enable_grad(), hosted.torch.casting(), same_draws():
         outputs = logits(roots).float()
         target = torch.from_numpy(np.array(batch.target)).to(outputs.device)
-        loss = _loss(outputs, target, task, scale)
+        loss = losses(outputs, target, task, scale)
         found = torch.autograd.grad(loss.sum(), list(roots.values()), allow_unused=True)
     gradients: dict[str, Array] = {}
     for (m, root), g in zip(roots.items(), found, strict=True):

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from mmaudit.errors import BadInput
-from mmaudit.models.arguments import one_of, require_inputs
-from mmaudit.models.hf_core import Hosted, Source
+from mmaudit.models.arguments import one_of
+from mmaudit.models.hf_core import Adapter, Hosted, Source
 from mmaudit.models.hf_dual import DualEncoder
 from mmaudit.models.hf_rows import Kind
 from mmaudit.models.protocol import OutputArray, Outputs
-from mmaudit.models.rows import filled
 from mmaudit.types import Array, Batch, BoolArray
 
 
-class TransformersRetriever:
+class TransformersRetriever(Adapter):
     """A CLIP-, SigLIP- or CLAP-like dual encoder as a model for retrieval.
 
     A pair's score is what the model gives as its logit: the product of the two unit features, times the scale of the
@@ -69,7 +67,7 @@ class TransformersRetriever:
         kind = type(self).__name__
         one_of(kind, "absence", absence, (None, "skip"))
         one_of(kind, "outputs", outputs, (None, "logits", "values"))
-        self._hosted = Hosted(
+        hosted = Hosted(
             kind,
             source,
             modalities,
@@ -83,27 +81,11 @@ class TransformersRetriever:
             name=name,
             fingerprint=fingerprint,
         )
-        self.name, self.modalities = self._hosted.name, self._hosted.modalities
+        super().__init__(hosted, absence)
         if len(self.modalities) < 2:
-            raise BadInput(f"{self._hosted.who}: name the modalities of the query and of the target, two at least.")
-        self._dual = DualEncoder(self._hosted)
+            raise BadInput(f"{hosted.who}: name the modalities of the query and of the target, two at least.")
+        self._dual = DualEncoder(hosted)
         self.outputs: Outputs = outputs or ("values" if self._dual.sigmoid else "logits")
-        self.native_absence = absence is not None
-        self.device = str(self._hosted.device)
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Digest of weights and classes, processor and options."""
-        return self._hosted.fingerprint("retrieval", self.outputs, self.native_absence)
-
-    @property
-    def tolerance(self) -> float:
-        """How far a score may move with what is encoded beside it, as a share of the largest score."""
-        return self._hosted.torch.tolerance
-
-    def training_submodules(self) -> list[str]:
-        """Names of submodules in training mode."""
-        return self._hosted.torch.training_submodules()
 
     def encode(self, modality: str, batch: Batch) -> OutputArray:
         """Return one modality's unit features, float32 [n, D]; 0 for rows it is absent from, under `absence="skip"`.
@@ -113,11 +95,8 @@ class TransformersRetriever:
         """
         if modality not in self.modalities:
             raise BadInput(f"{self._hosted.who} does not read {modality!r}; it reads {', '.join(self.modalities)}.")
-        require_inputs(self._hosted.who, batch, (modality,))
-        values, there = batch.inputs[modality], batch.present[modality]
-        if self.native_absence and there.any():
-            values = filled(values, there)
-        features: OutputArray = self._dual.features(modality, values)
+        features: OutputArray = self._dual.features(modality, batch, self.native_absence)
+        there = batch.present[modality]
         if self.native_absence and not there.all():
             features = np.where(there[:, None], features, np.float32(0))
         return features
@@ -131,3 +110,6 @@ class TransformersRetriever:
                 scaled = np.where(present[modality][:, None], scaled, 0.0)
             made = made + scaled
         return np.asarray(made @ candidates.astype(np.float64).T + self._dual.bias, np.float32)
+
+    def _options(self) -> tuple[Any, ...]:
+        return "retrieval", self.outputs

@@ -10,16 +10,15 @@ import numpy as np
 import torch
 
 from mmaudit.errors import BadInput
-from mmaudit.models.arguments import matrix, one_of, require_inputs
-from mmaudit.models.hf_core import Hosted, Source
+from mmaudit.models.arguments import matrix, one_of
+from mmaudit.models.hf_core import Adapter, Hosted, Source
 from mmaudit.models.hf_dual import DualEncoder
 from mmaudit.models.hf_rows import Kind
 from mmaudit.models.protocol import OutputArray, Outputs
-from mmaudit.models.rows import filled
 from mmaudit.types import Array, Batch, FloatArray, Task
 
 
-class TransformersZeroShot:
+class TransformersZeroShot(Adapter):
     """A CLIP-, SigLIP- or CLAP-like dual encoder as a classifier without training.
 
     A class is described by prompts; its feature is the mean of its prompts' unit features, made a unit again (the
@@ -73,7 +72,7 @@ class TransformersZeroShot:
         kind = type(self).__name__
         one_of(kind, "absence", absence, (None, "skip"))
         self.prompts = _prompts(kind, classes, template)
-        self._hosted = Hosted(
+        hosted = Hosted(
             kind,
             source,
             modalities,
@@ -87,25 +86,9 @@ class TransformersZeroShot:
             name=name,
             fingerprint=fingerprint,
         )
-        self.name, self.modalities = self._hosted.name, self._hosted.modalities
-        self.native_absence = absence is not None
-        self.device = str(self._hosted.device)
-        self._dual = DualEncoder(self._hosted)
-        self._texts = self._hosted.text_rows("the classes' prompts")
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Digest of weights and classes, processor, prompts and options."""
-        return self._hosted.fingerprint("zero shot", self.prompts, self.native_absence)
-
-    @property
-    def tolerance(self) -> float:
-        """How far a row's output may move with its place in the batch, as a share of the largest output."""
-        return self._hosted.torch.tolerance
-
-    def training_submodules(self) -> list[str]:
-        """Names of submodules in training mode."""
-        return self._hosted.torch.training_submodules()
+        super().__init__(hosted, absence)
+        self._dual = DualEncoder(hosted)
+        self._texts = hosted.text_rows("the classes' prompts")
 
     @cached_property
     def class_features(self) -> FloatArray:
@@ -127,11 +110,7 @@ class TransformersZeroShot:
 
     def encode(self, modality: str, batch: Batch) -> Array:
         """Return one modality's unit features, float32 [n, D]."""
-        require_inputs(self._hosted.who, batch, (modality,))
-        values, there = batch.inputs[modality], batch.present[modality]
-        if self.native_absence and there.any():
-            values = filled(values, there)
-        return self._dual.features(modality, values)
+        return self._dual.features(modality, batch, self.native_absence)
 
     def fuse(self, features: Mapping[str, Any], batch: Batch) -> OutputArray:
         """Return the mean of what the modalities that are present answer, float32 [n, classes]."""
@@ -156,6 +135,9 @@ class TransformersZeroShot:
         from mmaudit.models.hf_gradient import of_zero_shot
 
         return of_zero_shot(self, self._dual, batch, inputs, task)
+
+    def _options(self) -> tuple[Any, ...]:
+        return "zero shot", self.prompts
 
 
 def _prompts(who: str, classes: Sequence[str | Sequence[str]], template: str | Sequence[str]) -> list[list[str]]:

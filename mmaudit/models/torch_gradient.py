@@ -58,7 +58,7 @@ def _of_group(
                     values[name] = model.prepared(name, batch)
         result = model.forward(values, model.masks(batch))
         outputs = (model.output(result) if callable(model.output) else result).float()
-        loss = _loss(outputs, torch.from_numpy(np.array(batch.target)).to(outputs.device), task, model.outputs)
+        loss = losses(outputs, torch.from_numpy(np.array(batch.target)).to(outputs.device), task, model.outputs)
         if not roots:  # none of these rows has an input asked for
             return loss.detach().double().cpu().numpy(), {}
         if not loss.requires_grad:
@@ -95,7 +95,7 @@ def _prepared(model: TorchModel, name: str, root: Tensor) -> Any:
     return to_device(tree, model.device)
 
 
-def _loss(outputs: Tensor, target: Tensor, task: Task, scale: str) -> Tensor:
+def losses(outputs: Tensor, target: Tensor, task: Task, scale: str) -> Tensor:
     """Each sample's loss, as `mmaudit.models.gradient.losses` computes it."""
     tiny = torch.finfo(torch.float32).tiny
     if task.kind == "regression":

@@ -172,9 +172,8 @@ def _method(about: Mapping[str, Any], seeds: tuple[int, ...], failed: tuple[tupl
 
 
 def _finished(member: Run) -> bool:
-    """Whether every shard of every increment has been written."""
-    shards = range(len(member.shards()))
-    return all(member.file(s, i).exists() for i in range(len(member.header["increments"])) for s in shards)
+    """Whether every shard of every portion has been written."""
+    return all(member.file(*piece).exists() for piece in member.pieces())
 
 
 def _require_same(run: Run, member: Run) -> None:

@@ -15,14 +15,14 @@ from typing import Any, cast
 import numpy as np
 
 from mmaudit.analyses import analyse
-from mmaudit.answering import Answerer, joined, to_logits
+from mmaudit.answering import Answerer, to_logits
 from mmaudit.assemble import assemble
 from mmaudit.auditing import show
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, StaleRun
 from mmaudit.folder import require_free, require_usable, writing
 from mmaudit.models import Outputs
-from mmaudit.outputs import ConditionOutputs
+from mmaudit.outputs import ConditionOutputs, joined
 from mmaudit.place import place
 from mmaudit.plan import ANALYSES, Plan, Suite, as_suite
 from mmaudit.precomputed.answers import Answers
@@ -218,8 +218,7 @@ def _require_unchanged(run: Run, model: PrecomputedModel, fingerprints: Mapping[
 
 
 def _whole(run: Run, condition: Condition) -> bool:
-    i = next(i for i, increment in enumerate(run.increments) if condition in increment)
-    return all(run.is_done(s, i) for s in range(len(run.shards())))
+    return all(run.is_done(shard, i) for shard, i in run.pieces() if condition in run.portions[i].conditions)
 
 
 def _logits(model: PrecomputedModel, condition: Condition, run: Run) -> Array:
@@ -247,12 +246,12 @@ def _answer(run: Run, prepared: Prepared, model: PrecomputedModel, progress: Pro
             progress(done, total)
         return found
 
-    for shard, positions in enumerate(run.shards()):
-        for i, conditions in enumerate(run.increments):
-            if run.is_done(shard, i):
-                done += len(positions) * len(conditions)
-            else:
-                run.write_shard(shard, i, _by_batch(positions, conditions, rows, under))
+    for shard, i in run.pieces():
+        positions, conditions = run.shards(i)[shard], run.portions[i].conditions
+        if run.is_done(shard, i):
+            done += len(positions) * len(conditions)
+        else:
+            run.write_shard(shard, i, _by_batch(positions, conditions, rows, under))
     timing.total = time.perf_counter() - started
     return timing
 

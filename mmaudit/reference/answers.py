@@ -79,14 +79,13 @@ def answer(
     if run.task.kind == "retrieval":
         _retrieve(data, source, inputs, members, batch_rows, progress)
         return
-    increments, done, total = run.increments, 0, run.n * len(run.conditions)
-    for shard, positions in enumerate(run.shards()):
-        for number, conditions in enumerate(increments):
-            if lacking := [m for m in members if not all(r.is_done(shard, number) for r in m.runs)]:
-                _answer_shard(run, data, source, inputs, lacking, shard, number, batch_rows)
-            done += len(positions) * len(conditions)
-            if progress:
-                progress(done, total)
+    done, total = 0, sum(run.counts)
+    for shard, portion in run.pieces():
+        if lacking := [m for m in members if not all(r.is_done(shard, portion) for r in m.runs)]:
+            _answer_shard(run, data, source, inputs, lacking, shard, portion, batch_rows)
+        done += run.answers(shard, [portion])
+        if progress:
+            progress(done, total)
 
 
 def _answer_shard(
@@ -96,12 +95,12 @@ def _answer_shard(
     inputs: Inputs,
     members: Sequence[Member],
     shard: int,
-    number: int,
+    portion: int,
     batch_rows: int,
 ) -> None:
-    positions, conditions = run.shards()[shard], run.increments[number]
+    positions, conditions = run.shards(portion)[shard], run.portions[portion].conditions
     names = [m.name for m in run.modalities]
-    file = opened(run.file(shard, number))
+    file = opened(run.file(shard, portion))
     stored = [read_group(file, group, names) for group in range(len(conditions))]
     received = [0] * len(conditions)
     parts: list[list[list[Array]]] = [[[] for _ in conditions] for _ in members]
@@ -140,7 +139,7 @@ def _answer_shard(
                 ConditionOutputs(_usable(outputs[c][i]), s.changed, s.moved, s.received, s.donor)
                 for c, s in enumerate(stored)
             ]
-            member_run.write_shard(shard, number, found)
+            member_run.write_shard(shard, portion, found)
 
 
 def _answers(members: Sequence[Member], inputs: Inputs, memo: EncodingMemo, batch: Batch, told: Batch) -> list[Array]:

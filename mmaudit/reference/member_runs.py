@@ -30,8 +30,8 @@ def member_run(run: Run, folder: Path, title: str, weights: str, fingerprints: M
     except (BadInput, DamagedRun, StaleRun):
         pass
     remove_folder(folder)
-    kept = ("created", "mmaudit", "data", "task", "modalities", "suite", "increments", "declined", "batch_rows",
-            "shard_rows", "environment")  # fmt: skip
+    kept = ("created", "mmaudit", "data", "task", "modalities", "suite", "increments", "portions", "budget",
+            "declined", "batch_rows", "shard_rows", "environment")  # fmt: skip
     header = {name: run.header[name] for name in kept if name in run.header}
     model = {
         "name": title,
@@ -49,11 +49,10 @@ def member_run(run: Run, folder: Path, title: str, weights: str, fingerprints: M
 
 
 def _extended(known: Run, run: Run) -> bool:
-    """Whether the conditions are those of the audited run, after adding what it gained."""
-    have = [[c.key for c in increment] for increment in known.increments]
-    want = [[c.key for c in increment] for increment in run.increments]
-    if have != want[: len(have)] or known.shard_rows != run.shard_rows:
+    """Whether conditions and samples are those of the audited run, after adding what it gained."""
+    if known.portions != run.portions[: len(known.portions)] or known.shard_rows != run.shard_rows:
         return False
-    for increment in run.increments[len(have) :]:
-        known.extend(increment)
+    gained = {name: run.header[name] for name in ("increments", "portions", "budget") if name in run.header}
+    if any(known.header.get(name) != value for name, value in gained.items()):
+        known.update(**gained)
     return True

@@ -129,12 +129,12 @@ def _prepared(run: Run, model: object, data: Dataset, train: Dataset) -> Prepare
         require_same(run, prepared.fingerprints())
     except StaleRun as error:
         raise StaleRun(f"{error} References are compared with the audited model on the same data.") from None
-    lacking = [
-        run.file(shard, number)
-        for shard in range(len(run.shards()))
-        for number in range(len(run.increments))
-        if not run.file(shard, number).exists()
-    ]
+    if partial := sum(k < run.n for k in run.counts):
+        raise BadInput(
+            f"{run.folder} has a budget, which left {partial} conditions on a part of the samples; references are "
+            "compared on all of them. Audit again to the same folder without a budget, then train."
+        )
+    lacking = next((file for piece in run.pieces() if not (file := run.file(*piece)).exists()), None)
     if lacking:
-        raise DamagedRun(f"{lacking[0]} is missing: the audit has not finished. Audit again to the same folder.")
+        raise DamagedRun(f"{lacking} is missing: the audit has not finished. Audit again to the same folder.")
     return prepared

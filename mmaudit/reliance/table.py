@@ -20,7 +20,7 @@ from mmaudit.kernels.bootstrap import ratio
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
 from mmaudit.store import Run
 from mmaudit.threads import workers
-from mmaudit.types import CLEAN, Array, Condition, FloatArray, IntArray, Task
+from mmaudit.types import CLEAN, Array, BoolArray, Condition, FloatArray, IntArray, Task
 
 VALUE = {"classification": "accuracy", "multilabel": "average_precision", "regression": "r2", "retrieval": "mrr"}
 SMALLEST_GROUP = 30
@@ -43,7 +43,8 @@ class Values:
             the samples answered on clean data.
 
     Attributes:
-        w: the resamples, of the samples answered on clean data.
+        w: the resamples, of the samples answered on clean data; of those among them that a budget left to all
+            conditions here.
         metric: the metric.
         reasons: by condition key, why a condition has no value.
     """
@@ -51,7 +52,11 @@ class Values:
     def __init__(self, run: Run, w: Resamples, measured: Mapping[str, FloatArray] | None = None) -> None:
         self.run, self.task, self.metric = run, run.task, value_metric(run.task)
         self.sign = 1.0 if self.metric.better == "higher" else -1.0
-        self.usable = run.read(CLEAN).answered
+        answered = run.read(CLEAN).answered
+        wanted = [CLEAN, *subset_conditions(run.conditions), *shuffle_conditions(run.conditions)]
+        self.usable = answered & _measured(run, wanted)
+        if (self.usable != answered).any():
+            measured = None  # of other samples
         self.w = w.take(self.usable)
         self.target = run.samples.target[self.usable]
         self.floor = self.sign * self.metric.chance(self.task, self.target)
@@ -59,7 +64,6 @@ class Values:
         self._measured = dict(measured or {})
         self._values: dict[str, dict[str, FloatArray]] = {}
         _ = self._totals  # made once, before several threads ask for it
-        wanted = [CLEAN, *subset_conditions(run.conditions), *shuffle_conditions(run.conditions)]
         with ThreadPoolExecutor(min(2, workers())) as pool:
             for condition, found in zip(wanted, pool.map(self._read, wanted), strict=True):
                 if found is not None:
@@ -198,6 +202,14 @@ class Game:
     def alone(self, player: int) -> FloatArray | None:
         """v({i}), None where it was not measured."""
         return self.values.get(1 << player)
+
+
+def _measured(run: Run, conditions: Sequence[Condition]) -> BoolArray:
+    """`bool[n]`: samples that a budget let all of these conditions be measured on."""
+    there = np.zeros(run.n, np.bool_)
+    fewest = min(run.count(c) for c in conditions)
+    there[run.order[:fewest] if fewest < run.n else slice(None)] = True
+    return there
 
 
 def games(values: Values, group: str = "") -> list[Game]:

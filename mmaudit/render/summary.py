@@ -115,6 +115,8 @@ def _how_far(report: Report) -> str:
         said.append(f"under {count(weak)} of the conditions a loss of a tenth could have gone unseen")
     if idle := len(report.idle_conditions()):
         said.append(f"{count(idle)} changed no sample and say nothing")
+    if partial := (report.document.get("budget") or {}).get("partial"):
+        said.append(f"a budget left {count(partial)} on a part of the samples")
     if raised := sum(m.raised > 0 for m in report.conditions):
         said.append(f"the model raised an error under {count(raised)}")
     rest = f" ({'; '.join(said)})" if said else ""

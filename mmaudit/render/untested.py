@@ -46,6 +46,7 @@ class Gap:
 
 def untested(report: Report) -> Iterator[Gap]:
     """Yield what this report shows that it lacks: kinds of perturbation first, then parts of those that were run."""
+    yield from _budget(report)
     yield from _families(report)
     yield from _untouched(report)
     yield from _subsets(report)
@@ -56,6 +57,13 @@ def untested(report: Report) -> Iterator[Gap]:
     yield from _analyses(report)
     if report.conditions and not any(m.condition.repeat for m in report.conditions):
         yield Gap("other random draws", "each random perturbation was drawn once per sample; no condition was repeated")
+
+
+def _budget(report: Report) -> Iterator[Gap]:
+    if said := report.budget():
+        left = report.document["budget"]
+        what = f"{count(left['planned'] - left['answers'])} of {count(left['planned'])} answers"
+        yield Gap(what, f"{said} The column n of each table says how many samples a number rests on.")
 
 
 def lacking(report: Report) -> list[str]:

@@ -18,8 +18,9 @@ from mmaudit.exhibits import exhibit
 from mmaudit.header import modality_to_json
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.report import Report
+from mmaudit.samples_file import Samples
 from mmaudit.score import score
-from mmaudit.store import Run, Samples
+from mmaudit.store import Run
 from mmaudit.types import CLEAN, Array, Condition, Modality, Task
 
 N = 96

@@ -14,12 +14,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsRegressor
 
 import mmaudit.models
+from helpers.architectures import CLASSES, Tokens
 from mmaudit.models import FunctionModel, Model, SklearnModel, TorchModel, as_model, check_model
 from mmaudit.types import Batch, Task
 from model_cases import (
     CASES,
-    CLASSES,
-    Tokens,
     batch_of,
     module_of,
     one_thread,  # noqa: F401  (a fixture)

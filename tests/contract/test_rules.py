@@ -31,7 +31,7 @@ WORLDS = (
     *("overconfident_without_b", "no_better_than_chance", "leaks", "raises_on_zero", "group_left_behind"),
     *("regression_hurts", "labels", "silent_labels", "unequal_conflict"),
 )
-# Raised by hand in tests/test_findings_rules.py: no world has so few samples, or a probe that changes nothing. Those
+# Raised by hand in tests/test_findings_told.py: no world has so few samples, or a probe that changes nothing. Those
 # about synergy need analyses, which these worlds leave out: tests/test_findings_synergy.py and `mmaudit selftest`.
 # Those about reference methods need some that were trained: tests/test_findings_reference.py.
 ELSEWHERE = {

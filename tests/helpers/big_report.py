@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from helpers.report_scores import none_if_nan, scores_of
 from mmaudit.panel.panel import Panel
 from mmaudit.panel.values import (
     AUDITED,
@@ -24,7 +25,7 @@ from mmaudit.panel.values import (
 )
 from mmaudit.types import Condition
 from report_estimates import with_estimates
-from report_samples import CLASSIFICATION, none_if_nan, sample_report, scores_of
+from report_samples import CLASSIFICATION, sample_report
 
 MODALITIES = ("image", "question", "sound", "lab values")
 KINDS = ("image", "text", "audio", "tabular")

@@ -22,8 +22,9 @@ from mmaudit.header import modality_to_json
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.plan import Suite, make_plan
 from mmaudit.predict import shard_rows
+from mmaudit.samples_file import Samples
 from mmaudit.score import score
-from mmaudit.store import Run, Samples
+from mmaudit.store import Run
 from mmaudit.types import Array, Condition, Modality, Task
 
 MODALITIES = (

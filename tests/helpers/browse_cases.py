@@ -10,7 +10,8 @@ import numpy as np
 
 from mmaudit.header import modality_to_json
 from mmaudit.outputs import ConditionOutputs
-from mmaudit.store import Run, Samples
+from mmaudit.samples_file import Samples
+from mmaudit.store import Run
 from mmaudit.types import CLEAN, Array, Condition, Modality, Task
 
 MODALITIES = (Modality("photo.left", "image", (2, 2), "float32", "HW", (0.0, 1.0)), Modality("note", "text", (), "str"))

@@ -10,7 +10,8 @@ import numpy as np
 
 from helpers.panel_runs import header
 from mmaudit.outputs import ConditionOutputs
-from mmaudit.store import Run, Samples
+from mmaudit.samples_file import Samples
+from mmaudit.store import Run
 from mmaudit.types import CLEAN, Array, Condition, Modality, Task
 
 MODALITIES = (Modality("image", "image", (8, 8, 3), "uint8", "HWC", (0.0, 255.0)), Modality("text", "text", (), "str"))

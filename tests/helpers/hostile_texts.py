@@ -11,8 +11,9 @@ from helpers.hostile_case import ROWS, N
 from mmaudit.assemble import assemble
 from mmaudit.header import modality_to_json
 from mmaudit.outputs import ConditionOutputs
+from mmaudit.samples_file import Samples
 from mmaudit.score import score
-from mmaudit.store import Run, Samples
+from mmaudit.store import Run
 from mmaudit.types import CLEAN, Condition, Modality, Task
 
 HTML = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'

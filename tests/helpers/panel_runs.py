@@ -13,7 +13,8 @@ from mmaudit.header import modality_to_json
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.panel.read import Trained
 from mmaudit.panel.values import Method
-from mmaudit.store import Run, Samples
+from mmaudit.samples_file import Samples
+from mmaudit.store import Run
 from mmaudit.types import CLEAN, Array, Condition, Modality, Task
 
 MODALITIES = (Modality("image", "image", (8, 8, 3), "uint8", "HWC", (0.0, 255.0)), Modality("text", "text", (), "str"))

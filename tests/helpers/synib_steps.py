@@ -9,6 +9,7 @@ from mmaudit.reference.loop import Table
 from mmaudit.types import Task
 
 WIDTHS = {"image": 6, "text": 4, "sound": 3}
+NAMES = ("synib", "synib_learned", "synib_gaussian", "synib_anchor", "synib_full", "masking_only")
 CLASSES = Task.classification(3)
 
 

@@ -15,7 +15,8 @@ from itertools import pairwise
 
 from mmaudit.findings import broken, calibration, conflict, fusion
 from mmaudit.types import CLEAN, Condition, Finding
-from theory.known_truth import Labels, Regression, Truth, World
+from theory.known_tasks import Labels, Regression, World
+from theory.known_truth import Truth
 
 Claim = tuple[str, frozenset[str]]
 DECEPTIVE = ("marginal", "noise")

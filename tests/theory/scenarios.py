@@ -12,21 +12,9 @@ from mmaudit.findings import rules
 from mmaudit.probes.corruption.numeric import ALPHA
 from mmaudit.types import Array, Batch
 from theory.expectations import Claim
-from theory.known_truth import (
-    Classes,
-    Gaussian,
-    Labels,
-    Linear,
-    Quality,
-    Receiver,
-    Regression,
-    World,
-    Xor,
-    bayes,
-    gaussian,
-    with_model,
-    wrapped,
-)
+from theory.known_fusion import Quality, Receiver, Xor
+from theory.known_tasks import Classes, Labels, Regression, World
+from theory.known_truth import Gaussian, Linear, bayes, gaussian, with_model, wrapped
 
 Rng = np.random.Generator
 

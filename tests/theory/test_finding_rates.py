@@ -12,7 +12,8 @@ import pytest
 
 from mmaudit.findings import rules
 from mmaudit.types import Finding
-from theory.known_truth import Xor, gaussian
+from theory.known_fusion import Xor
+from theory.known_truth import gaussian
 from theory.rates import Audited, Rates, audit, audited, every, wilson
 from theory.scenarios import SCENARIOS, Case
 

@@ -8,7 +8,9 @@ import scipy.stats
 
 from mmaudit.probes import probes
 from mmaudit.types import CLEAN, Condition
-from theory.known_truth import Classes, Gaussian, Labels, Regression, Xor, gaussian
+from theory.known_fusion import Xor
+from theory.known_tasks import Classes, Labels, Regression
+from theory.known_truth import Gaussian, gaussian
 from theory.rates import audit
 from theory.scenarios import SCENARIOS
 

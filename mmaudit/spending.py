@@ -1,0 +1,172 @@
+"""Spends a budget in rounds: a few samples under every condition first, then more where the intervals are widest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmaudit.budget import FEWEST, Budget, raised, steps
+from mmaudit.comparison import measure, score_row
+from mmaudit.errors import BadInput
+from mmaudit.formats import count
+from mmaudit.metrics import Predictions, Resamples, metrics
+from mmaudit.metrics.primary import PRIMARY
+from mmaudit.place import place
+from mmaudit.plan import Plan
+from mmaudit.predict import Progress
+from mmaudit.reliance.table import shuffle_conditions, subset_conditions
+from mmaudit.store import Run
+from mmaudit.timing import Timing
+from mmaudit.types import CLEAN, Task
+
+PILOT_SHARE = 0.25  # most of a budget that the first samples under every condition may take
+PILOT_MOST = 128
+LAST_SHARE = 0.25  # what is left below this goes out in one round
+SLACK = 0.05  # of a time: less than this is not worth a round
+REPLICATES = 200
+
+Predict = Callable[[Progress | None], Timing]
+
+
+def require_room(budget: Budget, out: str | Path, plan: Plan, task: Task, n: int) -> None:
+    """Raise `BadInput` where a budget cannot be kept, or does not suffice for the first samples of every condition."""
+    if task.kind == "retrieval":
+        raise BadInput(
+            "a retrieval cannot keep a budget: each query is ranked among all candidates, so all of them have to be "
+            "encoded. Leave the budget out, or audit fewer samples."
+        )
+    if budget.forwards is None:
+        return
+    folder = place(out)
+    run = Run.open(folder) if (folder / "run.json").exists() else None
+    spent, known = (sum(run.counts), {c.key for c in run.conditions}) if run else (0, set())
+    fewest = min(FEWEST, n)
+    if run and run.samples.cluster is not None:
+        fewest = _grid(run)[0]
+    new = sum(c.key not in known for c in plan.conditions)
+    if new and spent + fewest * new > budget.forwards:
+        held = f"beside the {count(spent)} answers that the run holds, " if spent else ""
+        raise BadInput(
+            f"forwards={budget.forwards} is too few: {held}{count(fewest)} samples under each of {count(new)} "
+            f"conditions make {count(spent + fewest * new)}. Give at least that, or a smaller suite."
+        )
+
+
+def spend(run: Run, budget: Budget, predict: Predict, progress: Progress | None = None) -> Timing:
+    """Answer what a budget allows, round by round; each round is written to run.json before it begins.
+
+    Killed at any moment, a second call finishes the round at hand and goes on. With `forwards` it ends with the same
+    files; with `seconds` the rounds that follow are as large as the time that is left allows.
+
+    Args:
+        run: opened or made with this budget.
+        budget: to be kept.
+        predict: answers what the run lacks.
+        progress: called with (answers done, answers planned so far, or allowed).
+    """
+    timing, speed = Timing(), 0.0
+    rounds: list[float] = list(run.header["budget"]["rounds"])
+
+    def told(done: int, total: int) -> None:
+        if progress:
+            progress(done, max(total, min(budget.forwards or 0, run.n * len(run.conditions))))
+
+    while True:
+        started, before = time.perf_counter(), sum(run.counts)
+        if not any(run.lacking()):
+            counts = _further(run, budget, rounds, speed)
+            if counts == run.counts:
+                return timing
+            run.grow(counts)
+        timing.add(predict(told))
+        took = time.perf_counter() - started
+        speed = (sum(run.counts) - before) / max(took, 1e-9)
+        if budget.seconds is not None:  # else the same audit would not end with the same bytes
+            rounds.append(round(took, 3))
+            run.update(budget=budget.to_json(rounds))
+
+
+def _further(run: Run, budget: Budget, rounds: Sequence[float], speed: float) -> list[int]:
+    """Samples under each condition after the next round; as they are where the budget is spent."""
+    counts = run.counts
+    spent = sum(counts)
+    grid = _grid(run)
+    if 0 in counts:
+        new = counts.count(0)
+        room = PILOT_SHARE * (budget.forwards - spent) / new if budget.forwards else grid[0]
+        fit = [k for k in grid if k <= min(room, PILOT_MOST)]
+        first = fit[-1] if fit else grid[0]
+        counts = [k or first for k in counts]
+        return [max(counts), *counts[1:]]
+    most: list[float] = []
+    if budget.forwards is not None:
+        most.append(_part(budget.forwards - spent, budget.forwards))
+    if budget.seconds is not None:
+        left = budget.seconds - sum(rounds)
+        speed = speed or spent / max(sum(rounds), 1e-9)
+        most.append(speed * _part(left, budget.seconds) if left > SLACK * budget.seconds else 0.0)
+    units = _units(run)
+    known = widths(run)
+    worst = [float(np.nanmax([known[i] for i in unit] + [-1.0])) for unit in units]
+    found = raised(units, counts, [w if w >= 0 else np.nan for w in worst], grid, int(min(most)))
+    if found == counts and budget.seconds is None and budget.forwards is not None:
+        return raised(units, counts, worst, grid, budget.forwards - spent)  # half of the rest was too little
+    return found
+
+
+def _part(left: float, whole: float) -> float:
+    """What of the rest the next round may have: half of it, for a later one knows better; all where it is small."""
+    return left if left < LAST_SHARE * whole else left / 2
+
+
+def _grid(run: Run) -> list[int]:
+    cluster = run.samples.cluster
+    if cluster is None:
+        return steps(run.n)
+    ordered = cluster.astype(str)[run.order]
+    return steps(run.n, np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) + 1)
+
+
+def _units(run: Run) -> list[tuple[int, ...]]:
+    """Conditions that share their samples: those that reliance is made of, which has to be of the same samples."""
+    conditions = run.conditions
+    together = {c.key for c in (*subset_conditions(conditions), *shuffle_conditions(conditions))}
+    block = tuple(i for i, c in enumerate(conditions) if c.key in together)
+    rest: list[tuple[int, ...]] = [(i,) for i, c in enumerate(conditions) if c.key not in together]
+    return [*rest, block] if block else rest
+
+
+def widths(run: Run) -> list[float]:
+    """Return the width of the 95 % interval of each condition's difference from clean; of clean its own.
+
+    In the unit of the primary metric; NaN where it is undefined on the samples measured so far, 0 for the identity.
+    """
+    metric = metrics.get(PRIMARY[run.task.kind])
+    rows = run.order[: max(run.counts)]
+    target, cluster = run.samples.target[rows], run.samples.cluster
+    w = Resamples.draw(len(rows), REPLICATES, 0, None if cluster is None else cluster[rows])
+    clean = run.read(CLEAN).outputs[rows]
+    answered = np.asarray(np.isfinite(clean).all(axis=1))
+    found = []
+    for condition in run.conditions:
+        outputs = clean if condition.key == CLEAN.key else run.read(condition).outputs[rows]
+        if condition.probe == "identity":  # that a copy gives the same answers is known from a few
+            found.append(0.0)
+            continue
+        usable = answered & np.asarray(np.isfinite(outputs).all(axis=1))
+        if not usable.any():
+            found.append(float("nan"))
+            continue
+        part = w.take(usable)
+        now = measure(metric, Predictions(run.task, outputs[usable], target[usable]), part)
+        if condition.key == CLEAN.key:
+            row = score_row(run.task, condition, metric, now)
+            found.append(row.high - row.low)
+            continue
+        before = measure(metric, Predictions(run.task, clean[usable], target[usable]), part)
+        row = score_row(run.task, condition, metric, now, before)
+        found.append(row.delta_high - row.delta_low)
+    return found

@@ -1,0 +1,158 @@
+"""The commands beside `mmaudit audit`: what they print, write and return."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.cli_cases import AUDIT, BASE, Command, make_place, shell
+from helpers.run_cases import contents
+from mmaudit.folder import writing
+
+
+@pytest.fixture
+def mmaudit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return shell(monkeypatch, capsys)
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return make_place(tmp_path, monkeypatch)
+
+
+# ---- the other commands
+
+
+def test_score_shows_and_renews(place: Path, mmaudit: Command) -> None:
+    assert mmaudit(*AUDIT, "--out", "run").code == 0
+    before = contents(place / "run", leave_out=())
+    shown = mmaudit("score", "run", "--metric", "mae", "--condition", "missing[note, baseline=zero]")
+    assert shown.code == 0
+    assert "mae" in shown.out
+    assert "missing[note, baseline=zero]" in shown.out
+    found = mmaudit("score", "run", "--metric", "mae", "--json").json
+    assert {s["metric"] for s in found} == {"mae"}
+    assert len(found) == 15
+    assert contents(place / "run", leave_out=()) == before
+    renewed = mmaudit("score", "run", "--resamples", "40")
+    assert renewed.code == 0
+    assert "report.html" in renewed.out
+    after = contents(place / "run", leave_out=())
+    assert {name for name in after if after[name] != before[name]} == {
+        "bootstrap.json",
+        "scores.parquet",
+        "report.json",
+        "report.html",
+        *({"findings.json"} if after["findings.json"] != before["findings.json"] else set()),
+    }
+    for slip, hint in (("--metric", "did you mean 'rmse'"), ("--condition", "is not registered")):
+        done = mmaudit("score", "run", slip, "rmsee")
+        assert (done.code, hint in done.err) == (2, True)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no advisory locks")
+def test_scores_are_not_written_while_an_audit_is(place: Path, mmaudit: Command) -> None:
+    assert mmaudit(*AUDIT, "--out", "run").code == 0
+    before = contents(place / "run", leave_out=())
+    with writing(place / "run"):
+        done = mmaudit("score", "run")
+        assert (done.code, "another audit is writing to run" in done.err) == (2, True)
+        assert mmaudit("score", "run", "--metric", "rmse").code == 0
+    assert contents(place / "run", leave_out=()) == before
+
+
+def test_an_audit_killed_before_its_scores_says_what_to_do(place: Path, mmaudit: Command) -> None:
+    assert mmaudit(*AUDIT, "--out", "run").code == 0
+    whole = contents(place / "run")
+    for name in ("scores.parquet", "conditions.parquet", "findings.json", "report.json", "report.html"):
+        (place / "run" / name).unlink()
+    done = mmaudit("score", "run", "--metric", "rmse")
+    assert (done.code, "run: mmaudit score run" in done.err) == (4, True)
+    missing = mmaudit("report", "run")
+    assert (missing.code, "mmaudit score" in missing.err) == (2, True)
+    assert mmaudit("score", "run", "--resamples", "20").code == 0
+    assert contents(place / "run") == whole
+
+
+def test_report_writes_the_page_again(place: Path, mmaudit: Command) -> None:
+    assert mmaudit(*AUDIT, "--out", "run").code == 0
+    page = (place / "run" / "report.html").read_bytes()
+    (place / "run" / "report.html").unlink()
+    assert mmaudit("report", "run").code == 0
+    assert (place / "run" / "report.html").read_bytes() == page
+    assert mmaudit("report", "run/report.json", "--html", "elsewhere/mine.html").code == 0
+    assert (place / "elsewhere" / "mine.html").read_bytes() == page
+    assert mmaudit("report", "run", "--json").json["schema"] == "mmaudit.report/1"
+
+
+def test_doctor_lists_every_clause(mmaudit: Command) -> None:
+    done = mmaudit("doctor", "--model", "toy_model:factory", *BASE)
+    assert done.code == 0
+    assert "ok    determinism: the same batch twice gives the same bits" in done.out
+    assert "FAIL" not in done.out
+    found = mmaudit("doctor", "--model", "toy_model:factory", *BASE, "--json").json
+    assert found["model"] == "says"
+    assert {c["clause"]: c["ok"] for c in found["checks"]}["finite"] is True
+    ill = mmaudit("doctor", "--model", "toy_model:restless", *BASE)
+    assert (ill.code, "FAIL  determinism" in ill.out) == (3, True)
+
+
+def test_probes_are_listed_by_kind_with_their_severities_and_sources(mmaudit: Command) -> None:
+    shown, found = mmaudit("list", "probes"), mmaudit("list", "probes", "--json").json
+    assert shown.code == 0
+    named = [line.split()[0] for line in shown.out.splitlines() if line.startswith("  ") and line[2] != " "]
+    assert sorted(named) == [row["name"] for row in found]
+    assert "corruption: image" in shown.out.splitlines()
+    assert "  image.gaussian_noise  v1  0.08 0.12 0.18 0.26 0.38  σ, of the legal range" in shown.out
+    assert all(row["kinds"] and row["source"] and row["summary"] for row in found)
+    assert {row["name"] for row in found if row["changes_meaning"]} == {"text.negation"}
+
+
+@pytest.mark.parametrize("what", ["metrics", "rules", "suites"])
+def test_lists(mmaudit: Command, what: str) -> None:
+    shown, found = mmaudit("list", what), mmaudit("list", what, "--json").json
+    assert shown.code == 0
+    assert found
+    lines = shown.out.splitlines()
+    assert [line.split()[0] for line in lines] == [row["name"] for row in found]
+    assert all(row.get("summary", row.get("probes")) for row in found)
+
+
+def test_the_conditions_of_a_run_are_listed(mmaudit: Command) -> None:
+    assert mmaudit(*AUDIT, "--out", "run").code == 0
+    names = [row["name"] for row in mmaudit("list", "run", "--json").json]
+    assert names[0] == "clean"
+    assert len(names) == 15
+
+
+# ---- synergy
+
+
+def test_synergy_of_a_run_and_of_data_alone(place: Path, mmaudit: Command) -> None:
+    assert mmaudit(*AUDIT, "--out", "runs/mine").code == 0
+    shown = mmaudit("synergy", "runs/mine")
+    assert shown.code == 0, shown.err
+    assert "Reliance" in shown.out
+    assert "Shapley value" in shown.out
+    found = mmaudit("synergy", "runs/mine", "--json").json
+    assert {"shapley_value", "synergy", "emap_gap"} <= {e["estimator"] for e in found["estimates"]}
+    assert all(e["value"] is not None or e["reason"] for e in found["estimates"])
+    alone = mmaudit("synergy", *BASE, "--resamples", "50", "--json")
+    assert alone.code == 0, alone.err
+    assert {e["options"].get("of", "data") for e in alone.json["estimates"]} == {"data"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "give either a run folder or --data"),
+        (("runs/mine", "--data", "data.npz"), "give either a run folder or --data"),
+        (("nowhere",), "is not a run folder"),
+    ],
+)
+def test_synergy_asked_of_nothing(arguments: tuple[str, ...], said: str, mmaudit: Command) -> None:
+    done = mmaudit("synergy", *arguments)
+    assert done.code == 2
+    assert said in done.err

@@ -1,0 +1,165 @@
+"""Models behind an HTTP address that do not answer, or answer otherwise than was agreed."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from helpers.endpoint_server import Make, Server, batch, clients, expected, serving
+from mmaudit.errors import BadInput, ContractBroken, MMAuditError
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    yield from serving(monkeypatch)
+
+
+@pytest.fixture
+def model(server: Server) -> Iterator[Make]:
+    yield from clients(server)
+
+
+# ---- when it does not answer
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 502, 503, 504])
+def test_what_may_pass_is_tried_again(server: Server, model: Make, status: int) -> None:
+    server.before = lambda i, r: (status, {}, b"busy") if i < 3 else None
+    np.testing.assert_array_equal(model().predict(batch(2)), expected(batch(2)).astype(np.float32))
+    assert len(server.requests) == 4
+
+
+def test_retry_after_is_kept_to(server: Server, model: Make) -> None:
+    server.before = lambda i, r: (429, {"Retry-After": "1"}, b"") if i == 0 else None
+    started = time.monotonic()
+    model().predict(batch(1))
+    assert time.monotonic() - started >= 1
+    later = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    for asked in ("3600", later):
+        server.before = lambda i, r, asked=asked: (503, {"Retry-After": asked}, b"")
+        with pytest.raises(BadInput, match=r"asks to wait 3\d\d\d s"):
+            model().predict(batch(1))
+
+
+def test_when_all_tries_are_used_up_the_audit_stops(server: Server, model: Make) -> None:
+    server.before = lambda i, r: (503, {}, b"down for <b>repair</b>")
+    with pytest.raises(BadInput, match=r"did not answer in 3 tries; the last: status 503: down for <b>repair</b>"):
+        model(retries=2).predict(batch(1))
+    assert len(server.requests) == 3
+
+
+def test_nobody_listens(model: Make, server: Server) -> None:
+    with pytest.raises(BadInput, match=r"did not answer in 2 tries; the last: ConnectError"):
+        model(url="http://127.0.0.1:9/x", retries=1).predict(batch(1))
+
+
+def test_an_answer_that_takes_too_long(server: Server, model: Make) -> None:
+    server.pause = 0.3
+    with pytest.raises(BadInput, match="ReadTimeout"):
+        model(timeout=0.1, retries=0).predict(batch(1))
+
+
+def test_an_answer_that_trickles(server: Server, model: Make) -> None:
+    """Each byte comes in time, the whole does not."""
+    one = model(timeout=0.2, retries=0)
+
+    class Trickle:
+        headers = MappingProxyType({})
+
+        def iter_raw(self) -> Iterator[bytes]:
+            while True:
+                time.sleep(0.02)
+                yield b"x"
+
+    with pytest.raises(Exception, match=r"more than 0\.2 s"):
+        one._sender._read(Trickle(), time.monotonic() + 0.2)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422, 500])
+def test_what_is_refused_is_no_reason_to_stop(server: Server, model: Make, status: int) -> None:
+    server.before = lambda i, r: (status, {}, b"no")
+    with pytest.raises(ValueError, match=f"status {status}: no") as caught:
+        model().predict(batch(1))
+    assert not isinstance(caught.value, MMAuditError)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 415])
+def test_what_can_never_work_stops_the_audit(server: Server, model: Make, status: int) -> None:
+    server.before = lambda i, r: (status, {}, b"")
+    with pytest.raises(BadInput, match="MMAUDIT_TOKEN, .* is not set" if status < 404 else "check the address"):
+        model().predict(batch(1))
+
+
+# ---- when it answers something else
+
+
+def bomb() -> bytes:
+    import zipfile
+
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        head = io.BytesIO()
+        np.lib.format.write_array_header_1_0(head, {"descr": "<f8", "fortran_order": False, "shape": (1, 2**22)})
+        archive.writestr("outputs.npy", head.getvalue() + bytes(2**25))
+    return file.getvalue()
+
+
+def objects() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, outputs=np.array([[os.system]], object))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("body", "content"),
+    [
+        *(("json", c) for c in (b"", b"[]", b"{}", b'{"outputs": 3}', b'{"outputs": [[1, 2]', b'{"outputs": [["1"]]}')),
+        *(("json", c) for c in (b'{"outputs": [[1], [2]]}', b'{"outputs": [[[1]]]}', b"[" * 999, b'{"outputs": [{}]}')),
+        ("json", b'{"outputs": [[1' + b"0" * 400 + b"]]}"),
+        *(("npz", c) for c in (b"", b"PK", objects(), bomb())),
+    ],
+)  # fmt: skip
+def test_answers_of_another_form(server: Server, model: Make, body: str, content: bytes) -> None:
+    server.before = lambda i, r: (200, {}, content)
+    with pytest.raises(ContractBroken, match=r"outputs|unpacks") as caught:
+        model(body=body, max_answer_bytes=2**20).predict(batch(1))
+    assert len(str(caught.value)) < 400
+
+
+def test_null_is_no_answer(server: Server, model: Make) -> None:
+    server.before = lambda i, r: (200, {}, b'{"outputs": [[1, 2, 3], [null, null, null], null]}')
+    with pytest.raises(ContractBroken):
+        model().predict(batch(3))
+    server.before = lambda i, r: (200, {}, b'{"outputs": [[1, 2, 3], [null, 5, null]]}')
+    np.testing.assert_array_equal(model().predict(batch(2)), [[1, 2, 3], [np.nan, 5, np.nan]])
+
+
+def test_the_size_of_an_answer_is_bounded(server: Server, model: Make) -> None:
+    server.before = lambda i, r: (200, {}, b" " * 70_000)
+    with pytest.raises(ValueError, match="larger than 65536 bytes"):
+        model(max_answer_bytes=2**16).predict(batch(1))
+    server.before = lambda i, r: (200, {"Content-Encoding": "gzip"}, gzip.compress(b" " * 10_000_000))
+    with pytest.raises(ValueError, match="compressed"):
+        model(max_answer_bytes=2**16).predict(batch(1))
+
+
+def test_the_version_must_stay(server: Server, model: Make) -> None:
+    server.headers = {"X-Model-Version": "7"}
+    one = model()
+    one.predict(batch(1))
+    server.headers = {"X-Model-Version": "8"}
+    with pytest.raises(ContractBroken, match="version '8', not '7'"):
+        one.predict(batch(1))
+    with pytest.raises(ContractBroken, match="version '8', not '9'"):
+        model(version="9").predict(batch(1))
+    assert model(version="8").fingerprint != model(version="9").fingerprint
