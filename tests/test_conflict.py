@@ -15,7 +15,7 @@ from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.figures.arbitration import arbitration
 from mmaudit.metrics import Predictions, Resamples, metrics
 from mmaudit.metrics.arbitration import MOST_CLASSES, OTHERS, matrix
-from mmaudit.outputs import ConditionOutputs, joined_donors, opened, read_group, write_predictions
+from mmaudit.outputs import ConditionOutputs, joined, opened, read_group, write_predictions
 from mmaudit.predict import predict
 from mmaudit.probes import Scope, probes
 from mmaudit.score import score
@@ -95,9 +95,8 @@ def test_donors_survive_the_file_and_only_where_there_are_some(tmp_path):
     write_predictions(tmp_path / "without.parquet", [result(None)], ["a"])
     assert "donor" not in pq.read_schema(tmp_path / "without.parquet").names, "as runs of mmaudit 0.1 are"
     assert read_group(opened(tmp_path / "without.parquet"), 0, ["a"]).donor is None
-    assert joined_donors([given, None]) is None
-    assert joined_donors([]) is None
-    assert joined_donors([given, given]).shape == (10,)
+    assert joined([result(given), result(None)]).donor is None
+    assert np.array_equal(joined([result(given), result(given)]).donor, [*given, *given])
 
 
 @pytest.fixture(scope="module")

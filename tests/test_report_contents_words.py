@@ -54,7 +54,7 @@ def test_every_number_that_a_report_can_hold_has_a_formula_and_nothing_else_has(
     residuals = {f"{of}{r.name}" for r in RESIDUALS for of in ("", "mean_")}
     known = {m.name for m in metrics} | {e.name for e in estimators} | residuals
     known |= {s.name for s in (*SUMMARIES, INSTANCE_WORST_CASE)} | {d[0] for d in DESCRIPTIONS}
-    assert set(formulas()) == known
+    assert set(formulas()) == known, f"reports/formulas.toml: {sorted(set(formulas()) ^ known)}"
 
 
 def test_every_formula_has_a_source_or_says_whose_it_is() -> None:

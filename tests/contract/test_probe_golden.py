@@ -70,7 +70,8 @@ def now() -> dict[str, dict[str, Any]]:
 
 
 def test_golden_file_knows_exactly_the_registered_probes():
-    assert sorted(json.loads(GOLDEN.read_text("utf-8"))) == probes.names()
+    known = sorted(json.loads(GOLDEN.read_text("utf-8")))
+    assert known == probes.names(), "renew tests/golden/probes.json: python tests/contract/test_probe_golden.py"
 
 
 @pytest.mark.parametrize("name", probes.names())
