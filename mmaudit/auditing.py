@@ -130,7 +130,7 @@ def audit(
         # What is to be measured anyway is asked of the same workers, which have the model already.
         with contextlib.nullcontext() if way.own_process else way.crew(prepared.job(run)) as crew:
 
-            def answers(told: Progress | None) -> Timing:
+            def answers(told: Progress | None, first: int = 0) -> Timing:
                 rows = int(run.header["batch_rows"])
                 return predict(
                     run,
@@ -141,6 +141,7 @@ def audit(
                     batch_rows=rows,
                     progress=told,
                     crew=crew,
+                    first=first,
                 )
 
             analyses = prepared.plan.suite.analyses

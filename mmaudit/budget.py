@@ -12,10 +12,14 @@ from typing import Any
 import numpy as np
 
 from mmaudit.errors import BadInput
+from mmaudit.formats import count, duration
 from mmaudit.types import IntArray
 
 FEWEST = 32
 """Samples that every condition gets before anything is known of it, and that no budget may go below."""
+
+MOST_SECONDS = 1e15
+"""More is no time, and no float."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -52,6 +56,12 @@ class Budget:
             None if forwards is None and seconds is None else cls(None if forwards is None else int(forwards), seconds)
         )
 
+    @property
+    def said(self) -> str:
+        """In words: `50 000 answers`, `10 min`, or both."""
+        answers = [f"{count(self.forwards)} answers"] if self.forwards else []
+        return " or ".join([*answers, *([duration(self.seconds)] if self.seconds else [])])
+
     def to_json(self, rounds: Sequence[float] = ()) -> dict[str, Any]:
         """Return plain values, as run.json holds them; `rounds` are the seconds that each round took."""
         return {"forwards": self.forwards, "seconds": self.seconds, "rounds": list(rounds)}
@@ -60,7 +70,7 @@ class Budget:
 def _seconds(time: str | float) -> float:
     found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([smhd])\s*", time) if isinstance(time, str) else None
     seconds = float(found[1]) * _UNITS[found[2]] if found else time
-    if isinstance(seconds, bool | str) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+    if isinstance(seconds, bool | str) or not isinstance(seconds, int | float) or not 0 < seconds < MOST_SECONDS:
         raise BadInput(f"budget={time!r} is not usable; give a time above 0 with its unit: 90s, 10m, 1.5h or 2d.")
     return float(seconds)
 
@@ -120,7 +130,7 @@ def raised(
         # Clean may have been raised meanwhile along with another.
         heapq.heappush(queue, (-width[u] * math.sqrt(first[u] / now[u]), u, now[u]))
     after = list(counts)
-    for places, count in zip(units, now, strict=True):
+    for places, samples in zip(units, now, strict=True):
         for place in places:
-            after[place] = count
+            after[place] = samples
     return after

@@ -15,7 +15,6 @@ from typing import Any, overload
 
 import numpy as np
 
-from mmaudit.randomness import id_keys, stream_key, uniforms
 from mmaudit.types import Array, Condition, IntArray, digest
 
 
@@ -87,6 +86,8 @@ def grown(conditions: Sequence[Condition], before: Sequence[int], after: Sequenc
 
 def random_order(ids: Array, cluster: Array | None) -> IntArray:
     """Return `int64[n]`: positions of all samples in an order that their ids alone decide, clusters whole."""
+    from mmaudit.randomness import id_keys, stream_key, uniforms  # with it comes numba, which no gate waits for
+
     own = uniforms(stream_key("budget", ""), id_keys(ids))
     if cluster is None:
         return np.argsort(own, kind="stable")

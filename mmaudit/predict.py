@@ -35,6 +35,7 @@ def predict(
     batch_rows: int = BATCH_ROWS,
     progress: Progress | None = None,
     crew: Crew | None = None,
+    first: int = 0,
 ) -> Timing:
     """Write every shard that the run does not have yet.
 
@@ -49,13 +50,14 @@ def predict(
         progress: called with (conditions × samples done, in total); of a retrieval the banks that are made before
             count, too.
         crew: workers in other processes that answer the shards; None: this process does.
+        first: portions before it are known to be done.
 
     Returns:
         Where the time went: `total` by the clock, the rest summed over all workers.
     """
     started = time.perf_counter()
     before = Timing() if crew is None else crew.timing
-    lacking = list(run.lacking())
+    lacking = list(run.lacking(first))
     works = [AnswerShard(shard, todo) for shard, todo in lacking]
     sizes = {work: run.answers(*each) for work, each in zip(works, lacking, strict=True)}
     total = sum(run.counts)

@@ -10,10 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmaudit.budget import Budget
 from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.estimates import Estimate
 from mmaudit.folder import write_atomically
-from mmaudit.formats import DASH, count, duration, estimate, number, readable
+from mmaudit.formats import DASH, count, estimate, number, readable
 from mmaudit.place import place
 from mmaudit.report_schema import FIELDS, SCHEMA, TEXT_FIELDS, check
 from mmaudit.types import LEVELS, Condition, Finding, Score
@@ -250,11 +251,10 @@ class Report:
         held = self.document.get("budget") or {}
         if not held:
             return ""
-        limits = [f"{count(held['forwards'])} answers"] if held["forwards"] else []
-        limits += [duration(held["seconds"])] if held["seconds"] else []
+        given = Budget(held["forwards"], held["seconds"]).said
         share = number(held["answers"] / max(held["planned"], 1), "share")
         return (
-            f"Within a budget of {' and '.join(limits) or 'an earlier audit'} {count(held['answers'])} of "
+            f"Within {f'a budget of {given}' if given else 'an earlier budget'} {count(held['answers'])} of "
             f"{count(held['planned'])} answers ({share}) were measured: {count(held['partial'])} of "
             f"{count(len(self.conditions))} conditions rest on a part of the {count(self.document['data']['n'])} "
             f"samples, from {count(held['fewest'])} to {count(held['most'])} drawn at random, more where intervals "

@@ -25,6 +25,7 @@ from mmaudit.estimates import Estimate
 from mmaudit.estimates_file import read_estimates, write_estimates
 from mmaudit.findings.base import Evidence
 from mmaudit.folder import write_atomically
+from mmaudit.formats import count
 from mmaudit.interaction import interactions
 from mmaudit.kernels.inference import benjamini_hochberg, interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
@@ -103,6 +104,7 @@ class ScoreTable:
         self.clean = Predictions(self.task, outputs, target)
         self.measured: dict[tuple[str, str], Measured] = {}
         self.beside: dict[str, Measured] = {}
+        self.clean_on: dict[tuple[str, str], Measured] = {}
         self.applied: dict[str, dict[str, Any]] = {}
         self.worst: dict[str, Float32Array] = {}
         self.unanswered: dict[str, str] = {}
@@ -144,6 +146,7 @@ class ScoreTable:
         rival = self._rival(condition, answers, usable)
         predictions = Predictions(self.task, outputs, target, None if is_clean else clean, rival)
         limited = answers.measured is not None
+        same = digest(np.packbits(usable).tobytes().hex()) if limited else ""
         del answers
         rows = []
         for metric in self.metrics:
@@ -153,7 +156,8 @@ class ScoreTable:
             self.measured[condition.key, metric.name] = found
             reference = None
             if not (is_clean or metric.needs_clean or metric.needs_rival):
-                reference = self.measured[CLEAN.key, metric.name] if everything else measure(metric, clean, w)
+                whole = self.measured[CLEAN.key, metric.name]
+                reference = whole if everything else self._clean_on(same, metric, clean, w)
             rows.append(score_row(self.task, condition, metric, found, reference))
             if metric.name == self.primary:
                 self.beside[condition.key] = self._beside(found, reference) if limited else found
@@ -164,6 +168,13 @@ class ScoreTable:
             self.unanswered[condition.key] = f"not every sample has an answer under {condition.label}"
         self.side.add(condition, predictions, w)
         return rows
+
+    def _clean_on(self, rows: str, metric: Metric, clean: Predictions, w: Resamples) -> Measured:
+        """A metric of clean data on some samples; a budget leaves many conditions the same ones, which have a name."""
+        found = self.clean_on.get((rows, metric.name)) or measure(metric, clean, w)
+        if rows:
+            self.clean_on[rows, metric.name] = found
+        return found
 
     def _beside(self, found: Measured, reference: Measured | None) -> Measured:
         """The primary metric as it stands beside that of other conditions, whatever samples a budget left them.
@@ -266,11 +277,10 @@ class ScoreTable:
         """Why a condition says nothing of some sample that has a clean answer; empty where it does of all."""
         if why := self.unanswered.get(condition.key):
             return why
-        found = self.beside[condition.key].n
-        within = (
-            f"within the budget {condition.label} was measured on {found:,} of {self.beside[CLEAN.key].n:,} samples"
-        )
-        return within if found < self.beside[CLEAN.key].n else ""
+        found, clean = self.beside[condition.key].n, self.beside[CLEAN.key].n
+        if found == clean:
+            return ""
+        return f"within the budget {condition.label} was measured on {count(found)} of {count(clean)} samples"
 
     def _tolerances(self) -> Iterator[Score]:
         """How far sequences may be out of step."""

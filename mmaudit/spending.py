@@ -28,7 +28,7 @@ LAST_SHARE = 0.25  # what is left below this goes out in one round
 SLACK = 0.05  # of a time: less than this is not worth a round
 REPLICATES = 200
 
-Predict = Callable[[Progress | None], Timing]
+Predict = Callable[[Progress | None, int], Timing]
 
 
 def require_room(budget: Budget, out: str | Path, plan: Plan, task: Task, n: int) -> None:
@@ -64,7 +64,7 @@ def spend(run: Run, budget: Budget, predict: Predict, progress: Progress | None 
     Args:
         run: opened or made with this budget.
         budget: to be kept.
-        predict: answers what the run lacks.
+        predict: answers what the run lacks; its second argument is the first portion that may not be done.
         progress: called with (answers done, answers planned so far, or allowed).
     """
     timing, speed = Timing(), 0.0
@@ -74,14 +74,16 @@ def spend(run: Run, budget: Budget, predict: Predict, progress: Progress | None 
         if progress:
             progress(done, max(total, min(budget.forwards or 0, run.n * len(run.conditions))))
 
+    done = 0 if any(run.lacking()) else len(run.portions)
     while True:
         started, before = time.perf_counter(), sum(run.counts)
-        if not any(run.lacking()):
+        if done == len(run.portions):
             counts = _further(run, budget, rounds, speed)
             if counts == run.counts:
                 return timing
             run.grow(counts)
-        timing.add(predict(told))
+        timing.add(predict(told, done))
+        done = len(run.portions)
         took = time.perf_counter() - started
         speed = (sum(run.counts) - before) / max(took, 1e-9)
         if budget.seconds is not None:  # else the same audit would not end with the same bytes
@@ -106,12 +108,13 @@ def _further(run: Run, budget: Budget, rounds: Sequence[float], speed: float) ->
         most.append(_part(budget.forwards - spent, budget.forwards))
     if budget.seconds is not None:
         left = budget.seconds - sum(rounds)
-        speed = speed or spent / max(sum(rounds), 1e-9)
-        most.append(speed * _part(left, budget.seconds) if left > SLACK * budget.seconds else 0.0)
+        # Before anything was timed in this process a small round: earlier ones may have been another machine's.
+        allowed = speed * _part(left, budget.seconds) if speed else float(grid[0] * len(counts))
+        most.append(allowed if left > SLACK * budget.seconds else 0.0)
     units = _units(run)
     known = widths(run)
-    worst = [float(np.nanmax([known[i] for i in unit] + [-1.0])) for unit in units]
-    found = raised(units, counts, [w if w >= 0 else np.nan for w in worst], grid, int(min(most)))
+    worst = [max((known[i] for i in unit if known[i] == known[i]), default=float("nan")) for unit in units]
+    found = raised(units, counts, worst, grid, int(min(most)))
     if found == counts and budget.seconds is None and budget.forwards is not None:
         return raised(units, counts, worst, grid, budget.forwards - spent)  # half of the rest was too little
     return found

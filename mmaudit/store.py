@@ -225,11 +225,14 @@ class Run:
         except UNREADABLE:
             return False
 
-    def lacking(self) -> Iterator[tuple[int, tuple[int, ...]]]:
-        """Shards that are not done, each with the portions that lack it; portions of the same samples together."""
+    def lacking(self, first: int = 0) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Shards that are not done, each with the portions that lack it; portions of the same samples together.
+
+        Portions before the first are known to be done and not looked at.
+        """
         todo: dict[tuple[Any, int], list[int]] = {}
         for shard, portion in self.pieces():
-            if not self.is_done(shard, portion):
+            if portion >= first and not self.is_done(shard, portion):
                 todo.setdefault((self.portions[portion].samples, shard), []).append(portion)
         for (_, shard), portions in todo.items():
             yield shard, tuple(portions)

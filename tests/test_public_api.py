@@ -55,7 +55,7 @@ def test_the_arguments_of_audit_are_these() -> None:
     parameters = inspect.signature(mmaudit.audit).parameters
     assert list(parameters) == [
         *("model", "data", "out", "suite", "train", "resamples", "seed", "batch_rows", "progress", "title", "command"),
-        *("keep_samples", "jobs", "executor"),
+        *("keep_samples", "jobs", "executor", "budget", "forwards"),
     ]
     keyword_only = [name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY]
     assert keyword_only == list(parameters)[2:]

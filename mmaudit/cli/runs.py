@@ -133,22 +133,25 @@ def audit(
     """
     given = {k: v for k, v in locals().items() if k not in ("config", "dry_run", "as_json")}
     from mmaudit import auditing, console, options
+    from mmaudit.budget import Budget
 
     chosen = options.merged(config, given, ("model", "data") if dry_run else ("model", "data", "out"))
     loaded, rows, training = options.load(chosen)
     planned: dict[str, Any] = {"suite": options.suite(chosen), "train": training}
     if dry_run:
+        limit = Budget.given(chosen.get("budget"), chosen.get("forwards"))
         prepared = auditing.prepare(loaded, rows, **planned)
         cost = auditing.estimate(prepared)
         if as_json:
             labels = [c.label for c in prepared.plan.conditions]
             declined = prepared.plan.declined_json
             seconds = round(cost.seconds, 1)
-            console.print_json(
-                {"conditions": labels, "declined": declined, "passes": dict(cost.passes), "seconds": seconds}
-            )
+            found = {"conditions": labels, "declined": declined, "passes": dict(cost.passes), "seconds": seconds}
+            console.print_json(found | ({"budget": limit.said} if limit else {}))
         else:
             console.show_estimate(prepared.plan, cost, prepared.stages)
+            if limit:
+                typer.echo(f"All of this is planned; within the budget no more than {limit.said} are spent on it.")
         return
     own = ("resamples", "seed", "title", "keep_samples", "budget", "forwards")
     known: dict[str, Any] = {k: chosen[k] for k in own if k in chosen}
