@@ -173,7 +173,7 @@ def show(run: Run, prepared: Prepared) -> None:
 
 def _require_whole(name: str, value: object, least: int) -> None:
     if not isinstance(value, int | np.integer) or value < least:
-        raise BadInput(f"{name}={value!r} is not usable; give a whole number of at least {least}.")
+        raise BadInput(f"{name}={value!r:.200} is not usable; give a whole number of at least {least}.")
 
 
 @dataclass(frozen=True)

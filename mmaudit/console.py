@@ -34,8 +34,16 @@ def print_json(value: Any) -> None:
 
 
 @contextmanager
-def progress_bar(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error; yields the callback that moves it."""
+def progress_bar(
+    quiet: bool, during: str = "asking the model", then: str = "synergy, scores, report"
+) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on standard error; yields the callback that moves it.
+
+    Args:
+        quiet: no bar is drawn.
+        during: what is done while it moves.
+        then: what is done once it is full.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -47,12 +55,11 @@ def progress_bar(quiet: bool) -> Iterator[Callable[[int, int], None]]:
         TextColumn("left:"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+    with Progress(*columns, console=Console(stderr=True, quiet=quiet), disable=quiet) as bar:
         task = bar.add_task("preparing", total=None)
 
         def step(done: int, total: int) -> None:
-            said = "asking the model" if done < total else "synergy, scores, report"
-            bar.update(task, completed=done, total=total, description=said)
+            bar.update(task, completed=done, total=total, description=during if done < total else then)
 
         yield step
 
@@ -64,7 +71,7 @@ def steps_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+    with Progress(*columns, console=Console(stderr=True, quiet=quiet), disable=quiet) as bar:
         task = bar.add_task("preparing", total=None)
 
         def step(what: str, done: int, total: int) -> None:

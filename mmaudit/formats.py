@@ -179,14 +179,16 @@ def readable(name: str) -> str:
 
 
 def shorten(text: str, limit: int) -> str:
-    """At most `limit` characters; an ellipsis in the middle marks what is left out."""
-    text = printable(" ".join(text.split()))
+    """At most `limit` characters on one line; an ellipsis in the middle marks what is left out."""
+    text = printable(_SPACES.sub(" ", text).strip())
     if len(text) <= limit:
         return text
     head = (limit - 1) * 2 // 3
     return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
 
 
+# All whitespace but single spaces, of which two kinds hold a number and its unit, or its thousands, together.
+_SPACES = re.compile(r"[^\S \u00a0\u202f]\s*|[ \u00a0\u202f]\s+")
 # Control characters, surrogates, bidirectional overrides (they reorder what a reader sees), non-characters.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufdd0-\ufdef"
@@ -199,3 +201,8 @@ def printable(text: str) -> str:
     """Text that HTML and SVG can hold: every character they cannot becomes U+FFFD."""
     # What Python calls printable holds none of them; it is told a hundred times faster than by the expression.
     return text if text.isprintable() else _UNPRINTABLE.sub("\ufffd", text)
+
+
+def drawable(text: str) -> str:
+    """Text that Vega can draw: printable, without the line ends on two of which its expressions break before 6.1."""
+    return printable(text).replace("\u2028", "\ufffd").replace("\u2029", "\ufffd")

@@ -117,10 +117,15 @@ def _section(
         return None
     batch = data.rows(np.array([position]))
     reference = batch.inputs[modality.name][0]
-    by_probe: dict[str, list[dict[str, Any]]] = {}
+    members: dict[str, list[Condition]] = {}
     for condition in conditions:
         if modality.name in condition.modalities and _seen(condition):
-            by_probe.setdefault(condition.probe, []).append(_item(batch, condition, source, modality, reference))
+            members.setdefault(condition.probe, []).append(condition)
+    by_probe = {
+        # A scale that counts 1, 2, 3, … says nothing beside the position; of any other all severities are shown.
+        probe: [_item(batch, c, source, modality, reference, all(map(_counts, found))) for c in found]
+        for probe, found in members.items()
+    }
     return {
         "modality": modality.name,
         "kind": modality.kind,
@@ -152,14 +157,20 @@ def _position(data: Dataset, modality: Modality, sample: str | None) -> int | No
     return int(found[0])
 
 
-def _item(batch: Batch, condition: Condition, source: Source, modality: Modality, reference: Any) -> dict[str, Any]:
+def _counts(condition: Condition) -> bool:
+    """Whether the severity is the position itself, or there is none."""
+    return condition.severity is None or condition.severity == condition.position
+
+
+def _item(
+    batch: Batch, condition: Condition, source: Source, modality: Modality, reference: Any, counted: bool
+) -> dict[str, Any]:
     new = probes.get(condition.probe).apply(batch, condition, source)
     m = modality.name
     withheld = not new.present[m][0]
     changed, distance = moved(batch.inputs[m], new.inputs[m], modality, source.statistics[m])
     options = [value for name, value in condition.options if name not in _UNSAID or condition.family == "missing"]
-    by_position = condition.severity is None or condition.severity == condition.position
-    severity = "" if by_position else f"{condition.severity:.4g}"
+    severity = "" if counted or condition.severity is None else f"{condition.severity:.4g}"
     return {
         "label": condition.label,
         "caption": ", ".join(filter(None, (severity, *options))) or ("" if condition.position else condition.probe),

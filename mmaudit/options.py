@@ -124,7 +124,7 @@ def executor(options: Mapping[str, Any], data: Dataset) -> Executor:
 
 def batch_rows(given: object) -> Any:
     """`--batch-rows` from the shell or a file: a whole number, or "auto"; anything else is left to be refused."""
-    return int(given) if isinstance(given, str) and given.isdecimal() else given
+    return int(given) if isinstance(given, str) and given.isdecimal() and len(given) < 19 else given
 
 
 def load_data(options: Mapping[str, Any]) -> tuple[Dataset, Dataset | None]:

@@ -142,7 +142,15 @@ def read_group(file: pq.ParquetFile, group: int, modalities: Sequence[str]) -> C
 
 def _received(file: pq.ParquetFile, group: int) -> int | None:
     known = (file.metadata.metadata or {}).get(RECEIVED)
-    return None if known is None else json.loads(known)[group]
+    if known is None:
+        return None
+    try:
+        value = json.loads(known)[group]
+    except (LookupError, TypeError, RecursionError) as error:
+        raise ValueError(f"its digests of what was received are no list of its row groups: {error!r:.200}") from None
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**64):
+        raise ValueError(f"a digest of what was received is {value!r:.60}, expected a whole number below 2⁶⁴")
+    return value
 
 
 def _donor(table: pa.Table) -> IntArray | None:

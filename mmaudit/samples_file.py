@@ -58,10 +58,10 @@ def read_samples(path: Path, modalities: Sequence[str], n: int) -> Samples:
     try:
         names = table.column_names
         found = Samples(
-            ids=column(table, "id"),
+            ids=column(table, "id") if pa.types.is_integer(table.field("id").type) else _read_texts(table, "id"),
             target=_target(table),
-            groups={c[6:]: column(table, c) for c in names if c.startswith("group.")},
-            cluster=column(table, "cluster") if "cluster" in names else None,
+            groups={c[6:]: _read_texts(table, c) for c in names if c.startswith("group.")},
+            cluster=_read_texts(table, "cluster") if "cluster" in names else None,
             present={name: column(table, f"present.{name}").astype(bool) for name in modalities},
         )
         if len(found) != n or found.target.dtype.kind not in "iufb":
@@ -81,8 +81,18 @@ def _texts(values: Sequence[Any]) -> list[str]:
     return [encoded(str(value)).decode() for value in values]
 
 
+def _read_texts(table: pa.Table, name: str) -> Array:
+    values = table.column(name)
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)) or values.null_count:
+        raise ValueError(f"its column {name!r:.60} holds {values.type}, or gaps, where texts belong")
+    return column(table, name)
+
+
 def _target(table: pa.Table) -> Array:
     if "target" in table.column_names:
-        return column(table, "target")
-    count = sum(name.startswith("target.") for name in table.column_names)
-    return np.stack([column(table, f"target.{j}") for j in range(count)], axis=1)
+        found = column(table, "target")
+    else:
+        count = sum(name.startswith("target.") for name in table.column_names)
+        found = np.stack([column(table, f"target.{j}") for j in range(count)], axis=1)
+    # A class is a place in a list, where False and True would choose from it.
+    return found.astype(np.int8) if found.dtype.kind == "b" else found

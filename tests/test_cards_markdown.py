@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 
 from mmaudit import cards
 from mmaudit.cards.pull_request import LIMIT
+from mmaudit.render.reproduce import reproduce
 from mmaudit.render.summary import verdict_sentences
 from mmaudit.report import Report
 from report_html import Page
@@ -59,7 +60,7 @@ def test_verdict_findings_conditions_and_scope_are_there(report: Report, make: A
         "gradient attacks: no condition",
         "Other data:",
         "One training run of one model",
-        "mmaudit score RUN",
+        f"mmaudit score {reproduce(report).folder}",
         "pip install mmaudit==0.1.0",
     ):
         assert " ".join(said.split()) in text, said
@@ -68,7 +69,7 @@ def test_verdict_findings_conditions_and_scope_are_there(report: Report, make: A
 def test_the_worst_conditions_come_first_with_interval_and_p(report: Report) -> None:
     rows = [line for line in cards.markdown(report).split("\n") if line.startswith("| ") and "pp" in line]
     assert len(rows) == 15
-    drops = [float(re.search(r"\u2212([\d.]+) pp", line)[1]) for line in rows]  # type: ignore[index]
+    drops = [float(re.search(r"\u2212([\d.]+)\u00a0pp", line)[1]) for line in rows]  # type: ignore[index]
     assert drops == sorted(drops, reverse=True)
     assert all(line.count(r"\[") >= 2 and "0.001" in line for line in rows)
     measured = sum(m.condition.family not in ("clean", "control") for m in report.conditions)

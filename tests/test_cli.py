@@ -15,7 +15,7 @@ import pytest
 
 from helpers.cli_cases import AUDIT, BASE, Command, make_place, shell, write_data
 from helpers.run_cases import contents
-from mmaudit import Run
+from mmaudit import Run, console
 
 
 @pytest.fixture
@@ -211,3 +211,19 @@ def test_the_installed_command_runs_an_audit(place: Path) -> None:
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr.startswith("mmaudit: nowhere is not a run folder")
     assert len(failed.stderr.splitlines()) == 1
+
+
+def test_the_package_runs_as_the_command_does(place: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "mmaudit", "--version"], capture_output=True, text=True, cwd=place)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("mmaudit ")
+
+
+def test_progress_says_what_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:
+    """`mmaudit work` makes no scores and no report, so its bar does not end with them."""
+    for given, last in (({}, "synergy, scores, report"), ({"then": "share answered"}, "share answered")):
+        with console.progress_bar(False, **given) as progress:
+            progress(2, 2)
+        shown = capsys.readouterr().err
+        assert last in shown
+        assert ("scores" in shown) == (not given)

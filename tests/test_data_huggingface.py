@@ -157,7 +157,68 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="does not exist"):
         opened(tmp_path / "nowhere")
     (tmp_path / "state.json").write_text(json.dumps({"_data_files": [{"filename": "../x.arrow"}]}), encoding="utf-8")
-    with pytest.raises(BadInput, match="no readable Hugging Face data set"):
+    with pytest.raises(BadInput, match=r"no readable Hugging Face data set.*'dataset_info\.json' cannot be read"):
         opened(tmp_path)
     with pytest.raises(BadInput, match="encoded files"):
         opened(made(), kinds={**KINDS, "photo": "text"})
+
+
+@pytest.mark.parametrize("name", ["../outside.arrow", "{}/outside.arrow", "link.arrow", "file://x.arrow", None, ["x"]])
+def test_no_data_file_is_read_from_outside_the_folder(tmp_path: Path, name: Any) -> None:
+    """`load_from_disk` would read it: whatever state.json names, with its values as the data set's own."""
+    made().save_to_disk(tmp_path / "saved")
+    state = tmp_path / "saved" / "state.json"
+    (data,) = (tmp_path / "saved").glob("*.arrow")
+    data.rename(tmp_path / "outside.arrow")
+    (tmp_path / "saved" / "link.arrow").symlink_to(tmp_path / "outside.arrow")
+    content = json.loads(state.read_text(encoding="utf-8"))
+    content["_data_files"] = [{"filename": name.format(tmp_path) if isinstance(name, str) else name}]
+    state.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"leads out of the folder|no path of a file|has no data file"):
+        opened(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("name", ["..", "../saved", "a/b", "", 3])
+def test_no_split_leads_out_of_the_folder(tmp_path: Path, name: Any) -> None:
+    made().save_to_disk(tmp_path / "saved")
+    (tmp_path / "both").mkdir()
+    (tmp_path / "both" / "dataset_dict.json").write_text(json.dumps({"splits": [name]}), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"no list of splits|leads out"):
+        opened(tmp_path / "both", split=str(name))
+    (tmp_path / "both" / "dataset_dict.json").write_text('{"splits": ["link"]}', encoding="utf-8")
+    (tmp_path / "both" / "link").symlink_to(tmp_path / "saved")
+    with pytest.raises(BadInput, match="leads out of the folder"):
+        opened(tmp_path / "both", split="link")
+
+
+def test_offsets_that_lie_are_refused(tmp_path: Path) -> None:
+    """Arrow follows the offsets of a text wherever they lead, unless they are looked through first."""
+    made().save_to_disk(tmp_path / "saved")
+    (data,) = (tmp_path / "saved").glob("*.arrow")
+    content = bytearray(data.read_bytes())
+    ends = np.cumsum([0, *(len(x.encode()) for x in TEXTS)]).astype("<i4").tobytes()
+    at = content.index(ends)
+    content[at + 8 : at + 12] = (2**31 - 1).to_bytes(4, "little")
+    data.write_bytes(bytes(content))
+    with pytest.raises(BadInput, match="no readable Hugging Face data set"):
+        opened(tmp_path / "saved")
+
+
+def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    made().save_to_disk(tmp_path / "saved")
+    (data,) = (tmp_path / "saved").glob("*.arrow")
+    content = data.read_bytes()
+    for name in (b"bytes\0", b"note\0"):
+        assert name in content
+        data.write_bytes(content.replace(name, b"\x9e" + name[1:]))
+        with pytest.raises(BadInput, match="no readable Hugging Face data set"):
+            opened(tmp_path / "saved")
+
+
+def test_parts_are_read_as_one_and_formats_need_no_library(tmp_path: Path) -> None:
+    made().with_format("numpy").save_to_disk(tmp_path / "saved", num_shards=3)
+    state = tmp_path / "saved" / "state.json"
+    content = json.loads(state.read_text(encoding="utf-8"))
+    assert len(content["_data_files"]) == 3
+    state.write_text(json.dumps({**content, "_format_type": "a library that nobody has"}), encoding="utf-8")
+    assert_rows(opened(tmp_path / "saved"), [7, 0, 3], [7, 0, 3])

@@ -96,3 +96,52 @@ def test_computational_sequences(tmp_path: Path) -> None:
         np.testing.assert_array_equal(batch.inputs["audio"][row], expected[entries])
     with pytest.raises(BadInput, match=r"Facet|none of the videos"):
         read_public("cmu_mosi", tmp_path, split="train")
+
+
+def test_a_place_in_memory_that_no_writer_reaches_is_refused_at_once(tmp_path: Path) -> None:
+    """pickle would make room for four thousand million values before it reads on."""
+    (tmp_path / "x.pkl").write_bytes(b"\x80\x02]r" + (2**32 - 1).to_bytes(4, "little") + b".")
+    with pytest.raises(BadInput, match="as number 4294967295"):
+        load_numbers(tmp_path / "x.pkl")
+
+
+def test_lists_of_the_same_list_are_made_once(tmp_path: Path) -> None:
+    """Forty lists, each twice the one before: a million million values, if each were made where it is named."""
+    held: Any = [1.0]
+    for _ in range(40):
+        held = [held, held]
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(held))
+    found = load_numbers(tmp_path / "x.pkl")
+    assert found[0] is found[1]
+    for name in ("id", "raw_text", "regression_labels", "vision"):
+        write_mmsa(tmp_path, {"test": {**mmsa(), name: [held] * 5}})
+        with pytest.raises(BadInput, match="not as published"):
+            read_public("cmu_mosi", tmp_path, trust=True, modalities=["text", "vision"])
+
+
+def test_a_shape_that_the_file_cannot_hold_is_refused(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    write_csd(tmp_path)
+    with h5py.File(tmp_path / "CMU_MOSI_COVAREP.csd", "a") as file:
+        group = file["COVAREP/data/v_a"]
+        del group["features"], group["intervals"]
+        group.create_dataset("features", (10**12, 3), "f8", chunks=(1000, 3))
+        group.create_dataset("intervals", (10**12, 2), "f8", chunks=(1000, 2))
+    with pytest.raises(BadInput, match=r"states a shape of \(1000000000000, 3\), which is more than the file holds"):
+        read_public("cmu_mosi", tmp_path, modalities=["audio"])
+
+
+@pytest.mark.parametrize("what", ["type", "group", "one number", "words"])
+def test_something_else_in_the_place_of_an_array_is_named(tmp_path: Path, what: str) -> None:
+    h5py = pytest.importorskip("h5py")
+    write_csd(tmp_path)
+    with h5py.File(tmp_path / "CMU_MOSI_Opinion_Labels.csd", "a") as file:
+        group = file["Opinion Segment Labels/data/v_a"]
+        del group["features"]
+        if what == "group":
+            group.create_group("features")
+        else:
+            made = {"type": np.dtype("f8"), "one number": np.ones(3), "words": np.array([["a"]] * 3, "S1")}
+            group["features"] = made[what]
+    with pytest.raises(BadInput, match=r"is no array|labels that are no numbers"):
+        read_public("cmu_mosi", tmp_path, modalities=["audio"])

@@ -75,8 +75,13 @@ def test_mm_imdb(tmp_path: Path) -> None:
     labels = [{GENRES[k] for k in np.flatnonzero(row)} for row in data.target]
     assert labels == [{"Comedy", "Drama"}, {"Drama"}, {"Fantasy"}]
     assert len(set(GENRES)) == 23  # as the paper counts them
-    (tmp_path / "split.json").write_text(json.dumps({"test": ["../../etc/x"]}), encoding="utf-8")
-    with pytest.raises(BadInput, match="leads out"):
+    for name in ("../../etc/x", "/etc/passwd"):
+        (tmp_path / "split.json").write_text(json.dumps({"test": [name]}), encoding="utf-8")
+        with pytest.raises(BadInput, match="leads out"):
+            read_public("mm_imdb", tmp_path)
+    (tmp_path / "split.json").write_text(json.dumps(splits), encoding="utf-8")
+    (tmp_path / "dataset" / "0120737.json").write_text('{"genres": [["Fantasy"]], "plot": []}', encoding="utf-8")
+    with pytest.raises(BadInput, match=r"0120737\.json is not as published"):
         read_public("mm_imdb", tmp_path)
 
 
@@ -97,6 +102,16 @@ def test_av_mnist(tmp_path: Path) -> None:
     np.testing.assert_array_equal(batch.inputs["audio"], audio[[5, 0]])
     with pytest.raises(BadInput, match=r"image/train_data\.npy.*Get it: "):
         read_public("av_mnist", tmp_path, split="train")
+
+
+@pytest.mark.parametrize("values", [np.zeros(6, [("f0", "<f4")]), np.array(["7"] * 6), np.zeros(6, "V8")])
+def test_arrays_of_something_else_than_numbers_are_named(tmp_path: Path, values: Array) -> None:
+    for name, shape in (("image", (6, 784)), ("audio", (6, 112, 112))):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "test_data.npy", np.zeros(shape, np.uint8))
+    np.save(tmp_path / "test_labels.npy", values)
+    with pytest.raises(BadInput, match=r"test_labels\.npy' holds values of type .*, where numbers belong"):
+        read_public("av_mnist", tmp_path)
 
 
 def test_av_mnist_splits_are_those_of_multibench(tmp_path: Path) -> None:
@@ -160,11 +175,32 @@ def test_physionet_checksums_travel_with_the_files(tmp_path: Path) -> None:
     lines = [f"{hashlib.sha256(x.read_bytes()).hexdigest()} {x.relative_to(tmp_path)}" for x in files]
     (tmp_path / "SHA256SUMS.txt").write_text("\n".join([*lines, "0" * 64 + " train.csv"]) + "\n", encoding="utf-8")
     assert len(verify_public("symile_mimic", tmp_path)) == len(files)  # train.csv was not fetched
+    long = f"{'0' * 64} {'x' * 300}.npy\n"
+    (tmp_path / "SHA256SUMS.txt").write_text(long, encoding="utf-8")
+    with pytest.raises(BadInput, match="cannot be looked at"):
+        verify_public("symile_mimic", tmp_path)
+    (tmp_path / "data_npy" / "link.npy").symlink_to("/etc/passwd")
+    (tmp_path / "SHA256SUMS.txt").write_text(f"{'0' * 64} data_npy/link.npy\n", encoding="utf-8")
+    with pytest.raises(BadInput, match="leads out"):
+        verify_public("symile_mimic", tmp_path)
+    (tmp_path / "SHA256SUMS.txt").write_text("\n".join([*lines, "0" * 64 + " train.csv"]) + "\n", encoding="utf-8")
     content = bytearray(files[3].read_bytes())
     content[-1] ^= 1
     files[3].write_bytes(bytes(content))
     with pytest.raises(BadInput, match=files[3].name):
         verify_public("symile_mimic", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("labs_missingness", "do not fit its hadm_id"), ("cxr", r"has \d+ rows, fewer than"), ("ecg", "fewer than")],
+)
+def test_arrays_of_fewer_rows_than_samples_are_named(tmp_path: Path, name: str, said: str) -> None:
+    symile(tmp_path)
+    file = tmp_path / "data_npy" / "test" / f"{name}_test.npy"
+    np.save(file, np.load(file)[:5])
+    with pytest.raises(BadInput, match=said):
+        read_public("symile_mimic", tmp_path)
 
 
 # ---- CREMA-D

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.finding_tables import Table, blur, contradicted, drop, falling, mismatch, missing, rate
 from mmaudit.controls import Control
-from mmaudit.findings import broken, calibration, find, fusion
+from mmaudit.findings import base, broken, calibration, find, fusion
 from mmaudit.types import Condition
 
 
@@ -49,6 +49,16 @@ def test_a_flood_is_told_by_its_worst_case() -> None:
     assert "The same holds for m6, m5, m4, m3 and 3 more." in found.claim
     assert len(found.modalities) == len(found.evidence) == 8
     assert found.effect == pytest.approx(0.65)
+
+
+def test_what_a_folded_claim_is_about_is_not_told_of_itself() -> None:
+    """Four drafts about two subjects; and about one only, where nothing is left to say."""
+    drafts = [base.Draft(f"Claim about {m} {i}.", (m,), (), 0.1 * i) for i, m in enumerate(("a", "b", "a", "b"))]
+    (told,) = base.folded(drafts)
+    assert told.claim == "Claim about b 3. The same holds for a."
+    assert set(told.modalities) == {"a", "b"}
+    (told,) = base.folded([replace(d, modalities=("b",)) for d in drafts])
+    assert told.claim == "Claim about b 3."
 
 
 def test_undefined_scores_claim_nothing() -> None:

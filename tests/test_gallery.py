@@ -136,3 +136,13 @@ def test_a_run_has_its_gallery_and_the_report_links_to_it(tmp_path):
     assert 'href="gallery.html"' in (tmp_path / "run" / "report.html").read_text("utf-8")
     alone = report.to_html(tmp_path / "elsewhere.html")
     assert Path(alone).exists()
+
+
+def test_a_scale_that_counts_is_hidden_and_any_other_is_shown_whole(page):
+    """Blur's severities are 1, 2, 3, 4 and 6 px: to hide four of them would leave "6" beside a position unexplained."""
+    articles = dict(re.findall(r'<article class="probe">\s*<h4>([^<]+)</h4>(.*?)</article>', page, re.DOTALL))
+    table = probes.get("image.gaussian_blur").severities
+    assert table[:2] == (1, 2)
+    assert table != (1, 2, 3, 4, 5)
+    shown = re.findall(r"<figcaption><b>(\d)</b> · ([^ <]+)", articles["image.gaussian_blur"])
+    assert shown == [(str(i), f"{severity:.4g}") for i, severity in enumerate(table, 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,6 +160,40 @@ def test_a_damaged_cache_is_asked_anew(server: Server, model: Make, tmp_path: Pa
         model(cache=tmp_path, version="1").predict(batch(5))
         assert server.rows == 5
     assert file.read_bytes() == whole  # the same answers make the same file
+
+
+def test_kept_answers_that_do_not_fit_each_other_are_asked_anew(server: Server, model: Make, tmp_path: Path) -> None:
+    before = model(cache=tmp_path, version="1").predict(batch(5))
+    (file,) = tmp_path.iterdir()
+    with np.load(file) as content:
+        keys, rows = content["keys"].reshape(5, -1), content["rows"]
+    file.unlink()
+    np.savez(tmp_path / "a.npz", keys=keys[:3].ravel(), rows=rows[:3])
+    np.savez(tmp_path / "b.npz", keys=keys[3:].ravel(), rows=np.zeros((2, 9), np.float32))
+    np.testing.assert_array_equal(model(cache=tmp_path, version="1").predict(batch(5)), before)
+
+
+def test_a_kept_file_that_would_unpack_or_wait_is_not_opened(server: Server, model: Make, tmp_path: Path) -> None:
+    """A packed one is none of its own: 16 MB of zeros in 16 kB. A pipe would be waited for."""
+    np.savez_compressed(tmp_path / "a.npz", keys=np.zeros(2**24, np.uint8), rows=np.zeros((2**20, 2), np.float32))
+    os.mkfifo(tmp_path / "b.npz")
+    server.requests.clear()
+    made = model(cache=tmp_path, version="1")
+    assert not made._cache._known
+    made.predict(batch(5))
+    assert server.rows == 5
+
+
+def test_new_answers_of_another_width_than_kept_ones_are_named(server: Server, model: Make, tmp_path: Path) -> None:
+    model(cache=tmp_path, version="1").predict(batch(5).take(slice(0, 3)))
+    (file,) = tmp_path.iterdir()
+    with np.load(file) as content:
+        keys = content["keys"]
+    np.savez(file, keys=keys, rows=np.zeros((3, 9), np.float32))
+    made = model(cache=tmp_path, version="1")
+    made._to_ask_again = 0
+    with pytest.raises(ContractBroken, match="or 9 columns; give another cache="):
+        made.predict(batch(5))
 
 
 def test_it_survives_pickling(server: Server, model: Make, tmp_path: Path) -> None:

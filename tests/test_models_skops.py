@@ -103,6 +103,11 @@ def test_files_that_are_no_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         archive.writestr("schema.json", '{"__class__": "system", "__module__": "os", "__loader__": "TypeNode"}')
     with pytest.raises(BadInput, match=r"bad\.skops"):
         load_skops(tmp_path / "bad.skops")
+    with zipfile.ZipFile(tmp_path / "bad.skops", "w") as archive:
+        archive.writestr("é", "{}")
+    (tmp_path / "bad.skops").write_bytes((tmp_path / "bad.skops").read_bytes().replace("é".encode(), b"\xc3\x28"))
+    with pytest.raises(BadInput, match=r"bad\.skops"):
+        load_skops(tmp_path / "bad.skops")
     with pytest.raises(BadInput, match="does not exist"):
         load_skops(tmp_path / "none.skops")
     monkeypatch.setattr(adapter, "LARGEST", 100)

@@ -5,8 +5,13 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
 ROOT = Path(__file__).parents[1]
-SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT, SETUPTOOLS = DECLARED["project"], DECLARED["tool"]["setuptools"]
 
 
 def test_every_package_folder_is_installed() -> None:
@@ -25,15 +30,31 @@ def test_every_file_that_is_no_module_is_installed() -> None:
             assert any(path.match(pattern) for pattern in listed[package]), path
 
 
-def test_the_pinned_versions_meet_the_declared_ones() -> None:
-    from packaging.requirements import Requirement
+def _name(text: str) -> str:
+    return text.lower().replace("_", "-")
 
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = {line.split("==")[0].lower().replace("_", "-"): line.split("==")[1] for line in lines if "==" in line}
-    needed = [*project["dependencies"], *(x for extra in project["optional-dependencies"].values() for x in extra)]
-    for requirement in map(Requirement, needed):
-        if requirement.name == project["name"]:  # an extra that takes in another
-            continue
-        pin = pins[requirement.name.lower().replace("_", "-")]
+
+def _needed() -> list[Requirement]:
+    """What mmaudit and its extras need, one by one."""
+    listed = [*PROJECT["dependencies"], *(x for extra in PROJECT["optional-dependencies"].values() for x in extra)]
+    return [r for r in map(Requirement, listed) if r.name != PROJECT["name"]]  # an extra may take in another
+
+
+def _pins(file: str) -> dict[str, str]:
+    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+    return {_name(line.split("==")[0]): line.split("==")[1] for line in lines if line[0] != "#"}
+
+
+@pytest.mark.parametrize("file", ["constraints.txt", "constraints-lowest.txt"])
+def test_the_pinned_versions_meet_the_declared_ones(file: str) -> None:
+    pins = _pins(file)
+    for requirement in _needed():
+        pin = pins[_name(requirement.name)]
         assert requirement.specifier.contains(pin), (requirement, pin)
+
+
+def test_the_lowest_versions_are_the_declared_bounds() -> None:
+    pins = _pins("constraints-lowest.txt")
+    for requirement in _needed():
+        lowest = [Version(s.version) for s in requirement.specifier if s.operator in (">=", "==")]
+        assert lowest == [Version(pins[_name(requirement.name)])], requirement

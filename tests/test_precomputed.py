@@ -357,3 +357,68 @@ def test_from_the_shell(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert [c.label for c in Run.open(tmp_path / "run").conditions] == labels
     assert (tmp_path / "run" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "to"),
+    [
+        (("conditions",), []),
+        (("modalities", 0, "shape"), ["8", 8]),
+        (("modalities", 0, "name"), 3),
+        (("modalities", 0), {}),
+        (("declined",), [{"probe": "missing"}]),
+        (("declined",), [{"probe": 3, "modalities": ["text"], "reason": "x"}]),
+        (("scenarios",), [{}]),
+        (("suite",), "quick"),
+    ],
+)
+def test_a_list_of_conditions_of_another_form_is_named(
+    written: Path, tmp_path: Path, place: tuple[Any, ...], to: Any
+) -> None:
+    content = json.loads((written / "conditions.json").read_text(encoding="utf-8"))
+    at = content
+    for step in place[:-1]:
+        at = at[step]
+    at[place[-1]] = to
+    (tmp_path / "conditions.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"conditions\.json is not readable"):
+        list(read_inputs(tmp_path))
+
+
+def test_written_inputs_of_another_form_are_named(written: Path, tmp_path: Path) -> None:
+    content = (written / "conditions.json").read_text(encoding="utf-8")
+    (tmp_path / "conditions.json").write_text(content, encoding="utf-8")
+    clean = tmp_path / f"{json.loads(content)['conditions'][0]['key']}.parquet"
+    table = pq.read_table(written / clean.name)
+    for spoilt in (
+        table.drop_columns(["input.text"]),
+        table.drop_columns(["present.image"]),
+        table.set_column(table.column_names.index("input.image"), "input.image", table.column("input.text")),
+    ):
+        pq.write_table(spoilt, clean)
+        with pytest.raises(BadInput, match=r"does not hold what conditions\.json says"):
+            list(read_inputs(tmp_path, conditions=["clean"]))
+
+
+def test_a_table_whose_statistics_contradict_themselves_is_read_or_refused(tmp_path: Path) -> None:
+    """Arrow's own filter over files looks at statistics, and waits forever for this one's."""
+    file = tmp_path / "a.parquet"
+    file.write_bytes((Path(__file__).parent / "fuzz" / "found" / "answers.parquet@filter").read_bytes())
+    answers = Answers(file, Task.classification(2))
+    assert answers.labels() == ["clean", "destroy"]
+    assert answers.read("destroy", np.arange(6)).shape == (6, 2)
+
+
+def test_a_folder_of_files_with_one_condition_each_and_one_without_rows(tmp_path: Path) -> None:
+    table = pd.DataFrame({"id": ["a", "b"], "condition": "clean", "output": [[0.0, 1.0], [1.0, 0.0]]})
+    table.to_parquet(tmp_path / "a.parquet")
+    table.assign(condition="destroy").to_parquet(tmp_path / "b.parquet")
+    table[:0].to_parquet(tmp_path / "c.parquet")
+    answers = Answers(tmp_path, Task.classification(2))
+    assert answers.labels() == ["clean", "destroy"]
+    np.testing.assert_array_equal(answers.read("destroy", np.array(["b", "a"], object)), [[1, 0], [0, 1]])
+    with pytest.raises(BadInput, match="no answer to 1 of 1 samples"):
+        answers.read("missing", np.array(["a"], object))
+    table.drop(columns="condition").to_parquet(tmp_path / "d.parquet")
+    with pytest.raises(BadInput, match=r"'d\.parquet' has no column 'condition'"):
+        Answers(tmp_path, Task.classification(2)).labels()

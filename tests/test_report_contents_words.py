@@ -202,12 +202,36 @@ def test_times_rows_and_nested_values_are_in_words() -> None:
     document["timing"] = {"total": 51.83, "fused_rows": 541688, "encoded_rows": {"image": 348228}, "odd": None}
     document["suite"] = {"name": "own", "flag": True, "nested": {"a": [1]}, "empty": [], "rates": [0.1, 0.3]}
     said = {f.name: f.words for f in reproduce(Report.from_json(document)).facts}
-    assert said["time: total"] == "51.8 s"
+    assert said["time: answering, in all"] == "51.8 s"
     assert said["fused rows"] == "541\u202f688"
-    assert said["encoded rows"] == "image 348 228"
+    assert said["encoded rows"] == "image 348\u202f228"
     assert said["time: odd"] == said["suite empty"] == "none"
     assert said["suite nested"] == '{"a": [1]}'
     assert said["suite rates"] == "0.1, 0.3"
+
+
+@pytest.mark.parametrize(
+    ("commands", "recorded", "folder"),
+    [
+        (["mmaudit score runs/mine --condition clean"], "", "runs/mine"),
+        (["mmaudit synergy 'my runs/a'"], "mmaudit audit --out elsewhere", "'my runs/a'"),
+        (["mmaudit compare a b", "mmaudit 'cut"], "mmaudit audit --model m:f --out s3://b/run", "s3://b/run"),
+        (["mmaudit score --all"], "python audit.py --out x", ""),
+        (["mmaudit score 'x; rm -rf ~'"], "", "'x; rm -rf ~'"),
+        (["mmaudit score 'a\nb'"], "", ""),
+        ([], "", ""),
+    ],
+)
+def test_the_command_that_scores_again_names_the_folder(commands: list[str], recorded: str, folder: str) -> None:
+    document = small_report()
+    finding = document["findings"][0]
+    document["findings"] = [{**finding, "reproduce": c} for c in commands]
+    document["command"] = recorded
+    report = Report.from_json(document)
+    assert reproduce(report).folder == folder
+    text = Page(render("reproduce.html.j2", report=report, doc=report.document, **contents(report))).text()
+    assert f"mmaudit score {folder or 'RUN'}" in text
+    assert ("with the run’s folder for RUN" in text) == (not folder)
 
 
 # ---- sign-off

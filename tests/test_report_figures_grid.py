@@ -123,3 +123,15 @@ def test_a_group_column_may_hold_the_sign_that_parts_it_from_its_values() -> Non
     figure = group_effects(Report.from_json(document))[0]
     assert figure.title == "By a=b"
     assert [row[0].text for row in figure.table.rows[1:]] == ["yes/no", "shape", "colour"]
+
+
+def test_a_group_says_its_size_as_everything_else_does(report: Report) -> None:
+    document = copy.deepcopy(report.document)
+    n = document["scores"]["columns"].index("n")
+    for row in document["scores"]["rows"]:
+        row[n] = 9673
+    figure = group_effects(Report.from_json(document))[0]
+    words = [
+        d["numbers"] for layer in figure.panels[0].spec["layer"] for d in layer["data"]["values"] if "numbers" in d
+    ]
+    assert set(filter(None, words)) == {"n = 9\u202f673"}

@@ -6,7 +6,19 @@ import math
 
 import pytest
 
-from mmaudit.formats import change, estimate, interval, measure, number, p_value, plain, printable, readable, shorten
+from mmaudit.formats import (
+    change,
+    drawable,
+    estimate,
+    interval,
+    measure,
+    number,
+    p_value,
+    plain,
+    printable,
+    readable,
+    shorten,
+)
 
 NAN = math.nan
 
@@ -62,3 +74,13 @@ def test_printable_removes_what_pages_cannot_hold() -> None:
     assert printable(bad) == "\ufffd" * len(bad)
     good = "a\n\tä漢字🙂é\u00a0‍"
     assert printable(good) == good
+
+
+def test_a_number_keeps_its_unit_and_other_whitespace_is_one_space() -> None:
+    assert shorten("92.2\u00a0% of 9\u202f673", 40) == "92.2\u00a0% of 9\u202f673"
+    hostile = "\u00a0 a\u00a0\u00a0b\n\u202fc \t d\u2028e\x1cf\u3000g\u00a0\n"
+    assert shorten(hostile, 40) == "a b c d e f g"
+
+
+def test_drawable_removes_the_line_ends_that_vega_breaks_on() -> None:
+    assert drawable("a\u2028\u2029\x00b\n") == "a\ufffd\ufffd\ufffdb\n"

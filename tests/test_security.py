@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import types
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -21,11 +22,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmaudit.browse.kept import _by_place
+from mmaudit.browse.samples import _texts
 from mmaudit.data import read_npz
+from mmaudit.data.tasks import parse_task
 from mmaudit.errors import BadInput, DamagedRun
 from mmaudit.gate.lines import table_lines
 from mmaudit.gate.reading import read_policy
+from mmaudit.options import batch_rows
+from mmaudit.outputs import ConditionOutputs, opened, read_group, write_predictions
 from mmaudit.plan import as_suite
+from mmaudit.render.budget import read_size
+from mmaudit.samples_file import read_samples
 from mmaudit.scored_tables import APPLIED, SCORES, read_rows
 
 ROOT = Path(__file__).parents[1]
@@ -121,6 +129,62 @@ def test_scores_of_another_form_are_named(tmp_path: Path, changes: dict[str, Any
         read_rows(path, SCORES, "mmaudit score RUN")
 
 
+@pytest.mark.parametrize(
+    "column",
+    [
+        ("cluster", pa.array([b"\x8d", b"a"])),
+        ("cluster", pa.array([["a"], ["b"]])),
+        ("cluster", pa.array(["a", None])),
+        ("group.site", pa.array([1.5, 2])),
+        ("id", pa.array([0.5, 1.5])),
+        ("id", pa.array([b"a", b"b"])),
+    ],
+)
+def test_samples_of_another_form_are_named(tmp_path: Path, column: tuple[str, pa.Array]) -> None:
+    path = tmp_path / "samples.parquet"
+    sound = {"id": pa.array([1, 2]), "target": pa.array([0, 1]), "group.site": pa.array(["a", "b"])}
+    sound |= {"cluster": pa.array(["x", "y"]), "present.photo": pa.array([True, True])}
+    pq.write_table(pa.table(sound), path)
+    assert read_samples(path, ["photo"], 2).cluster is not None
+    pq.write_table(pa.table({**sound, "target": pa.array([False, True])}), path)
+    np.testing.assert_array_equal(np.array(["no", "yes"])[read_samples(path, ["photo"], 2).target], ["no", "yes"])
+    pq.write_table(pa.table({**sound, column[0]: column[1]}), path)
+    with pytest.raises(DamagedRun, match=f"its column '{column[0]}' holds"):
+        read_samples(path, ["photo"], 2)
+
+
+@pytest.mark.parametrize("said", [b'["1", null]', b"[1.5, 0]", b"[-1, 0]", b"{}", b"7", b"[" * 50_000, b"[true, 0]"])
+def test_digests_of_what_was_received_are_numbers(tmp_path: Path, said: bytes) -> None:
+    path = tmp_path / "00000-x.parquet"
+    one = ConditionOutputs(np.ones((3, 2), np.float32), {"photo": np.ones(3, np.bool_)}, {"photo": np.ones(3)}, 7)
+    write_predictions(path, [one], ["photo"])
+    assert read_group(opened(path), 0, ["photo"]).received == 7
+    table = pq.read_table(path)
+    with pq.ParquetWriter(path, table.schema, store_schema=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({b"received": said})
+    with pytest.raises(ValueError, match=r"of what was received"):
+        read_group(pq.ParquetFile(path), 0, ["photo"])
+
+
+@pytest.mark.parametrize("places", [[0, 2], [0, -1]])
+def test_places_beyond_a_dictionary_are_damage(places: list[int]) -> None:
+    """Parquet read as a dictionary is not looked through by Arrow: a damaged page gives such places."""
+    words = pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), pa.array(["a", "b"]), safe=False)
+    table = pa.table({"position": [3, 3], "condition": ["", ""], "modality": ["x", "y"], "exhibit": words})
+    with pytest.raises(pa.ArrowInvalid, match="out of bounds"):
+        _by_place(table, 3)
+
+    class File:
+        metadata = types.SimpleNamespace(num_rows=2)
+
+        def read(self, columns: list[str], **_: Any) -> pa.Table:
+            return table.select(columns)
+
+    with pytest.raises(pa.ArrowInvalid, match="out of bounds"):
+        _texts(File(), "exhibit", 1_000)  # type: ignore[arg-type]
+
+
 def test_scores_of_their_form_are_read(tmp_path: Path) -> None:
     path = tmp_path / "scores.parquet"
     assert read_rows(path, SCORES, "again") == []
@@ -131,6 +195,25 @@ def test_scores_of_their_form_are_read(tmp_path: Path) -> None:
 
 
 # ---- files of one's own
+
+
+@pytest.mark.parametrize("text", ["classification:{}", "multilabel:{}", "retrieval:a->b,bank={}"])
+@pytest.mark.parametrize("digits", ["9" * 13, "9" * 5_000])
+def test_a_number_of_outputs_that_fills_the_memory_is_refused(text: str, digits: str) -> None:
+    with pytest.raises(BadInput) as raised:
+        parse_task(text.format(digits), np.arange(3))
+    assert len(str(raised.value)) < 1_000
+
+
+@pytest.mark.parametrize("text", ["9" * 400, "9" * 400 + "MB", "0." + "0" * 400 + "1kB"])
+def test_a_size_beyond_all_numbers_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match="is no size"):
+        read_size(text)
+
+
+def test_a_number_of_rows_of_thousands_of_digits_is_left_to_be_refused() -> None:
+    assert batch_rows("9" * 5_000) == "9" * 5_000
+    assert batch_rows("64") == 64
 
 
 @pytest.mark.parametrize(

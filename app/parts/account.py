@@ -9,9 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from mmaudit.app.parts import files, state, tables, texts
-from mmaudit.formats import count, plain, readable
+from mmaudit.formats import readable
 from mmaudit.render import scope as scopes
 from mmaudit.render import tables as report_tables
+from mmaudit.render.reproduce import times
 from mmaudit.report import Report
 
 VIEWS = {"run": "What was run", "limits": "Limits", "controls": "Controls and checks", "numbers": "The numbers",
@@ -104,7 +105,7 @@ def _versions(report: Report) -> None:
     texts.section("Time")
     if not doc["timing"]:
         texts.nothing("No times were recorded.")
-    _facts([(readable(k), _time(k, v)) for k, v in doc["timing"].items()])
+    _facts([(fact.name, fact.words) for fact in times(report)])
 
 
 def _direction(better: str) -> str:
@@ -115,14 +116,6 @@ def _said(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_said(v) for v in value) or "none"
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value)
-
-
-def _time(name: str, value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {_time('rows', v)}" for k, v in value.items())
-    if isinstance(value, int | float):
-        return count(int(value)) if name.endswith("rows") else f"{plain(float(value), 1)} s"
-    return str(value)
 
 
 def _facts(facts: list[tuple[str, str]]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmaudit.figures import marks
-from mmaudit.formats import printable
+from mmaudit.formats import drawable
 
 Spec = dict[str, Any]
 
@@ -97,9 +97,9 @@ def _on_white(spec: Mapping[str, Any]) -> Spec:
 
 
 def _printable(value: Any) -> Any:
-    """The same with every text such that SVG can hold it."""
+    """The same with every text such that Vega can draw it and SVG hold it."""
     if isinstance(value, str):
-        return printable(value)
+        return drawable(value)
     if isinstance(value, Mapping):
         return {k: _printable(v) for k, v in value.items()}
     return [_printable(v) for v in value] if isinstance(value, list | tuple) else value

@@ -32,6 +32,8 @@ def show(o: state.Opened) -> None:
         texts.partial("An audit is adding to this run right now; what is shown is its last report.")
     elif o.entry.state in ("partial", "damaged") and o.entry.reason:
         texts.partial(o.entry.reason)
+    if budget := report.budget():
+        texts.partial(budget)
     level, sentences = summary.verdict_sentences(report)
     with st.container(border=True, gap="small", key=f"verdict-{level}"):
         texts.level(level)

@@ -27,7 +27,7 @@ from mmaudit.figures.marks import (
     significant,
     spec,
 )
-from mmaudit.formats import number, readable, shorten
+from mmaudit.formats import NBSP, number, readable, shorten
 
 RIGHT, WRONG = "measured, still right", "first severity that flips it"
 PASSPORT = {RIGHT: (BLUE, "circle"), WRONG: (RED, "square")}
@@ -43,6 +43,18 @@ MOST_CURVES = 4
 def probe_name(probe: str) -> str:
     """A probe without its kind, in words: `gaussian blur`."""
     return readable(probe.split(".", 1)[-1])
+
+
+def amount(value: float, unit: str) -> str:
+    """A number with its unit; a share of something in percent, as everywhere: `58.4 % of characters`."""
+    kind, _, of = unit.partition(" of ")
+    return f"{number(value, 'share')} of {of}" if kind == "share" and of else number(value, unit)
+
+
+def severity(value: float, unit: str) -> str:
+    """The severity of a probe as its table has it; a share of something in percent: `10 % of letters`."""
+    kind, _, of = unit.partition(" of ")
+    return f"{100 * value:.4g}{NBSP}% of {of}" if kind == "share" and of else f"{value:g} {unit}".rstrip()
 
 
 # ---- the fragility passport
@@ -63,7 +75,7 @@ def passport(flips: Sequence[Flip]) -> Figure:
             text_cell(shorten(f.modality, 40)),
             text_cell(probe_name(f.probe)),
             Cell(str(f.position), float(f.position)) if f.position is not None else _never(f),
-            text_cell("" if f.severity is None else f"{f.severity:g} {f.unit}".strip()),
+            text_cell("" if f.severity is None else severity(f.severity, f.unit)),
             text_cell(", ".join(map(str, f.tested))),
             text_cell("" if f.position is None else "stays wrong" if f.monotone else "right again somewhere"),
         )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mmaudit.browse.answers import NOT_MEASURED
+
 PAGE = 25
 ANY = "all"
 # What can be asked of a sample's answer; `flipped` first: it is what people look for.
@@ -104,8 +106,14 @@ def right_before(table: pd.DataFrame) -> pd.Series[bool]:
 
 
 def wrong(table: pd.DataFrame) -> pd.Series[bool]:
-    """Whether the answer under the condition is not the target; no answer is not right either."""
-    return ~right(table)
+    """Whether the answer under the condition is not the target; no answer is not right either, where one was asked."""
+    return ~right(table) & measured(table)
+
+
+def measured(table: pd.DataFrame) -> pd.Series[bool]:
+    """Whether the model was asked under the condition: a budget may have left the sample out."""
+    # A class may have that very name; it comes with a confidence.
+    return (table["answer"].astype(str) != NOT_MEASURED) | table["confidence"].notna()
 
 
 def page_of(found: pd.DataFrame, page: int, size: int = PAGE) -> tuple[pd.DataFrame, int, int]:

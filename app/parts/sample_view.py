@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from mmaudit.app.parts import charts, choose, estimated, sample_figures, sample_table, sides, state, tables, texts
+from mmaudit.browse.answers import NOT_MEASURED
 from mmaudit.browse.fragility import Flip
 from mmaudit.browse.kept import Side
 from mmaudit.errors import MMAuditError, Undefined
@@ -49,7 +50,7 @@ def _tiles(o: state.Opened, line: pd.Series) -> None:
         (
             "Damage",
             number(float(line["damage"]), answers.damage_unit, signed=True, change=True),
-            "flipped" if _flipped(line) else "" if line["changed"] else "this condition leaves it as it is",
+            _beside(line),
         ),
     )
     with st.container(horizontal=True, gap="small", key="answer-tiles"):
@@ -66,6 +67,15 @@ def _tiles(o: state.Opened, line: pd.Series) -> None:
 
 def _sure(confidence: float) -> str:
     return "" if math.isnan(float(confidence)) else f"{number(float(confidence), 'share')} sure"
+
+
+def _beside(line: pd.Series) -> str:
+    """What is said below the damage."""
+    if _flipped(line):
+        return "flipped"
+    if NOT_MEASURED in (line["clean"], line["answer"]):
+        return "a budget left this sample out"
+    return "" if line["changed"] else "this condition leaves it as it is"
 
 
 def _flipped(line: pd.Series) -> bool:
@@ -114,7 +124,7 @@ def _not_kept(o: state.Opened, some: bool, name: str) -> None:
         if some
         else "This run keeps no inputs: it was made by an older mmaudit, or was told to keep none."
     )
-    run = shlex.quote(printable(o.entry.name))
+    run = state.typed(o)
     st.caption("With the data, and without the model, this keeps them:")
     which = shlex.quote(name) if printable(name) == name and len(name) <= MOST_TYPED else "ID"
     command = f"mmaudit keep {run} --data DATA --sample {which}"
@@ -157,12 +167,13 @@ def _least(modality: str, flips: Sequence[Flip]) -> None:
     st.caption(texts.plain(modality, 60))
     broken = [f for f in flips if f.position is not None]
     if not broken:
-        st.markdown("**not flipped**")
-        st.caption(f"by {count(len(flips))} {'probe' if len(flips) == 1 else 'probes'}")
+        asked = sum(bool(f.tested) for f in flips)
+        st.markdown("**not flipped**" if asked else "**not measured**")
+        st.caption(f"by {count(asked)} {'probe' if asked == 1 else 'probes'}" if asked else "a budget left it out")
         return
     least = min(broken, key=lambda f: f.position or 9)
     st.markdown(f"**{least.position} of 5**")
-    at = "" if least.severity is None else f", {least.severity:g} {least.unit}".rstrip()
+    at = "" if least.severity is None else f", {sample_figures.severity(least.severity, least.unit)}"
     st.caption(texts.plain(f"{sample_figures.probe_name(least.probe)}{at}", 120))
 
 
@@ -175,7 +186,10 @@ def _conditions(o: state.Opened, position: int, measured: Measured) -> None:
     every = sample_table.sample(o, position)
     real = every[~every["family"].isin(["clean", "control"])].sort_values("damage", ascending=False, kind="stable")
     flips = int(real["flipped"].fillna(False).astype(bool).sum())
-    says = f"{count(flips)} of {count(len(real))} conditions flip this sample. " if not answers.flip_reason else ""
+    asked = int((real["answer"] != NOT_MEASURED).sum())
+    says = f"{count(flips)} of {count(asked)} conditions flip this sample. " if not answers.flip_reason else ""
+    if asked < len(real):
+        says += f"A budget left {count(len(real) - asked)} others unmeasured for it. "
     texts.section("Every condition", f"{says}Pick one to see the sample under it.")
     names = choose.said(o.report.conditions)
     shown = pd.DataFrame(
@@ -189,7 +203,7 @@ def _conditions(o: state.Opened, position: int, measured: Measured) -> None:
     if not answers.flip_reason:
         shown["flipped"] = ["flipped" if v else "" for v in real["flipped"].fillna(False)]
     shown["moved"] = [
-        "" if math.isnan(float(v)) else number(float(v), u)
+        "" if math.isnan(float(v)) else sample_figures.amount(float(v), u)
         for v, u in zip(real["moved"], real["moved_unit"], strict=True)
     ]
     place = tables.selectable(shown, choose.key(o, f"conditions-{measured.key}-{position}"))

@@ -8,6 +8,7 @@ the last change, so a run that was written again is read again.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from mmaudit.app.parts import texts
 from mmaudit.app.parts.view import Filter, filtered
 from mmaudit.browse.library import Entry, locate, open_run, runs
 from mmaudit.errors import BadInput, MMAuditError
+from mmaudit.formats import printable
 from mmaudit.report import Report
 from mmaudit.store import Run
 
@@ -102,6 +104,12 @@ def opened(key: str = "run") -> Opened:
     except MMAuditError:
         run = None
     return Opened(entry, report, run)
+
+
+def typed(o: Opened) -> str:
+    """The run's folder as a shell is given it, in the folder where the dashboard was started."""
+    folder = printable(str(root() / o.entry.name))
+    return shlex.quote(f"./{folder}" if folder.startswith("-") else folder)
 
 
 def report_of(entry: Entry) -> Report:

@@ -39,7 +39,9 @@ def show(table: Table | pd.DataFrame, name: str, key: str, height: int | None = 
         texts.nothing("This table has no rows.")
         return
     tall = height or min(HEADER + ROW * rows, TALLEST)
-    st.dataframe(data, hide_index=True, width="stretch", height=tall, column_config=config, key=f"data-{key}")
+    st.dataframe(
+        data, hide_index=True, width="stretch", height=tall, column_config=config, key=f"data-{key}", placeholder=DASH
+    )
     for line in [] if isinstance(table, pd.DataFrame) else _reasons(table):
         st.caption(line)
     if download:
@@ -68,7 +70,7 @@ def selectable(frame: pd.DataFrame, key: str, height: int | None = None, config:
     tall = height or min(HEADER + ROW * len(frame), TALLEST)
     event = st.dataframe(
         _safe(frame), hide_index=True, width="stretch", height=tall, key=key,
-        on_select="rerun", selection_mode="single-row", column_config=config,
+        on_select="rerun", selection_mode="single-row", column_config=config, placeholder=DASH,
     )  # fmt: skip
     rows = event["selection"]["rows"]
     return int(rows[0]) if rows and rows[0] < len(frame) else None
@@ -182,12 +184,18 @@ def _safe(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _reasons(table: Table) -> list[str]:
-    """One line for every reason that a number is missing for, and how many numbers that are."""
+    """One line for every reason that a number is missing for, and how many numbers that are.
+
+    Where there is none by nature (the severity of a condition without degrees) the column is named.
+    """
     counts: dict[str, int] = {}
     for row in table.rows:
-        for cell in row:
-            if cell.reason:
-                counts[cell.reason] = counts.get(cell.reason, 0) + 1
+        for cell, column in zip(row, table.columns, strict=True):
+            reason = cell.reason
+            if not reason and column.numeric and cell.value is None and cell.text != DASH:
+                reason = f"{column.title}: {cell.text or 'none'}"
+            if reason:
+                counts[reason] = counts.get(reason, 0) + 1
     return [f"{DASH} in {n} {'cell' if n == 1 else 'cells'}: {texts.plain(reason)}" for reason, n in counts.items()]
 
 

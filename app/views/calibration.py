@@ -67,7 +67,7 @@ def _by_condition(o: state.Opened, view: str, chosen: Filter) -> None:
     if not offered:
         texts.nothing(
             f"This run holds nothing on {VIEWS[view].lower()}, or the filters leave nothing of it. "
-            f"“mmaudit score {o.entry.name}” makes it from the stored answers."
+            f"“mmaudit score {state.typed(o)}” makes it from the stored answers."
         )
         return
     names = choose.said(offered)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-
 import streamlit as st
 
 from mmaudit.app.parts import charts, choose, figured, state, tables, texts
 from mmaudit.app.parts.view import Filter
 from mmaudit.errors import MMAuditError
 from mmaudit.figures.references_panel import panel_of
-from mmaudit.formats import printable
 from mmaudit.panel import Panel
 from mmaudit.render import references as told
 
@@ -56,7 +53,7 @@ def _side_by_side(o: state.Opened, panel: Panel) -> None:
 
 def _nothing(o: state.Opened, stale: str) -> None:
     """Why there are none, and the command that makes them."""
-    run = shlex.quote(printable(o.entry.name))
+    run = state.typed(o)
     if stale:
         texts.partial(f"Reference methods were trained beside this run and are not shown: {stale}")
     else:

@@ -47,7 +47,8 @@ def _list(o: state.Opened, measured: Measured, group: str) -> tuple[int, str] | 
     page = _page(found, linked, signature)
     rows, at, pages = sample_list.page_of(found, page)
     place = sample_table.pick(rows, o, measured.condition, f"{signature}-{at}", fragility)
-    _foot(len(found), len(table), at, pages, signature, group)
+    left_out = len(table) - int(sample_list.measured(table).sum())
+    _foot(len(found), len(table), left_out, at, pages, signature, group)
     tables.downloads(found, "samples", f"samples-{signature}")
     if place is None:
         return sample_table.named(table, linked) if linked is not None else sample_table.named(rows, rows.index[0])
@@ -85,11 +86,12 @@ def _page(found: sample_table.Frame, linked: int | None, signature: str) -> int:
     return int(st.session_state.get(f"page-{signature}", start))
 
 
-def _foot(found: int, total: int, at: int, pages: int, signature: str, group: str) -> None:
+def _foot(found: int, total: int, left_out: int, at: int, pages: int, signature: str, group: str) -> None:
     """How many there are, and the other pages."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         of = f" of group {texts.plain(group.replace('=', ': ', 1), 60)}" if group else ""
-        st.caption(f"{count(found)} of {count(total)} samples{of}", width="content")
+        budget = f"; a budget left {count(left_out)} unmeasured" if left_out else ""
+        st.caption(f"{count(found)} of {count(total)} samples{of}{budget}", width="content")
         if pages > 1:
             start = min(st.session_state[f"start-{signature}"], pages)
             st.pagination(pages, default=start, key=f"page-{signature}", max_visible_pages=5, width=300)

@@ -284,6 +284,7 @@ def _by_place(table: pa.Table, position: int) -> dict[tuple[str, str], str]:
         raise ValueError(f"the rows of the sample at position {position} are another sample's")
     keys, names = table.column("condition").to_pylist(), table.column("modality").to_pylist()
     exhibits = table.column("exhibit").combine_chunks()
+    exhibits.validate(full=True)  # a damaged page can point beyond the texts
     texts, places = exhibits.dictionary.to_pylist(), exhibits.indices.to_pylist()
     return {(key, name): texts[at] for key, name, at in zip(keys, names, places, strict=True)}
 

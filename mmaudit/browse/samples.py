@@ -95,6 +95,7 @@ def _texts(file: pq.ParquetFile, name: str, left: int) -> tuple[Array, int]:
         return column.to_numpy().astype(str).astype(object), left
     parts = [np.empty(0, object)]
     for chunk in column.chunks:
+        chunk.validate(full=True)  # a damaged page can point beyond the words
         words, places = chunk.dictionary.to_pylist(), chunk.indices.to_numpy()
         lengths = np.array([len(word) for word in words], np.int64)
         left -= int(lengths[places].sum())

@@ -130,6 +130,7 @@ def again(report: Report) -> list[str]:
     found = reproduce(report)
     lines = [f"- Recorded command: {code(found.command, 400)}"] if found.command else []
     lines += [f"- Versions: {code(found.install, 400)}"] if found.install else []
-    lines.append("- From stored answers, without the model: `mmaudit score RUN`")
+    score = f"mmaudit score {found.folder or 'RUN'}"
+    lines.append(f"- From stored answers, without the model: {code(score, 400)}")
     lines.append(f"- SHA-256 of `report.json`: `{found.digest}`")
     return lines

@@ -73,7 +73,7 @@ def work(
     given = _Given(config, out, model, data)
     from mmaudit import console, sharing
 
-    with console.progress_bar(as_json) as progress:
+    with console.progress_bar(as_json, then="share answered") as progress:
         worked = sharing.work(given.model, given.data, out=given.out, share=share, progress=progress, **given.planned)
     if as_json:
         console.print_json({"out": str(given.out), **vars(worked), "share": shard})

@@ -63,7 +63,7 @@ def write_inputs(
     chosen = options.merged(config, locals(), ("data", "out"))
     rows, training = options.load_data(chosen)
     named: dict[str, Any] = {"suite": options.suite(chosen), "train": training, "native_absence": native_absence}
-    with console.progress_bar(as_json) as progress:
+    with console.progress_bar(as_json, "writing inputs", "inputs written") as progress:
         path = write(rows, chosen["out"], progress=progress, **named)
     conditions = Manifest.open(path.parent).conditions
     if as_json:

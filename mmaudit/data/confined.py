@@ -53,8 +53,8 @@ class Root:
         """
         self._check_text(name, who)
         path = os.path.join(self.path, name)  # noqa: PTH118
-        if not os.path.isabs(name):  # noqa: PTH117
-            self._check_within(os.path.normpath(path), name, who)
+        # What leads out is not even opened; an absolute name may go through a link to the folder.
+        self._check_within(self._inside(name, who) if os.path.isabs(name) else os.path.normpath(path), name, who)  # noqa: PTH117
         try:
             # Without O_NONBLOCK, a pipe that has taken the file's place would be waited for.
             with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:

@@ -13,6 +13,10 @@ import numpy as np
 from mmaudit.errors import BadInput, MissingExtra
 from mmaudit.types import Array, BoolArray, IntArray
 
+MOST_PACKED = 1_100
+"""How many times its size in the file an array may have: deflate makes no more than 1,032 of one byte."""
+_SLACK = 2**20
+
 
 @contextmanager
 def open_hdf5(path: str | os.PathLike[str]) -> Iterator[Any]:
@@ -43,7 +47,7 @@ def inside(file: Any, *names: str) -> Any:
 
     Raises:
         BadInput: there is none; or it lies in another file (external link, external storage, virtual array), which a
-            file from elsewhere must not make mmaudit read.
+            file from elsewhere must not make mmaudit read; or it states more values than the file can hold.
     """
     import h5py
 
@@ -57,7 +61,27 @@ def inside(file: Any, *names: str) -> Any:
         here = here[name]
     if isinstance(here, h5py.Dataset) and (here.is_virtual or here.external):
         raise BadInput(f"{Path(file.file.filename).name}: {'/'.join(names)!r:.200} lies in another file.")
+    if isinstance(here, h5py.Dataset) and (here.size or 0) * here.dtype.itemsize > _SLACK + MOST_PACKED * _stored(here):
+        raise BadInput(
+            f"{Path(file.file.filename).name}: {'/'.join(names)!r:.200} states a shape of {here.shape!r:.100}, which "
+            "is more than the file holds."
+        )
     return here
+
+
+def array_inside(file: Any, *names: str) -> Any:
+    """Return the array that `names` lead to; raises `BadInput` as `inside`, or where it is a group or a type."""
+    import h5py
+
+    found = inside(file, *names)
+    if not isinstance(found, h5py.Dataset):
+        raise BadInput(f"{Path(file.file.filename).name}: {'/'.join(names)!r:.200} is no array.")
+    return found
+
+
+def _stored(array: Any) -> int:
+    """Bytes that an array takes in its file."""
+    return int(array.id.get_storage_size())
 
 
 class Hdf5Cells:
@@ -72,7 +96,7 @@ class Hdf5Cells:
     def __init__(self, path: str | os.PathLike[str], keys: Sequence[str], dtype: str = "float32") -> None:
         self._path, self._keys, self._dtype = Path(path), list(keys), dtype
         with open_hdf5(path) as file:
-            self._shapes = [inside(file, key).shape if key in file else None for key in self._keys]
+            self._shapes = [array_inside(file, key).shape if key in file else None for key in self._keys]
 
     @property
     def recorded(self) -> BoolArray:
@@ -92,4 +116,4 @@ class Hdf5Cells:
         if self._shapes[row] is None:
             return None
         with np.errstate(over="ignore"):  # too large a value becomes infinite, and is refused as such
-            return np.asarray(inside(file, self._keys[row])[()]).astype(self._dtype)
+            return np.asarray(array_inside(file, self._keys[row])[()]).astype(self._dtype)

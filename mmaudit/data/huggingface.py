@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mmaudit.data.decoding import MAX_BYTES, Decoder, decoder_of
 from mmaudit.data.frame import Columns, frame_cells, frame_target, frame_values
 from mmaudit.data.infer import KindLike
 from mmaudit.data.keys import find_target, need, split_rows
+from mmaudit.data.saved_arrow import saved_dataset, saved_splits
 from mmaudit.data.streamed import StreamedData
 from mmaudit.data.tasks import is_retrieval, parse_task, with_names
 from mmaudit.errors import BadInput, MissingExtra
@@ -170,17 +171,14 @@ def _opened(dataset: Any, split: str | None) -> tuple[Any, str, str | None]:
             raise BadInput(
                 f"folder {os.fspath(dataset)!r} does not exist; nothing is downloaded, so save it there first."
             )
-        try:
-            dataset = datasets.load_from_disk(os.fspath(dataset))
-        except Exception as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            raise BadInput(
-                f"folder {where!r} is no readable Hugging Face data set ({reason}); write it with save_to_disk."
-            ) from error
+        folder = Path(dataset)
+        splits = saved_splits(folder)
+        if splits is None:
+            return saved_dataset(folder), where, split
+        name = _split(split, splits, where)
+        return saved_dataset(folder, name), f"{where}, split {name}", None
     if isinstance(dataset, datasets.DatasetDict):
-        name = split or ""
-        if name not in dataset:
-            raise BadInput(f"{where} has the splits {', '.join(map(repr, dataset))}; say which: split='test'.")
+        name = _split(split, dataset, where)
         return dataset[name], f"{where}, split {name}", None
     if not isinstance(dataset, datasets.Dataset):
         raise BadInput(
@@ -188,6 +186,12 @@ def _opened(dataset: Any, split: str | None) -> tuple[Any, str, str | None]:
             "the folder that save_to_disk wrote."
         )
     return dataset, where, split
+
+
+def _split(given: str | None, splits: Collection[str], where: str) -> str:
+    if given is None or given not in splits:
+        raise BadInput(f"{where} has the splits {', '.join(map(repr, splits))}; say which: split='test'.")
+    return given
 
 
 def _frame(table: Any, columns: Sequence[str]) -> Any:

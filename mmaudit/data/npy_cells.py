@@ -32,6 +32,10 @@ def open_npy(path: str | os.PathLike[str]) -> Array:
         ) from error
     if not isinstance(values, np.ndarray) or values.ndim == 0:
         raise BadInput(f"file {os.fspath(path)!r} holds no rows.")
+    if values.dtype.kind not in "biuf":
+        raise BadInput(
+            f"file {os.fspath(path)!r} holds values of type {str(values.dtype)!r:.60}, where numbers belong."
+        )
     return values
 
 
@@ -55,6 +59,10 @@ class NpyCells:
         self._path = Path(path)
         values = open_npy(path)
         self._rows = np.arange(len(values)) if rows is None else rows
+        if len(self._rows) and self._rows.max() >= len(values):
+            raise BadInput(
+                f"file {self._path} has {len(values):,} rows, fewer than {self._rows.max() + 1:,}; copy it again."
+            )
         self._shape = values.shape[1:] if shape is None else shape
         self._dtype = np.dtype(dtype or values.dtype)
         self._said = f"{self._path.name} {list(values.shape)} {values.dtype}"

@@ -11,8 +11,11 @@ import numpy as np
 from mmaudit.data.checks import check_lengths
 from mmaudit.data.columns import as_array, is_missing
 from mmaudit.errors import BadInput
+from mmaudit.formats import shorten
+from mmaudit.header import MAX_WIDTH
 from mmaudit.types import Array, Task
 
+_DIGITS = 12  # Python takes long for the numbers of thousands of digits, and then refuses them
 _FORMS = "classification, classification:10, multilabel, multilabel:5, regression, regression:mm"
 _RETRIEVAL = "retrieval:image->text, retrieval:image+sound->text or retrieval:image->text,bank=128"
 
@@ -43,12 +46,15 @@ def parse_task(text: str, target: Any = None, names: Sequence[str] | None = None
     if kind not in ("classification", "multilabel", "regression"):
         near = difflib.get_close_matches(kind, ("classification", "multilabel", "regression"), n=1)
         guess = f"; did you mean {near[0]!r}?" if near else "."
-        raise BadInput(f"task {text!r} is not one of {_FORMS}, {_RETRIEVAL}{guess}")
+        raise BadInput(f"task {shorten(text, 200)!r} is not one of {_FORMS}, {_RETRIEVAL}{guess}")
     listed = tuple(str(name) for name in names) if names is not None else None
     if kind == "regression":
         return Task.regression(listed or _width(target, text, scalar=True), detail)
-    if detail and not detail.isdecimal():
-        raise BadInput(f"task {text!r}: {detail!r} is not a number of outputs; the forms are {_FORMS}.")
+    if detail and not (detail.isdecimal() and len(detail) < _DIGITS and int(detail) <= MAX_WIDTH):
+        raise BadInput(
+            f"task {shorten(text, 200)!r}: {shorten(detail, 60)!r} is not a number of outputs up to {MAX_WIDTH:,}; the "
+            f"forms are {_FORMS}."
+        )
     if listed and detail and len(listed) != int(detail):
         raise BadInput(f"task {text!r} says {detail} outputs, but {len(listed)} names are given: {', '.join(listed)}.")
     given = listed or (int(detail) if detail else None)
@@ -62,8 +68,8 @@ def _retrieval(text: str, detail: str) -> Task:
     query, arrow, rest = detail.partition("->")
     target, comma, option = rest.partition(",")
     key, _, rows = option.partition("=")
-    if not (query and arrow and target) or (comma and (key != "bank" or not rows.isdecimal())):
-        raise BadInput(f"task {text!r} does not say what is to be found given what; write {_RETRIEVAL}.")
+    if not (query and arrow and target) or (comma and (key != "bank" or not rows.isdecimal() or len(rows) > _DIGITS)):
+        raise BadInput(f"task {shorten(text, 200)!r} does not say what is to be found given what; write {_RETRIEVAL}.")
     return Task.retrieval(tuple(query.split("+")), target, int(rows) if comma else 0)
 
 

@@ -16,6 +16,7 @@ GAUSSIAN = (
 )
 # Below this many bits two predictors differ by how well they were fitted: the data cannot tell that from synergy.
 NEGLIGIBLE = 0.005
+LEAST_P = 0.001
 
 
 def present(estimate: Estimate) -> bool:
@@ -54,15 +55,20 @@ def _kind(synergy: Estimate, estimates: Sequence[Estimate]) -> list[str]:
     beyond = _beside(called.BEYOND, synergy, estimates)
     if shuffle is None and beyond is None:
         return []
-    depends = (shuffle is not None and shuffle.p <= ALPHA) or (
-        beyond is not None and beyond.low > NEGLIGIBLE and beyond.p <= ALPHA
-    )
-    what = _sides(synergy)
-    bits = f"{synergy.value:.3f} bits [{synergy.low:.3f}, {synergy.high:.3f}]"
-    if depends:
+    what, bits = _sides(synergy), _span(synergy)
+    if beyond is not None and beyond.low > NEGLIGIBLE and beyond.p <= ALPHA:
         return [
             f"{what}: synergy of {bits}, and given the class they depend on each other: what one means changes with "
-            "the other, a cross-modal interaction."
+            f"the other, a cross-modal interaction. The evidence is the joint predictor: it says {_span(beyond)} "
+            f"({_p(beyond)}) more than the two sides' predictions multiplied. That could not be if the sides were "
+            "independent given the class, as far as each side's own prediction says all that this side does."
+            f"{_seen_by(shuffle)}"
+        ]
+    if shuffle is not None and shuffle.p <= ALPHA:
+        return [
+            f"{what}: synergy of {bits}, and given the class they depend on each other. The evidence is the shuffle "
+            f"of one side within the classes ({_p(shuffle)}): there the sides' coarse codes say {shuffle.value:.3f} "
+            f"bits of each other, {shuffle.null:.3f} after shuffling. {_not_beyond(beyond)}"
         ]
     tested = []
     if shuffle is not None:
@@ -74,6 +80,36 @@ def _kind(synergy: Estimate, estimates: Sequence[Estimate]) -> list[str]:
         "interaction: two looks at the same thing, each with its own errors, say together what neither says alone. "
         "Adding up what each modality says (late fusion) can use all of it."
     ]
+
+
+def _seen_by(shuffle: Estimate | None) -> str:
+    """What the other test says where the joint predictor shows an interaction."""
+    if shuffle is None:
+        return ""
+    if shuffle.p <= ALPHA:
+        return f" Shuffling one side within the classes shows it, too ({_p(shuffle)})."
+    return (
+        f" Shuffling one side within the classes does not show it ({_p(shuffle)}): that test compares coarse codes of "
+        "the sides, made without the class, and what they do not keep it cannot see."
+    )
+
+
+def _not_beyond(beyond: Estimate | None) -> str:
+    """What a dependence that only the shuffle shows leaves open."""
+    if beyond is None:
+        return "Whether that makes the synergy, or is said twice, this test does not tell."
+    return (
+        f"The joint predictor was not seen to gain by it: it says {_span(beyond)} more than the two sides' predictions "
+        "multiplied, so whether the synergy needs this dependence cannot be told."
+    )
+
+
+def _span(e: Estimate) -> str:
+    return f"{e.value:.3f} bits [{e.low:.3f}, {e.high:.3f}]"
+
+
+def _p(e: Estimate) -> str:
+    return f"p < {LEAST_P}" if e.p < LEAST_P else f"p = {e.p:.3f}"
 
 
 def _better_model(estimates: Sequence[Estimate]) -> list[str]:

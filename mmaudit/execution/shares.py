@@ -15,10 +15,10 @@ import numpy as np
 
 from mmaudit.data.statistics import ModalityStatistics
 from mmaudit.errors import BadInput
-from mmaudit.folder import make_folder, write_atomically
+from mmaudit.folder import make_folder, own_arrays, write_atomically
 from mmaudit.retrieval.border import FOLDER
 from mmaudit.store import Run
-from mmaudit.types import Array
+from mmaudit.types import Array, Modality
 
 _STATISTICS = "statistics.npz"
 
@@ -81,17 +81,25 @@ def write_statistics(run: Run, statistics: Mapping[str, ModalityStatistics | Non
 
 
 def read_statistics(run: Run) -> dict[str, ModalityStatistics | None] | None:
-    """Return what `write_statistics` kept; None where it is not there or not whole: it can be computed again."""
-    file = run.folder / FOLDER / _STATISTICS
-    try:
-        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
-            found: dict[str, ModalityStatistics | None] = {}
-            for i, name in enumerate(arrays["names"].tolist()):
-                known = f"mean{i}" in arrays
-                found[name] = ModalityStatistics(arrays[f"mean{i}"], arrays[f"std{i}"]) if known else None
-            return found
-    except Exception:  # whatever a damaged file makes NumPy raise
+    """Return what `write_statistics` kept; None where it is not there or not of this run: it can be computed again."""
+    arrays = own_arrays(run.folder / FOLDER / _STATISTICS)
+    if arrays is None or "names" not in arrays or arrays["names"].tolist() != [m.name for m in run.modalities]:
         return None
+    found: dict[str, ModalityStatistics | None] = {}
+    for i, modality in enumerate(run.modalities):
+        if modality.numeric:
+            mean, std = arrays.get(f"mean{i}"), arrays.get(f"std{i}")
+            if mean is None or std is None or not (_fits(mean, modality) and _fits(std, modality)):
+                return None
+            found[modality.name] = ModalityStatistics(mean, std)
+        else:
+            found[modality.name] = None
+    return found
+
+
+def _fits(values: Array, modality: Modality) -> bool:
+    """Whether these can be the numbers of a modality: one for each of a sample's values, or one for all."""
+    return values.dtype == np.float64 and values.shape in ((), modality.shape)
 
 
 # ---- a scheduler that wants its machine back

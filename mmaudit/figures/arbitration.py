@@ -9,6 +9,7 @@ from typing import Any
 from mmaudit.figures.base import Cell, Column, Figure, Panel, Table, count_cell, number_cell, text_cell, value_cell
 from mmaudit.figures.marks import (
     BLUE,
+    DOTTED,
     GRID,
     INK,
     MUTED,
@@ -25,7 +26,7 @@ from mmaudit.figures.marks import (
     tinted,
 )
 from mmaudit.figures.subsets import modality_names
-from mmaudit.formats import estimate, number, shorten
+from mmaudit.formats import DASH, count, estimate, number, shorten
 from mmaudit.report import Measured, Report
 from mmaudit.types import Score
 
@@ -189,8 +190,8 @@ def _matrices(report: Report) -> list[Figure]:
                 f"arbitration-classes-{number_}",
                 f"{exchanged} against {kept}, class by class",
                 f"Share of conflicts in which the answer is the class that {exchanged} says (columns) rather than the "
-                f"one that {says} (rows); the fuller the colour, the more {exchanged} is believed. Cells rest on "
-                f"few samples: {_sizes(cells)} each.{coarse}",
+                f"one that {says} (rows); the fuller the colour, the more {exchanged} is believed.{_sizes(cells)}"
+                f"{' An empty cell, with a dashed rim, has none.' if 0 < len(cells) < len(names) ** 2 else ''}{coarse}",
                 panels,
                 Table(columns, tuple(body)),
             )
@@ -203,16 +204,19 @@ def _coarse(report: Report, item: Mapping[str, Any]) -> bool:
 
 
 def _sizes(cells: Sequence[tuple[int, int, float | None, int]]) -> str:
+    """A sentence on how many samples a cell rests on; none where there is no cell."""
     sizes = [n for *_, n in cells]
     if not sizes:
-        return "none"
-    return str(sizes[0]) if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+        return ""
+    least, most = min(sizes), max(sizes)
+    said = count(least) if least == most else f"{count(least)} to {count(most)}"
+    return f" Cells rest on {said} {'sample' if most == 1 else 'samples'} each."
 
 
 def _cell(value: float | None, n: int) -> Cell:
     if value is None or not n:
         return number_cell(math.nan, reason="no sample has this pair of classes")
-    return Cell(f"{number(float(value), 'share')} of {n}", float(value))
+    return Cell(f"{number(float(value), 'share')} of {count(n)}", float(value))
 
 
 def _unique(names: Sequence[str]) -> list[str]:
@@ -229,7 +233,7 @@ def _heat_map(
             "column": names[j],
             "value": scaled(float(v), "share"),
             "text": f"{100 * float(v):.0f}",
-            "tip": f"{says} {names[i]}, {exchanged} says {names[j]}: {number(float(v), 'share')} of {n}",
+            "tip": f"{says} {names[i]}, {exchanged} says {names[j]}: {number(float(v), 'share')} of {count(n)}",
         }
         for i, j, v, n in cells
         if v is not None
@@ -258,7 +262,12 @@ def _heat_map(
     }
     encoding = {"x": x, "y": y, "opacity": depth, "description": {"field": "tip"}}
     layers = [layer(data, "rect", encoding, color=RED, aria=True)]
+    # A cell without samples is no share of 0 %: it has a dashed rim, and a dash for a number.
+    held = {(d["row"], d["column"]) for d in data}
+    empty = [{"row": r, "column": c, "text": DASH} for r in names for c in names if (r, c) not in held]
+    layers.append(layer(empty, "rect", {"x": x, "y": y}, filled=False, stroke=MUTED, strokeDash=DOTTED, opacity=0.5))
     if len(names) <= MOST_WRITTEN:
         written = {"x": x, "y": y, "text": {"field": "text"}}
+        layers.append(layer(empty, "text", written, fontSize=11, baseline="middle", color=MUTED))
         layers.append(layer(data, "text", written, fontSize=11, baseline="middle", color=INK))
     return spec(layers, SIDE + 110, SIDE + 60)

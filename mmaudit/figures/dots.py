@@ -31,6 +31,7 @@ LETTER, WIDER = 6.0, 0.9
 # Widths of whole pictures, as pages show them: over the full width, two beside each other, on a phone; pixels.
 FULL, HALF, PHONE = 880.0, 400.0, 340.0
 PHONE_LETTERS, PHONE_HEADING = 52, 42
+MOST_TICKS, TICK_GAP = 5, 8.0
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def dot_rows(rows: Sequence[Row], styles: Styles, scale: Scale, *, width: float 
     height = y + (16.0 if any(line.words for line in scale.lines) else 4.0)
     values = [d[k] for d in data for k in NUMBERS]
     limits = list(scale.ends) if scale.ends else domain([*values, *(line.value for line in scale.lines)])
-    axis: Spec = {"title": scale.title, "tickCount": 5}
+    axis: Spec = {"title": scale.title, "tickCount": tick_count(limits, plot)}
     x: Spec = {"type": "quantitative", "scale": {"domain": limits, "nice": False}, "axis": axis}
     down: Spec = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [height, 0], "nice": False}}
     longest = 0 if stacked else max((len(w["text"]) for w in words["row"]), default=0)
@@ -140,11 +141,38 @@ def dot_rows(rows: Sequence[Row], styles: Styles, scale: Scale, *, width: float 
 
 
 def plot_width(width: float, labels: Sequence[str], numbers: Sequence[str]) -> float:
-    """What is left for the plot between words and numbers, within reason."""
+    """What is left for the plot between words and numbers, within reason.
+
+    Pictures beside each other are stretched to one width by the report and stand below each other on a phone: all are
+    as wide as a phone, so that their type is of one size and nothing is cut off.
+    """
     if width <= PHONE:
         return PHONE - 18.0
-    beside = LETTER * (max(map(len, labels), default=0) + max(map(len, numbers), default=0)) + 40.0
-    return min(max(width - beside, 0.36 * width), 0.72 * width)
+    words = LETTER * (max(map(len, labels), default=0) + max(map(len, numbers), default=0))
+    if width <= HALF:
+        return max(PHONE - 14.0 - words, 0.36 * width)
+    return min(max(width - words - 40.0, 0.36 * width), 0.72 * width)
+
+
+def tick_step(limits: Sequence[float], count: int) -> float:
+    """The distance of the ticks that Vega draws where about `count` are asked for: 1, 2 or 5 times a power of ten."""
+    rough = (limits[1] - limits[0]) / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    by = next(
+        (by for by, least in ((10, math.sqrt(50)), (5, math.sqrt(10)), (2, math.sqrt(2))) if rough >= least * power), 1
+    )
+    return by * power
+
+
+def tick_count(limits: Sequence[float], plot: float) -> int:
+    """How many ticks to ask for, five at most: so few that their labels stand apart on a plot this wide."""
+    for count in range(MOST_TICKS, 1, -1):
+        step = tick_step(limits, count)
+        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+        longest = max(len(f"{end:,.{decimals}f}") for end in limits)
+        if plot * step / (limits[1] - limits[0]) >= LETTER * longest + TICK_GAP:
+            return count
+    return 1
 
 
 def lines_across(lines: Sequence[Line], x: Spec, limits: Sequence[float], height: float) -> list[Spec]:

@@ -19,7 +19,7 @@ from mmaudit.figures.base import (
 )
 from mmaudit.figures.dots import FULL, PHONE, Dot, Line, Row, Scale, dot_rows
 from mmaudit.figures.marks import BLUE, DOTTED, MUTED, RED
-from mmaudit.formats import estimate, factor, measure, number, shorten
+from mmaudit.formats import count, estimate, factor, measure, number, shorten
 from mmaudit.report import Measured, Report
 from mmaudit.types import Score
 
@@ -113,7 +113,7 @@ class _Group:
                 by, text = factor(score.unit), estimate(score.value, score.low, score.high, score.unit)
                 tip = f"{self.label}, {what}: {text}"
                 dots.append(Dot(series, by * score.value, by * score.low, by * score.high, tip=tip))
-        numbers = f"n = {self.clean.n}" if self.clean is not None else ""
+        numbers = f"n = {count(self.clean.n)}" if self.clean is not None else ""
         return Row(shorten(self.label, 32), tuple(dots), numbers)
 
 

@@ -61,9 +61,9 @@ def heatmap(report: Report) -> tuple[Figure, ...]:
         )
     caption = (
         f"Change of {readable(m.name)} against clean{_unit(m.unit)}, the probe that does most damage first. Columns "
-        "are severities 1 to 5, or up to five steps of what a probe varies; the first column holds probes with one "
-        "strength, or the worst of more than five. Red is worse, blue better, an empty cell was not measured. "
-        f"Bold: adjusted p below {SURE:g}; the table has the intervals."
+        "are severities 1 to 5, or up to five steps of what a probe varies; “worst” is the one strength of a probe "
+        "that has no others, or the worst of more than five. Red is worse, blue better, an empty cell was not "
+        f"measured. Bold: adjusted p below {SURE:g}; the table has the intervals."
     )
     if len(drawn) < len(rows):
         caption += f" Drawn are {len(drawn)} of {len(rows)} rows; the table has all."
@@ -176,7 +176,7 @@ def _cell(c: Condition, s: Score, unit: str, most: float) -> dict[str, Any]:
 def _ticks(columns: Sequence[int], side: float) -> str:
     label = "''"  # only numbers enter the expression, never a text from outside
     for i, p in enumerate(columns):
-        label = f"abs(datum.value - {significant((i + 0.5) * side):g}) < 1 ? '{p or 'whole'}' : {label}"
+        label = f"abs(datum.value - {significant((i + 0.5) * side):g}) < 1 ? '{p or 'worst'}' : {label}"
     return label
 
 

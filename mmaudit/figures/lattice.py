@@ -31,7 +31,7 @@ from mmaudit.types import Score
 # Width of a box and of the gap between two columns, by number of modalities; pixels.
 SIZES = {1: (142.0, 80.0), 2: (142.0, 44.0), 3: (142.0, 88.0), 4: (142.0, 46.0), 5: (116.0, 44.0)}
 SMALLEST = (100.0, 34.0)
-PHONE = (88.0, 36.0)
+PHONE = (82.0, 45.0)
 TALL = 46.0
 
 

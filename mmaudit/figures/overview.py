@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from mmaudit.figures.base import (
     text_cell,
     words,
 )
+from mmaudit.figures.dots import written
 from mmaudit.figures.marks import (
     DOTTED,
     GRID,
@@ -31,6 +33,7 @@ from mmaudit.figures.marks import (
     points,
     reference_line,
     scaled,
+    significant,
     spec,
     tinted,
 )
@@ -39,6 +42,10 @@ from mmaudit.report import Measured, Report
 from mmaudit.types import Score
 
 LIMIT = 60
+# On a phone label and numbers share a line of so many letters, or have one each; the least that is left of a name.
+PHONE_LETTERS, LEAST_NAME = 49, 8
+PHONE_ROW, PHONE_LINE = 34.0, 14.0
+_PARTS = re.compile(r"(.*?)( \d+/5 · [^·]*?)?( · .*)?", re.DOTALL)
 Entry = tuple[Measured, Score]
 
 
@@ -92,11 +99,12 @@ def overview(report: Report) -> tuple[Figure, ...]:
 def _forest(report: Report, entries: Sequence[Entry], stacked: bool) -> Spec:
     """One row per condition: words, interval, numbers; `stacked` puts the words above the interval (for phones)."""
     m = report.primary
-    pitch, plot = (34.0, 322.0) if stacked else (19.0, 410.0)
-    data = [_row(i, e, m.unit, stacked) for i, e in enumerate(entries)]
+    pitch, plot = (PHONE_ROW, 322.0) if stacked else (19.0, 410.0)
+    data = _rows(entries, m.unit, stacked)
+    rows = data[-1]["end"]
     limits, chance = _limits(report, data)
     x: Spec = {"type": "quantitative", "scale": {"domain": limits, "nice": False}, "axis": _axis(report, stacked)}
-    y: Spec = {"field": "row", "type": "quantitative", "scale": {"domain": [len(data), 0], "nice": False}, "axis": None}
+    y: Spec = {"field": "row", "type": "quantitative", "scale": {"domain": [rows, 0], "nice": False}, "axis": None}
     styles = {f: family_style(f) for f in dict.fromkeys(str(d["family"]) for d in data)}
 
     def span(low: str, high: str) -> Spec:
@@ -105,12 +113,12 @@ def _forest(report: Report, entries: Sequence[Entry], stacked: bool) -> Spec:
     layers: list[Spec] = []
     if stacked:
         line = {"y": y, "x": {"value": 0}, "x2": {"value": plot}}
-        layers.append(layer([{"row": i} for i in range(1, len(data))], "rule", line, color=GRID))
+        layers.append(layer([{"row": d["end"]} for d in data[:-1]], "rule", line, color=GRID))
     layers.append(layer(known(data, "mde"), "rule", span("mde_low", "mde"), strokeWidth=9, color=MUTED, opacity=0.25))
     layers.append(reference_line("x", 0.0, x, SOLID, INK))
     if chance is not None:
         layers.append(reference_line("x", chance, x, DOTTED, MUTED))
-        place = {"x": {**x, "field": "x"}, "y": {"value": pitch * len(data) + 2}, "text": {"field": "text"}}
+        place = {"x": {**x, "field": "x"}, "y": {"value": pitch * rows + 2}, "text": {"field": "text"}}
         layers.append(layer([{"x": chance, "text": "chance"}], "text", place, baseline="top", fontSize=11, color=MUTED))
     layers.append(layer(data, "rule", tinted(span("zero", "delta")), strokeWidth=1, opacity=0.35))
     layers.append(layer(known(data, "low", "high"), "rule", tinted(span("low", "high")), strokeWidth=2.5))
@@ -119,21 +127,34 @@ def _forest(report: Report, entries: Sequence[Entry], stacked: bool) -> Spec:
         ("label", 0 if stacked else -10, "left" if stacked else "right", INK),
         ("numbers", plot if stacked else plot + 12, "right" if stacked else "left", MUTED),
     ):
-        place = {"x": {"value": where}, "y": {**y, "field": "label_row"}, "text": {"field": field}}
-        layers.append(layer(data, "text", place, align=align, fontSize=11.5, color=tone, limit=0))
+        place = {"x": {"value": where}, "y": {**y, "field": f"{field}_row"}, "text": {"field": field}}
+        layers += written(data, place, align, tone, stacked)
     # Fonts differ between machines; the room is for one that is a seventh wider than the one this was laid out with.
     extra = {k: 0.0 if stacked else 4 + 0.9 * max(len(d[k]) for d in data) for k in ("label", "numbers")}
     room = {"left": 2 + extra["label"], "right": 2 + extra["numbers"], "top": 2, "bottom": 4}
-    return spec(layers, plot, pitch * len(data), room)
+    return spec(layers, plot, pitch * rows, room)
 
 
-def _row(i: int, entry: Entry, unit: str, stacked: bool) -> dict[str, Any]:
+def _rows(entries: Sequence[Entry], unit: str, stacked: bool) -> list[dict[str, Any]]:
+    """What is drawn, one below the other; `row` and the like count in rows, a label on a line of its own is more."""
+    data: list[dict[str, Any]] = []
+    for entry in entries:
+        data.append(_row(data[-1]["end"] if data else 0.0, entry, unit, stacked))
+    return data
+
+
+def _row(top: float, entry: Entry, unit: str, stacked: bool) -> dict[str, Any]:
     c, score = entry[0].condition, entry[1]
     text = change(score.delta, score.delta_low, score.delta_high, unit)
+    numbers = text.replace(f"\u00a0{change_unit(unit)}", "", 1) if stacked else text
     mde = abs(score.mde)
+    label = _brief(words(c), PHONE_LETTERS) if stacked else shorten(words(c), 42)
+    more = PHONE_LINE / PHONE_ROW if stacked and len(label) + len(numbers) > PHONE_LETTERS else 0.0
     return {
-        "row": i + (0.7 if stacked else 0.5),
-        "label_row": i + (0.32 if stacked else 0.5),
+        "end": significant(top + 1 + more),
+        "row": significant(top + more + (0.7 if stacked else 0.5)),
+        "label_row": significant(top + (0.32 if stacked else 0.5)),
+        "numbers_row": significant(top + more + (0.32 if stacked else 0.5)),
         "delta": scaled(score.delta, unit),
         "low": scaled(score.delta_low, unit),
         "high": scaled(score.delta_high, unit),
@@ -142,10 +163,24 @@ def _row(i: int, entry: Entry, unit: str, stacked: bool) -> dict[str, Any]:
         "zero": 0,
         "family": shorten(c.family, 20),
         "colour": family_style(c.family)[0],
-        "label": shorten(words(c), 28 if stacked else 42),
-        "numbers": text.replace(f"\u00a0{change_unit(unit)}", "", 1) if stacked else text,
+        "label": label,
+        "numbers": numbers,
         "tip": f"{words(c)}: {text}",
     }
+
+
+def _brief(text: str, limit: int) -> str:
+    """A condition in words, cut in its name: what tells it from its neighbours (5/5 · image) stays."""
+    if len(text) <= limit or text.count("/5 · ") > 1:
+        return shorten(text, limit)
+    name, kept, rest = _PARTS.fullmatch(text).groups("")  # type: ignore[union-attr]  # matches any text
+    room = limit - len(kept)
+    rest = _cut(rest, max(room - LEAST_NAME, 0))
+    return f"{_cut(name, max(room - len(rest), LEAST_NAME))}{kept}{rest}"
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…" if limit else ""
 
 
 def _limits(report: Report, data: Sequence[dict[str, Any]]) -> tuple[list[float], float | None]:

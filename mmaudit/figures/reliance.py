@@ -164,7 +164,7 @@ def _picture(
             low, high = s.share(e.low, e), s.share(e.high, e)
             dots.append(Dot(shorten(e.modalities[0], NAME_LIMIT), s.share(e.value, e), low, high, tip=_tip(s, e)))
             values += [v for v in (low, high, s.share(e.value, e)) if math.isfinite(v)]
-        rows.append(Row(shorten(s.name, 52), tuple(dots)))
+        rows.append(Row(shorten(s.name, 60), tuple(dots)))
     lines = (Line(0.0, "", SOLID, INK), Line(100 / max(len(names), 1), "", DOTTED, MUTED))
     ends = (max(min(values), -150.0), min(max(values), 200.0))
     room = 0.03 * (ends[1] - ends[0])

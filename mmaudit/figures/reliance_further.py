@@ -75,7 +75,10 @@ def certainty(estimates: Sequence[Estimate], names: Sequence[str]) -> list[Figur
         unit = "%" if known[0].unit == "share" else known[0].unit
         said = "; ".join(f"without {together(e.modalities)} {number(e.value, e.unit)}" for e in known[:6])
         picture = dot_rows(
-            rows, modality_styles(names), Scale(f"confidence above guessing that stays ({unit}, ↓ better)"), width=HALF
+            rows,
+            modality_styles(names),
+            Scale(["confidence above guessing", f"that stays ({unit}, ↓ better)"]),
+            width=HALF,
         )
         panels = (Panel("", f"Confidence that stays: {said}. All numbers are in the table.", picture, "half"),)
     columns = (

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mmaudit.estimates import Estimate
 from mmaudit.figures.bars import Bar, Segment, stacked_bars
 from mmaudit.figures.base import Cell, Column, Figure, Panel, Table, count_cell, number_cell, text_cell
-from mmaudit.figures.dots import FULL, HALF, PHONE, Dot, Line, Row, Scale, dot_rows
+from mmaudit.figures.dots import FULL, HALF, MOST_TICKS, PHONE, Dot, Line, Row, Scale, dot_rows, tick_step
 from mmaudit.figures.estimates import (
     cell,
     dot,
@@ -23,7 +23,7 @@ from mmaudit.figures.estimates import (
     together,
     value_metric,
 )
-from mmaudit.figures.marks import BLUE, GREEN, INK, MUTED, PURPLE, RED, SOLID
+from mmaudit.figures.marks import BLUE, GREEN, INK, MUTED, PURPLE, RED, SOLID, domain, significant
 from mmaudit.formats import change_unit, factor, measure, number, readable, shorten, shown_unit
 from mmaudit.report import Report
 
@@ -110,7 +110,12 @@ def _additive(report: Report, estimates: Sequence[Estimate]) -> Panel | None:
         alt += f", the model as it is differs by {text(gap)}"
     m = value_metric(report)
     title = measure(m.name, m.unit, m.better)
-    picture = dot_rows(rows, {"value": (BLUE, "circle")}, Scale(title), width=HALF)
+    # The axis begins at a gridline, so that the tick of chance does not hang left of all of them.
+    low, high = domain([v for r in rows for d in r.dots for v in (d.value, d.low, d.high, d.null)], m.unit)
+    least = min(v for r in rows for d in r.dots for v in (d.value, d.low, d.null) if math.isfinite(v))
+    step = tick_step((low, high), MOST_TICKS)
+    scale = Scale(title, ends=(significant(step * math.floor(least / step)), high))
+    picture = dot_rows(rows, {"value": (BLUE, "circle")}, scale, width=HALF)
     return Panel("With and without combining", f"{alt}. All numbers are in the table.", picture, "half")
 
 

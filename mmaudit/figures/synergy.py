@@ -248,7 +248,9 @@ def _tests(estimates: Sequence[Estimate], every: Sequence[Sides]) -> list[Figure
         "Two permutation tests on coarse codes of the two sides, which hold whatever the predictors are worth. Label "
         "shuffle: do both sides together say anything about the target? Within-class shuffle: do the two sides go "
         "together among samples of one class? Exchanging one of them there keeps what each says of the class and "
-        "breaks what binds them. The tick is the mean after shuffling. A large p in the second is no sign of an "
-        "interaction, whatever the synergy: two noisy views of one thing have synergy, too."
+        "breaks what binds them. The tick is the mean after shuffling. Synergy alone is no sign of an interaction: "
+        "two noisy views of one thing have synergy, too. A large p in the second test shows none and does not rule one "
+        "out: coarse codes do not keep everything. The joint predictor sees more: beyond independence, in the table of "
+        "what each subset says."
     )
     return [Figure("synergy-tests", "Is it more than chance?", caption, tuple(panels), Table(columns, tuple(body)))]

@@ -98,24 +98,30 @@ def find(evidence: Evidence) -> list[Finding]:
     for r in usable:
         said = [d for name in r.implied_by for d in drafts.get(name, ())]
         kept = [d for d in drafts[r.name] if not any(set(s.modalities) <= set(d.modalities) for s in said)]
-        findings += [_finding(r, draft, evidence) for draft in _folded(kept)]
+        findings += [_finding(r, draft, evidence) for draft in folded(kept)]
     return sorted(findings, key=lambda f: (LEVELS.index(f.level), -f.effect, f.rule, f.modalities))
 
 
-def _folded(drafts: list[Draft]) -> list[Draft]:
+def folded(drafts: list[Draft]) -> list[Draft]:
     """A flood of drafts of one rule as one: the worst, with the others named."""
     if len(drafts) <= MOST_PER_RULE:
         return drafts
     worst, *others = sorted(drafts, key=lambda d: (_gravity(d), -d.effect))
-    subjects = listing(dict.fromkeys(d.subject or listing(d.modalities) for d in others))
+    # What the claim is about already is not told to hold for itself, under another condition or group.
+    subjects = dict.fromkeys(s for d in others if (s := _subject(d)) != _subject(worst))
+    same = f" The same holds for {listing(subjects)}." if subjects else ""
     return [
         replace(
             worst,
-            claim=f"{worst.claim} The same holds for {subjects}.",
+            claim=f"{worst.claim}{same}",
             modalities=tuple(dict.fromkeys(m for d in (worst, *others) for m in d.modalities)),
             scores=worst.scores + tuple(d.scores[0] for d in others if d.scores),
         )
     ]
+
+
+def _subject(draft: Draft) -> str:
+    return draft.subject or listing(draft.modalities)
 
 
 def _gravity(draft: Draft) -> int:

@@ -158,14 +158,23 @@ class EndpointModel:
             return self._asked(batch)
         keys = row_keys(self.fingerprint, batch, self.modalities, self.native_absence)
         known = [self._cache.get(key) for key in keys]
+        if len({len(answer) for answer in known if answer is not None}) > 1:
+            known = [None] * len(
+                keys
+            )  # a model answers all rows alike: the files are not what was written, so ask anew
         self._require_held(batch, known)
         # Each question once, however many rows put it.
         first = {key: row for row, key in reversed(list(enumerate(keys)))}
         new = np.array([row for row, key in enumerate(keys) if known[row] is None and first[key] == row], np.int64)
         if len(new):
             self._cache.put([keys[row] for row in new], self._asked(batch.take(new)))
-        rows = [self._cache.get(key) for key in keys]
-        return matrix(self._who, np.stack([row for row in rows if row is not None]), len(batch))
+        rows = [row for key in keys if (row := self._cache.get(key)) is not None]
+        if len(widths := {len(row) for row in rows}) > 1:
+            said = (
+                f"kept answers and new ones have {' or '.join(map(str, sorted(widths)))} columns; give another cache="
+            )
+            raise ContractBroken(self._who, "shape", said)
+        return matrix(self._who, np.stack(rows), len(batch))
 
     def _require_held(self, batch: Batch, known: Sequence[Array | None]) -> None:
         """Ask some rows again whose answers are kept, until 64 have been; raise `ContractBroken` where one differs."""

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from tokenize import TokenError  # NumPy reads an array's header as Python text
 
 import numpy as np
 
 from mmaudit.errors import BadInput
-from mmaudit.folder import write_atomically
+from mmaudit.folder import own_arrays, write_atomically
 from mmaudit.types import Array, Batch
 
 KEY_BYTES = 16
@@ -80,13 +78,10 @@ class Cache:
         write_atomically(self.folder / f"{name}.npz", content.getvalue())
 
     def _add(self, file: Path) -> None:
-        try:
-            with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as content:
-                keys, rows = content["keys"].tobytes(), content["rows"]
-        except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile, SyntaxError, MemoryError):
+        content = own_arrays(file)
+        if content is None or not {"keys", "rows"} <= content.keys():
             return
-        except (RuntimeError, TokenError):  # an encrypted archive; a header that is no Python text
-            return
+        keys, rows = content["keys"].tobytes(), content["rows"]
         if rows.ndim == 2 and rows.dtype == np.float32 and len(keys) == KEY_BYTES * len(rows):
             found = [keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES)]
             self._known.update(zip(found, rows, strict=True))

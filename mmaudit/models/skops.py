@@ -60,7 +60,8 @@ def _require_size(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             size = sum(member.file_size for member in archive.infolist())
-    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:  # the last: a zip of a later version
+    # ValueError: a name that is no text; the last: a zip of a later version.
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError) as error:
         raise BadInput(f"model file {file.name!r} is damaged or no .skops file: {error}.") from error
     if size > LARGEST:
         raise BadInput(f"model file {file.name!r} unpacks to {size / 2**30:.1f} GiB, more than {LARGEST / 2**30:.0f}.")

@@ -12,6 +12,8 @@ another thing: a condition has to be answered for every sample, or not be in the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +21,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.dataset as ds
 
 from mmaudit.errors import BadInput
-from mmaudit.outputs import Float32Array
+from mmaudit.outputs import Float32Array, opened
 from mmaudit.types import CLEAN, Array, Task
 
 CSV, PARQUET = (".csv", ".csv.gz"), (".parquet", ".pq")
 # What Arrow raises where a file is damaged, foreign, or holds texts that are none.
-_UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+_UNREADABLE = (pa.ArrowException, OSError, KeyError, UnicodeDecodeError)
 
 
 class Answers:
@@ -43,11 +44,8 @@ class Answers:
 
     def __init__(self, given: Any, task: Task) -> None:
         self.task = task
-        self._table = _opened(given)
-        try:
-            names = self._table.schema.names
-        except UnicodeDecodeError as error:
-            raise BadInput(f"the table of answers has a column whose name is no text: {error}.") from error
+        self._parts = _opened(given)
+        names = self._parts[0].names
         if "id" not in names:
             raise BadInput(f"the table of answers has no column 'id'; it has {_few(names)}.")
         self._columns = _output_columns(names, task)
@@ -61,15 +59,19 @@ class Answers:
             raise BadInput(f"the table of answers cannot be read: {error}.") from error
 
     def _labels(self) -> list[str]:
-        if not self._named:
-            return [CLEAN.label]
-        found: dict[str, None] = {}
-        for batch in self._table.to_batches(columns=["condition"]):
-            values = pc.unique(batch.column("condition").cast(pa.string())).to_pylist()
+        return list(self._places) if self._named else [CLEAN.label]
+
+    @cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """The parts in which each condition has rows."""
+        found: dict[str, list[int]] = {}
+        for number, part in enumerate(self._parts):
+            values = pc.unique(part.read(["condition"]).column("condition").cast(pa.string())).to_pylist()
             if None in values:
                 raise BadInput("the table of answers has rows without a condition; name one in every row.")
-            found |= dict.fromkeys(values)
-        return list(found)
+            for value in values:
+                found.setdefault(value, []).append(number)
+        return found
 
     def read(self, label: str, ids: Array) -> Float32Array:
         """Return the answers under one condition, float32 [n, k], in the order of `ids`; NaN where they are null.
@@ -77,15 +79,23 @@ class Answers:
         Raises:
             BadInput: a sample has no row, or several; or answers are no numbers, or not as many as the task has.
         """
-        chosen = ds.field("condition").cast(pa.string()) == label if self._named else None
+        found: list[Array] = [np.zeros(0, object)]
+        values: list[Float32Array] = [np.zeros((0, self.task.width), np.float32)]
         try:
-            table = self._table.to_table(columns=["id", *self._columns], filter=chosen)
-            found = np.asarray(table.column("id").cast(pa.string()).to_pylist(), object)
+            for number in self._places.get(label, []) if self._named else range(len(self._parts)):
+                table = self._chosen(self._parts[number], label)
+                found.append(np.asarray(table.column("id").cast(pa.string()).to_pylist(), object))
+                values.append(self._values(label, table))
         except _UNREADABLE as error:
             raise BadInput(f"the table of answers cannot be read under {label[:200]!r}: {error}.") from error
-        order = _order(label, found, ids)
-        values: Float32Array = np.take(self._values(label, table), order, axis=0)
-        return values
+        order = _order(label, np.concatenate(found), ids)
+        rows: Float32Array = np.take(np.concatenate(values), order, axis=0)
+        return rows
+
+    def _chosen(self, part: _Part, label: str) -> pa.Table:
+        """The rows of a part under one condition; Arrow's own filter asks for statistics, which can end the process."""
+        table = part.read(["id", *self._columns, *(["condition"] if self._named else [])])
+        return table.filter(pc.equal(table.column("condition").cast(pa.string()), label)) if self._named else table
 
     def _values(self, label: str, table: pa.Table) -> Float32Array:
         said = f"answers under {label[:200]!r}"
@@ -108,14 +118,55 @@ class Answers:
         return found
 
 
-def _opened(given: Any) -> Any:
+@dataclass(frozen=True)
+class _Part:
+    """Rows that are read at once: a table in memory, or a row group of a file.
+
+    Attributes:
+        names: of its columns.
+        table: where it is in memory.
+        file, group: where it is not.
+    """
+
+    names: tuple[str, ...]
+    table: Any = None
+    file: Path = Path()
+    group: int = 0
+
+    def read(self, columns: list[str]) -> pa.Table:
+        """Some columns."""
+        if lacking := [name for name in columns if name not in self.names]:
+            raise BadInput(f"table of answers {self.file.name!r} has no column {lacking[0]!r}, which others have.")
+        if self.table is not None:
+            return self.table.select(columns)
+        with opened(self.file) as file:
+            return file.read_row_group(self.group, columns=columns, use_threads=False)
+
+
+def _in_memory(table: pa.Table) -> list[_Part]:
+    return [_Part(tuple(table.column_names), table)]
+
+
+def _of_files(files: Sequence[Path]) -> list[_Part]:
+    """The row groups of Parquet files; a file without rows has one part without rows."""
+    parts: list[_Part] = []
+    for path in files:
+        with opened(path) as file:
+            names, groups = tuple(file.schema_arrow.names), file.num_row_groups
+            parts += [_Part(names, None, path, group) for group in range(groups)]
+            if not groups:
+                parts += _in_memory(file.schema_arrow.empty_table())
+    return parts
+
+
+def _opened(given: Any) -> list[_Part]:
     if hasattr(given, "columns") and hasattr(given, "to_numpy"):  # a data frame, without importing pandas
         try:
             frame = given
             if "output" in given.columns and given["output"].dtype == object:
                 # Lists of float32 beside lists of float64 are no column to Arrow.
                 frame = given.assign(output=[_listed(value) for value in given["output"]])
-            return ds.dataset(pa.Table.from_pandas(frame, preserve_index=False))
+            return _in_memory(pa.Table.from_pandas(frame, preserve_index=False))
         except (pa.ArrowException, TypeError, ValueError) as error:
             raise BadInput(f"the data frame of answers has a column that no table can hold: {error}.") from error
     paths = [Path(p) for p in ([given] if isinstance(given, str | Path) else list(given))]
@@ -129,11 +180,11 @@ def _opened(given: Any) -> Any:
     sorts = {"csv" if p.name.endswith(CSV) else "parquet" if p.name.endswith(PARQUET) else p.suffix for p in files}
     try:
         if sorts == {"parquet"}:
-            return ds.dataset([str(p) for p in files], format="parquet")
+            return _of_files(files)
         if sorts == {"csv"}:
             # As text: an id "007" is not 7.
             kept = pa.csv.ConvertOptions(column_types={"id": pa.string(), "condition": pa.string()})
-            return ds.dataset(pa.concat_tables([pa.csv.read_csv(p, convert_options=kept) for p in files]))
+            return _in_memory(pa.concat_tables([pa.csv.read_csv(p, convert_options=kept) for p in files]))
     except _UNREADABLE as error:
         raise BadInput(f"table of answers {str(files[0])!r} cannot be read: {error}.") from error
     raise BadInput(f"tables of answers end in {_few(sorted(sorts))}; give .parquet or .csv, and one sort at a time.")

@@ -135,9 +135,7 @@ def _plan(
         _require_inputs_of(manifest, fingerprints)
         order = list(manifest.conditions)
         suite = as_suite(dict(manifest.content["suite"]))
-        declined = tuple(
-            Declined(d["probe"], tuple(d["modalities"]), d["reason"]) for d in manifest.content["declined"]
-        )
+        declined = tuple(Declined(*each) for each in manifest.declined)
         scenarios = tuple(manifest.content.get("scenarios", ()))
         advice = f"The conditions are those in {manifest.folder}."
         # Scenarios of the user's own are known once their files are read.

@@ -53,10 +53,11 @@ class Manifest:
             schema = content["schema"]
             if schema == SCHEMA:
                 found = cls(path, content)
-                _ = found.conditions, content["fingerprints"]["data"], content["suite"], content["declined"]
+                _ = found.conditions[0], content["fingerprints"]["data"], dict(content["suite"])
+                _ = found.declined, found.shapes, [s["definition"] for s in content.get("scenarios", ())]
         except FileNotFoundError:
             raise BadInput(f"{path} holds no {FILE}; give the folder that write_inputs wrote to.") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise BadInput(f"{file} is not readable ({type(error).__name__}); write the inputs again.") from None
         if schema != SCHEMA:
             raise StaleRun(f"{file} has schema {str(schema)[:80]!r}, this mmaudit reads {SCHEMA!r}; update mmaudit.")
@@ -66,6 +67,23 @@ class Manifest:
     def conditions(self) -> tuple[Condition, ...]:
         """Every condition, `clean` first."""
         return tuple(Condition.from_json(c) for c in self.content["conditions"])
+
+    @property
+    def shapes(self) -> dict[str, tuple[str, tuple[int | None, ...]]]:
+        """Kind and sample shape of each modality."""
+        found = {m["name"]: (m["kind"], tuple(m["shape"])) for m in self.content["modalities"]}
+        sizes = [size for _, shape in found.values() for size in shape if size is not None]
+        if not all(isinstance(name, str) for name in found) or not all(isinstance(size, int) for size in sizes):
+            raise TypeError("modalities are not named and sized")
+        return found
+
+    @property
+    def declined(self) -> tuple[tuple[str, tuple[str, ...], str], ...]:
+        """What could not be written: probe, modalities and reason."""
+        found = tuple((d["probe"], tuple(d["modalities"]), d["reason"]) for d in self.content["declined"])
+        if not all(isinstance(text, str) for probe, names, reason in found for text in (probe, *names, reason)):
+            raise TypeError("declined holds what is no text")
+        return found
 
     def file(self, condition: Condition) -> Path:
         """Where a condition's inputs are. Named by the key alone: a path in the manifest is not followed."""

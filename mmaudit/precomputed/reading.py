@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmaudit.errors import BadInput, UnknownName
-from mmaudit.precomputed.manifest import Manifest
+from mmaudit.precomputed.manifest import FILE, Manifest
 from mmaudit.types import Array, BoolArray, Condition
 
 
@@ -52,7 +52,7 @@ def read_inputs(folder: str | Path, *, conditions: Sequence[str] | None = None) 
     for label in conditions or ():
         if label not in known:
             raise UnknownName("condition", label, known)
-    shapes = {m["name"]: (m["kind"], tuple(m["shape"])) for m in manifest.content["modalities"]}
+    shapes = manifest.shapes
     for label, condition in known.items():
         if conditions is None or label in conditions:
             yield from _of(manifest, manifest.conditions[0], condition, shapes)
@@ -62,16 +62,31 @@ def _of(
     manifest: Manifest, clean: Condition, condition: Condition, shapes: Mapping[str, tuple[str, tuple[int | None, ...]]]
 ) -> Iterator[Inputs]:
     changed = set(condition.modalities) if condition is not clean else set(shapes)
-    for own, base in zip(_groups(manifest, condition), _groups(manifest, clean), strict=True):
-        tables = {name: own if name in changed else base for name in shapes}
-        if own.column("id") != base.column("id"):
-            raise BadInput(f"{manifest.file(condition)} has other samples than the clean file; write the inputs again.")
-        yield Inputs(
-            condition.label,
-            own.column("id").to_numpy(),
-            {name: _column(tables[name], name, *shapes[name]) for name in shapes},
-            {name: tables[name].column(f"present.{name}").to_numpy().astype(bool) for name in shapes},
-        )
+    pairs = zip(_groups(manifest, condition), _groups(manifest, clean), strict=True)
+    while True:
+        try:
+            own, base = next(pairs)
+            tables = {name: own if name in changed else base for name in shapes}
+            if own.column("id") != base.column("id"):
+                raise BadInput(
+                    f"{manifest.file(condition)} has other samples than the clean file; write the inputs again."
+                )
+            found = Inputs(
+                condition.label,
+                own.column("id").to_numpy(),
+                {name: _column(tables[name], name, *shapes[name]) for name in shapes},
+                {name: tables[name].column(f"present.{name}").to_numpy().astype(bool) for name in shapes},
+            )
+        except StopIteration:
+            return
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, pa.ArrowException) as error:
+            if isinstance(error, BadInput):
+                raise
+            raise BadInput(
+                f"{manifest.file(condition)} does not hold what {FILE} says ({type(error).__name__}: "
+                f"{str(error)[:200]}); write the inputs again."
+            ) from error
+        yield found
 
 
 def _groups(manifest: Manifest, condition: Condition) -> Iterator[pa.Table]:

@@ -7,6 +7,7 @@ a page. Everything that is left out is named in the page and stays in `report.js
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ def read_size(text: str) -> int | None:
     if text.strip().lower() == "none":
         return None
     found = _SIZE.fullmatch(text)
-    size = round(float(found[1]) * _FACTORS[found[2]]) if found else 0
+    given = float(found[1]) * _FACTORS[found[2]] if found else 0.0
+    size = round(given) if math.isfinite(given) else 0
     if size < 1:
         raise BadInput(f"budget {text!r} is no size; give bytes, such as 3MB, 800kB or 2500000, or none for no limit.")
     return size

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from mmaudit.report import Report
 LONGEST = 400
 # What is shown as a line to be pasted into a shell must not be able to do anything else.
 _NAME, _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,60}"), re.compile(r"[0-9][A-Za-z0-9._!-]{0,40}")
+# Commands whose first argument is a run folder.
+_READS = (["mmaudit", "score"], ["mmaudit", "synergy"], ["mmaudit", "panel"])
 NO_PACKAGES = ("python", "platform")
 # What a device that cannot tell leaves at 0, and what did not happen.
 _NOT_MEASURED: tuple[Any, ...] = (0, {})
@@ -26,6 +29,7 @@ _SHOWN = {
     "device_seconds": "time: device",
     "halved": "batches halved for lack of memory",
     "least_rows": "rows of a batch after the last halving",
+    "total": "time: answering, in all",
     "waiting": "time: waiting for inputs",
 }
 
@@ -39,6 +43,7 @@ class Reproduce:
         python: version it ran under; empty where it was not recorded.
         install: that installs the recorded versions; empty where none were recorded.
         digest: SHA-256 of `report.json` as `Report.to_json` writes it, 64 hex digits.
+        folder: of the run, as a shell is given it; empty where no command of the report names it.
         facts: versions, model, data, suite, time: everything recorded about the run.
     """
 
@@ -46,6 +51,7 @@ class Reproduce:
     python: str
     install: str
     digest: str
+    folder: str
     facts: tuple[Fact, ...]
 
 
@@ -56,8 +62,23 @@ def reproduce(report: Report) -> Reproduce:
         python=shorten(str(report.document.get("environment", {}).get("python", "")), 40),
         install=_install(report),
         digest=digest(report),
-        facts=tuple(_facts(report.document)),
+        folder=_folder(report),
+        facts=tuple(_facts(report)),
     )
+
+
+def _folder(report: Report) -> str:
+    """The folder that findings' commands name, quoted for a shell, or the one that the recorded command wrote to."""
+    for command in (*(f.reproduce for f in report.findings), str(report.document["command"])):
+        try:
+            words = shlex.split(command)
+        except ValueError:
+            continue
+        after = words[words.index("--out") + 1 :] if "--out" in words else []
+        named = words[2:] if words[:2] in _READS else after if words[:1] == ["mmaudit"] else []
+        if named and not named[0].startswith("-") and named[0].isprintable() and len(named[0]) <= LONGEST:
+            return shlex.quote(named[0])
+    return ""
 
 
 def digest(report: Report) -> str:
@@ -75,7 +96,8 @@ def _install(report: Report) -> str:
     return f"pip install {' '.join(usable)}" if usable else ""
 
 
-def _facts(doc: Mapping[str, Any]) -> Iterator[Fact]:
+def _facts(report: Report) -> Iterator[Fact]:
+    doc = report.document
     model, data = doc["model"], doc["data"]
     yield Fact("mmaudit", f"{shorten(doc['mmaudit'], 40)}, report form {doc['schema']}")
     if doc["created"]:
@@ -91,11 +113,17 @@ def _facts(doc: Mapping[str, Any]) -> Iterator[Fact]:
     for m in data["modalities"]:
         yield Fact(shorten(m["name"], 60), _modality(m))
     yield from (Fact(f"suite {readable(shorten(k, 40))}", _said(v)) for k, v in sorted(doc["suite"].items()))
-    yield from (Fact(_heading(k), _timed(k, v)) for k, v in sorted(doc["timing"].items()) if v not in _NOT_MEASURED)
+    yield from times(report)
     if used := _used(doc["timing"], shorten(model["device"], 60)):
         yield Fact("utilisation", used)
     recorded: Mapping[str, Any] = doc.get("environment", {})
     yield from (Fact(shorten(k, 40), _said(v)) for k, v in sorted(recorded.items()))
+
+
+def times(report: Report) -> Iterator[Fact]:
+    """What the run took: seconds, rows and bytes. All of it is of answering; analyses and scores are not timed."""
+    timing: Mapping[str, Any] = report.document["timing"]
+    yield from (Fact(_heading(k), _timed(k, v)) for k, v in sorted(timing.items()) if v not in _NOT_MEASURED)
 
 
 def _used(timing: Mapping[str, Any], device: str) -> str:

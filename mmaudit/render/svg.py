@@ -18,7 +18,7 @@ from html import escape
 from typing import Any
 
 from mmaudit.figures import marks
-from mmaudit.formats import printable
+from mmaudit.formats import drawable, printable
 from mmaudit.render.slim import Node, slim, write
 
 # Vega-Lite's version is pinned, so that a newer vl-convert draws the same picture.
@@ -94,9 +94,9 @@ def _compiled(spec: str) -> Drawing:
 
 
 def _printable(value: Any) -> Any:
-    """The same specification with every text such that SVG can hold it."""
+    """The same specification with every text such that Vega can draw it and SVG hold it."""
     if isinstance(value, str):
-        return printable(value)
+        return drawable(value)
     if isinstance(value, Mapping):
         return {k: _printable(v) for k, v in value.items()}
     return [_printable(v) for v in value] if isinstance(value, (list, tuple)) else value

@@ -17,6 +17,7 @@ from mmaudit.app.parts import evidence, files, headline, sections, subset_table,
 from mmaudit.app.parts.harm import VIEWS
 from mmaudit.app.parts.view import Filter, filtered
 from mmaudit.figures import FIGURES
+from mmaudit.formats import DASH
 from mmaudit.render import summary
 from mmaudit.report import Report
 from report_samples import poisoned, sample_report, small_report
@@ -108,6 +109,23 @@ def test_a_failed_control_and_an_idle_condition_come_first(tmp_path: Path) -> No
     assert not at.exception
     assert "outputs differ by 0\\.3" in at.main.error[0].value
     assert "changed no sample" in at.main.warning[0].value
+
+
+def test_what_a_budget_left_unmeasured_stands_above_the_verdict(tmp_path: Path) -> None:
+    held = {
+        "forwards": 6000,
+        "seconds": None,
+        "answers": 5999,
+        "planned": 183787,
+        "partial": 19,
+        "fewest": 69,
+        "most": 516,
+    }
+    write(tmp_path / "run", full(budget=held))
+    at = start(tmp_path, "overview", run="run")
+    assert not at.exception
+    assert Report.read(tmp_path / "run").budget()
+    assert any("Within a budget of 6\u202f000 answers" in w.value for w in at.main.warning)
 
 
 def test_no_finding_is_no_certificate(tmp_path: Path) -> None:
@@ -283,6 +301,18 @@ def test_method_shows_every_condition_as_applied(runs: Path) -> None:
 
 
 # ---- strangers
+
+
+def test_a_missing_number_is_a_dash_and_every_dash_is_explained(runs: Path) -> None:
+    """Not "None", which is Streamlit's own word for it and stands in no line below the table."""
+    at = start(runs, "method", run=FULL)
+    assert not at.exception
+    frames = at.main.dataframe
+    assert frames
+    assert {f.proto.placeholder for f in frames} == {DASH}
+    conditions = Report.read(runs / FULL).conditions
+    bare = sum(m.condition.severity is None for m in conditions)
+    assert f"{DASH} in {bare} cells: severity: none" in said(at).replace("\\", "")
 
 
 def test_no_text_of_a_run_becomes_markup(tmp_path: Path) -> None:

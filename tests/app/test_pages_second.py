@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,8 @@ import mmaudit
 from helpers.big_report import references
 from helpers.hostile_exhibits import exhibits, write_exhibits
 from helpers.hostile_texts import HTML, hostile_texts
-from mmaudit.app.parts import diff, sample_figures, sides
-from mmaudit.browse.answers import Answers
+from mmaudit.app.parts import diff, sample_figures, sample_list, sides
+from mmaudit.browse.answers import NOT_MEASURED, Answers
 from mmaudit.browse.fragility import Flip, passport
 from mmaudit.report import Report
 from mmaudit.store import Run
@@ -150,7 +152,9 @@ def test_samples_plays_sounds(root: Path) -> None:
 
 def test_samples_without_inputs_says_how_to_keep_them(root: Path) -> None:
     at = sound(start(root, "samples", run="first", condition=blur(5).key, sample="10007", show="all"))
-    assert "mmaudit keep first --data DATA --sample 10007" in [c.value for c in at.main.code]
+    assert f"mmaudit keep {shlex.quote(str(root / 'first'))} --data DATA --sample 10007" in [
+        c.value for c in at.main.code
+    ]
 
 
 def test_samples_damaged_inputs_are_named_and_the_rest_is_shown(root: Path, tmp_path: Path) -> None:
@@ -174,12 +178,28 @@ def test_samples_passport_agrees_with_the_answers(root: Path) -> None:
     assert "of 5**" not in said(at)
 
 
+def test_what_a_budget_left_out_is_not_wrong() -> None:
+    table = pd.DataFrame(
+        {"target": ["a", "a", "a", "b"], "clean": ["a"] * 4, "answer": ["a", "b", NOT_MEASURED, NOT_MEASURED],
+         "confidence": [0.9, 0.8, math.nan, 0.7]}
+    )  # fmt: skip
+    assert sample_list.wrong(table).tolist() == [False, True, False, True], "a class may have that name"
+    assert sample_list.measured(table).tolist() == [True, True, False, True]
+
+
+def test_shares_of_something_are_percent() -> None:
+    assert sample_figures.amount(0.719, "share of characters") == "71.9\u00a0% of characters"
+    assert sample_figures.amount(0.917, "σ") == "0.917\u00a0σ"
+    assert sample_figures.severity(0.1, "share of letters") == "10\u00a0% of letters"
+    assert sample_figures.severity(0.7, "σ") == "0.7 σ"
+
+
 def test_samples_of_a_regression_have_no_flips(root: Path) -> None:
     at = sound(start(root, "samples", run="numbers"))
     table = listed(at)
     assert "flipped" not in table
     assert list(table["sample"][:2]) == ["39", "38"]
-    assert table["damage"].iloc[0] == "+2.00 mm"
+    assert table["damage"].iloc[0] == "+2.00\u00a0mm"
     assert "target" in table
 
 
@@ -241,7 +261,9 @@ def test_reliance_without_estimates(root: Path) -> None:
 
 def test_references(tmp_path: Path, root: Path) -> None:
     at = sound(start(root, "references", run="first"))
-    assert any(c.value.startswith("mmaudit reference first --model") for c in at.main.code)
+    assert any(
+        c.value.startswith(f"mmaudit reference {shlex.quote(str(root / 'first'))} --model") for c in at.main.code
+    )
     document = sample_report()
     panel = references(document)
     (tmp_path / "one").mkdir()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from fuzz import targets_data, targets_readers, targets_run, targets_text
+from fuzz import targets_budget, targets_data, targets_kept, targets_public, targets_readers, targets_run, targets_text
 from fuzz.target import Target
 
 TARGETS: tuple[Target, ...] = (
-    *targets_data.TARGETS, *targets_readers.TARGETS, *targets_text.TARGETS, *targets_run.TARGETS
+    *targets_data.TARGETS, *targets_readers.TARGETS, *targets_public.TARGETS, *targets_text.TARGETS,
+    *targets_run.TARGETS, *targets_budget.TARGETS, *targets_kept.TARGETS,
 )  # fmt: skip
 BY_NAME = {target.name: target for target in TARGETS}

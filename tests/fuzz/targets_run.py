@@ -28,13 +28,18 @@ SOUND = "MMAUDIT_FUZZ_SOUND"
 
 
 @cache
+def home() -> Path:
+    """Where sound runs are made once, to be copied by every target."""
+    found = os.environ.get(SOUND, "")
+    if not found:
+        found = tempfile.mkdtemp(prefix="mmaudit-fuzz-")
+        atexit.register(shutil.rmtree, found, ignore_errors=True)
+    return Path(found)
+
+
 def _sound(scored: bool) -> Path:
-    """A sound run, made once, and copied by every target."""
-    home = os.environ.get(SOUND, "")
-    if not home:
-        home = tempfile.mkdtemp(prefix="mmaudit-fuzz-")
-        atexit.register(shutil.rmtree, home, ignore_errors=True)
-    folder = Path(home) / ("scored" if scored else "plain")
+    """A sound run."""
+    folder = home() / ("scored" if scored else "plain")
     if not folder.is_dir():
         sound(folder.with_suffix(".partial"), scored=scored)
         folder.with_suffix(".partial").rename(folder)

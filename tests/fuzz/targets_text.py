@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,10 @@ from typing import Any
 import numpy as np
 
 from fuzz.target import Ready, Target, replace
+from mmaudit.budget import Budget, raised, steps
+from mmaudit.errors import BadInput
+from mmaudit.execution.shares import Share
+from mmaudit.formats import duration
 
 ROOT = Path(__file__).parents[2]
 
@@ -136,6 +142,83 @@ def _loaded(chosen: dict[str, Any]) -> None:
     options.load_data(chosen)
 
 
+# ---- what is typed
+
+
+def _typed(asks: Callable[[str], object], *seeds: str) -> Callable[[Path], Ready]:
+    """A text of the command line, as the shell hands it over."""
+    return lambda _: Ready(lambda data: asks(os.fsdecode(data).replace("\0", "")), tuple(s.encode() for s in seeds))
+
+
+def _time(text: str) -> None:
+    """`--budget`, and what becomes of it."""
+    _spent(Budget.given(text, None))
+
+
+def _forwards(text: str) -> None:
+    """`--forwards`, which the command line makes a number of."""
+    try:
+        number = int(text)
+    except ValueError as error:
+        raise BadInput(f"{error}") from None
+    _spent(Budget.given(None, number))
+
+
+def _spent(budget: Budget | None) -> None:
+    """A budget where it is used: in the header of a run, and in choosing what to raise."""
+    if budget is None:
+        return
+    json.loads(json.dumps(budget.to_json([0.5]), allow_nan=False))
+    if budget.seconds is not None:
+        assert 0 < budget.seconds < float("inf")
+        duration(budget.seconds)
+    if budget.forwards is not None:
+        after = raised([(0,), (1, 2)], [32, 32, 32], [0.1, 0.2], steps(100), budget.forwards)
+        assert sum(after) - 96 <= budget.forwards
+
+
+def _share(text: str) -> None:
+    found = Share.parse(text)
+    assert len(found.of(1_000)) <= 1_000
+
+
+def _kind(text: str) -> None:
+    """`--modality name=kind`, and how its files would be decoded."""
+    from mmaudit.data.decoding import decoder_of
+    from mmaudit.options import table
+
+    for name, kind in table([text], "--modality", "name=kind").items():
+        decoder_of(name, kind)
+
+
+def _task(text: str) -> None:
+    from mmaudit.data.tasks import parse_task
+
+    parse_task(text, np.arange(6) % 3)
+
+
+def _split(text: str) -> None:
+    from mmaudit.data.keys import split_rows
+
+    split_rows(text, ("split", "site"), lambda _: np.array(["test", "train", "a=b", None], object), "the table")
+
+
+def _size(text: str) -> None:
+    from mmaudit.render.budget import read_size, said
+
+    size = read_size(text)
+    said(0 if size is None else size)
+
+
+def _rows(text: str) -> None:
+    """`--batch-rows`, up to where it is refused."""
+    from mmaudit.auditing import _require_whole
+    from mmaudit.options import batch_rows
+
+    if (found := batch_rows(text)) != "auto":
+        _require_whole("batch_rows", found, 1)
+
+
 TARGETS = (
     Target("policy.toml", "toml", _policy, 2),
     Target("theme.toml", "toml", _theme, 2, names_files=True),
@@ -143,4 +226,35 @@ TARGETS = (
     Target("scenario.toml", "toml", _scenario, 2),
     Target("audit.toml/plan", "toml", _config(_planned), names_files=True),
     Target("audit.toml/data", "toml", _config(_loaded), names_files=True),
+    Target("text/budget", "bytes", _typed(_time, "90s", "10m", " 1.5h ", "2d", "0.25 s"), 0.5),
+    Target("text/forwards", "bytes", _typed(_forwards, "50000", " 1_000 ", "1000000000000"), 0.5),
+    Target("text/share", "bytes", _typed(_share, "3/8", " 1/1 ", "999999999/999999999"), 0.5),
+    Target(
+        "text/modality",
+        "bytes",
+        _typed(
+            _kind,
+            *(
+                "x=image,layout=HWC",
+                "x=series,range=0..1",
+                "x=image,mode=L,size=8x9,max_pixels=1000",
+                "x=series,unit=mV",
+            ),
+            "x=audio,sample_rate=8000,channels=mono,seconds=1.5,max_values=1000",
+        ),
+        0.5,
+    ),
+    Target(
+        "text/task",
+        "bytes",
+        _typed(
+            _task,
+            *("classification", "classification:10", "multilabel:5", "regression:mm"),
+            *("retrieval:image+sound->text", "retrieval:image->text,bank=128"),
+        ),
+        0.3,
+    ),
+    Target("text/split", "bytes", _typed(_split, "test", "split=train", "site=a=b"), 0.3),
+    Target("text/size", "bytes", _typed(_size, "3MB", "800kB", "2500000", "none", "1.5 MB"), 0.3),
+    Target("text/batch_rows", "bytes", _typed(_rows, "64", "auto"), 0.2),
 )

@@ -111,7 +111,7 @@ def test_replicates_equal_scipy_bootstrap_of_the_same_draws():
     replicates = metrics.get("accuracy")(p, w)
     hits = p.hit.astype(float)
     assert replicates == pytest.approx([hits[w.repeat(b)].mean() for b in range(50)])
-    theirs = scipy.stats.bootstrap((hits,), np.mean, n_resamples=2000, method="percentile", rng=1)
+    theirs = scipy.stats.bootstrap((hits,), np.mean, n_resamples=2000, method="percentile", random_state=1)
     ours = metrics.get("accuracy")(p, Resamples.draw(80, 2000)).std(ddof=1)
     assert ours == pytest.approx(theirs.standard_error, rel=0.06)
 

@@ -33,6 +33,9 @@ SLOW = (
     "scores.parquet",
     "conditions.parquet",
     "estimates.json",
+    "budget/run.json/score",
+    "budget/samples.parquet/score",
+    "budget/predictions/score",
 )
 
 
@@ -106,7 +109,7 @@ FOUND = sorted((Path(__file__).parents[1] / "fuzz" / "found").iterdir())
 
 
 @pytest.mark.parametrize("file", FOUND, ids=lambda file: file.name)
-def test_inputs_that_ended_a_process_are_refused(file: Path) -> None:
+def test_inputs_that_ended_a_process_do_so_no_more(file: Path) -> None:
     """In a process of its own each: `target@name@what`, the bytes as they were found."""
     name = file.name.rpartition("@")[0].replace("@", "/")
     ran = subprocess.run(
@@ -114,9 +117,10 @@ def test_inputs_that_ended_a_process_are_refused(file: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=200,
     )
     assert ran.returncode == 0, ran.stderr[-2_000:]
-    assert ran.stdout.splitlines()[-1] == "refused"
+    assert ran.stdout.splitlines()[-1] in ("refused", "read")
 
 
 # ---- the harness itself

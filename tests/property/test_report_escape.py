@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from mmaudit.figures.marks import layer, points, spec
@@ -51,6 +51,7 @@ def test_notebook_summary_keeps_its_structure(text: str) -> None:
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(texts.map(lambda t: t * 4), texts)
+@example("\u2028" * 4 + "\u2029" * 4, "")
 def test_drawings_keep_their_structure(label: str, alt: str) -> None:
     x = {"field": "x", "type": "quantitative", "axis": {"title": label}}
     y = {"field": "s", "type": "nominal", "axis": {"title": label}}

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mmaudit.data.confined import Root
 from mmaudit.data.public.av_mnist import AV_MNIST
 from mmaudit.data.public.cmu_mosi import CMU_MOSEI, CMU_MOSI
 from mmaudit.data.public.crema_d import CREMA_D
@@ -98,13 +99,14 @@ def verify_public(name: str, folder: str | os.PathLike[str]) -> dict[str, str]:
 def _listed(public: PublicSet, base: Path) -> list[tuple[Path, tuple[str, ...]]]:
     """Return the data files that SHA256SUMS.txt lists and the folder has."""
     public.need(base, _SUMS)
+    root = Root(base)
     listed: list[tuple[Path, tuple[str, ...]]] = []
     for line in (base / _SUMS).read_text(encoding="utf-8", errors="replace").splitlines():
         digest, _, name = line.strip().partition(" ")
         name = name.strip().lstrip("*")
         if not name or Path(name).is_absolute() or ".." in Path(name).parts:
             continue
-        if (base / name).is_file():
+        if "\0" not in name and "://" not in name and root.find(name, _SUMS):
             listed.append((base / name, (digest.lower(),)))
     return listed
 

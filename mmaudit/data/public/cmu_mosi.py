@@ -92,11 +92,17 @@ def _from_mmsa(public: PublicSet, path: Path, split: str, names: tuple[str, ...]
     lacking = [x for x in ("id", "regression_labels", *(_NAMES[n] for n in names)) if x not in (part or {})]
     if not isinstance(part, Mapping) or lacking:
         raise BadInput(f"{public.title}: {path.name} has no {split}/{(lacking or [''])[0]}; get MMSA's newest file.")
-    ids = [str(x) for x in part["id"]]
-    inputs = {name: _column(part[_NAMES[name]], name) for name in names}
+    try:
+        ids = _texts(part["id"])
+        inputs = {name: _column(part[_NAMES[name]], name) for name in names}
+        target = np.asarray(_numbers(part["regression_labels"]), np.float64).reshape(len(ids), -1)
+    except (ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"{public.title}: {path.name} is not as published ({error}); get MMSA's newest file.") from error
     return ArrayData(
         inputs,
-        np.asarray(part["regression_labels"], np.float64).reshape(len(ids), -1),
+        target,
         _SENTIMENT,
         modalities=[Modality(name, "series", layout="TC") for name in names if name != "text"],
         ids=ids,
@@ -107,11 +113,24 @@ def _from_mmsa(public: PublicSet, path: Path, split: str, names: tuple[str, ...]
 
 def _column(given: Any, name: str) -> Any:
     if name == "text":
-        return [str(x) for x in given]
+        return _texts(given)
     with np.errstate(over="ignore"):  # too large a value becomes infinite, and is refused as such
-        values: Array = as_array(given, f"modality {name!r}").astype(np.float32)
+        values: Array = as_array(_numbers(given), f"modality {name!r}").astype(np.float32)
     values[np.isneginf(values)] = 0
     return values
+
+
+def _texts(given: Any) -> list[str]:
+    if not isinstance(given, np.ndarray | list) or not all(isinstance(x, str | int | float) for x in given):
+        raise TypeError("ids or words are no list of texts")
+    return [str(x) for x in given]
+
+
+def _numbers(given: Any) -> Any:
+    """Values as MMSA has them; lists in lists, which a small file can make endless, are none of them."""
+    if not isinstance(given, np.ndarray) and any(isinstance(x, list | dict) for x in given):
+        raise TypeError("values are no array")
+    return given
 
 
 def _public(name: str, title: str, folder: str, sums: dict[str, str]) -> PublicSet:

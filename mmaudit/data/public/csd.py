@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mmaudit.data.cells import Cells
-from mmaudit.data.hdf5 import inside, open_hdf5
+from mmaudit.data.hdf5 import array_inside, inside, open_hdf5
 from mmaudit.data.public.sets import PublicSet
 from mmaudit.data.streamed import StreamedData
 from mmaudit.errors import BadInput
@@ -43,6 +43,8 @@ def read_csd(public: PublicSet, base: Path, split: str, names: tuple[str, ...], 
             if video not in data:
                 continue  # the SDK's folds name videos that it has withdrawn
             scores, intervals = _entries(data, video, labels)
+            if scores.ndim != 2 or not scores.shape[1] or scores.dtype.kind not in "iuf":
+                raise BadInput(f"{labels.name}: video {video!r:.200} has labels that are no numbers; copy it again.")
             for segment, (score, span) in enumerate(zip(scores, intervals, strict=True)):
                 keys.append(video)
                 ids.append(f"{video}[{segment}]")
@@ -108,7 +110,7 @@ class SequenceCells:
         entries = self._ranges[row]
         if not len(entries):
             return None
-        features = inside(data, self._videos[row], "features")
+        features = array_inside(data, self._videos[row], "features")
         if self._words:
             words = [_word(x) for x in np.asarray(features[entries]).reshape(-1).tolist()]
             return " ".join(word for word in words if word != _PAUSE)
@@ -126,11 +128,14 @@ def _data(file: Any) -> Any:
     roots = list(file)
     if len(roots) != 1:
         raise BadInput(f"{Path(file.filename).name} has {len(roots)} root groups; a computational sequence has one.")
-    return inside(file, roots[0], "data")
+    found = inside(file, roots[0], "data")
+    if not hasattr(found, "keys"):
+        raise BadInput(f"{Path(file.filename).name} holds no group of videos; copy it again.")
+    return found
 
 
 def _entries(data: Any, video: str, path: Path) -> tuple[Any, Array]:
-    features, intervals = inside(data, video, "features"), inside(data, video, "intervals")
+    features, intervals = array_inside(data, video, "features"), array_inside(data, video, "intervals")
     if intervals.ndim != 2 or intervals.shape[1] != 2 or features.shape[:1] != intervals.shape[:1]:
         raise BadInput(f"{path.name}: video {video!r:.200} has features and intervals that do not fit each other.")
     return features, np.asarray(intervals[()], np.float64)

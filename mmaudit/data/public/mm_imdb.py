@@ -88,7 +88,7 @@ def _film(root: Root, film: str) -> tuple[str | None, list[str]]:
         plots, genres = record.get("plot", []), record["genres"]
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise BadInput(f"MM-IMDb: dataset/{film}.json is not as published ({error}); copy it again.") from error
-    if not isinstance(genres, list) or not isinstance(plots, list):
+    if not isinstance(genres, list) or not isinstance(plots, list) or not all(isinstance(g, str) for g in genres):
         raise BadInput(f"MM-IMDb: dataset/{film}.json is not as published; copy it again.")
     return max((plot for plot in plots if isinstance(plot, str)), key=len, default=None), genres
 

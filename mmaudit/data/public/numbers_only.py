@@ -7,15 +7,18 @@ it must not. Stand-ins take the state, and arrays are made of it afterwards, wit
 from __future__ import annotations
 
 import pickle  # nosec B403  # only with the user's trust, and nothing that the file names is called
+import pickletools
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from mmaudit.errors import BadInput
 from mmaudit.types import Array
 
+Plain = Callable[[Any], Any]
 _TYPES = re.compile(r"[biufSU]\d{1,6}|O8?")
 
 
@@ -44,9 +47,9 @@ class _Values:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.state = state
 
-    def real(self) -> Array:
+    def real(self, plain: Plain) -> Array:
         _, shape, kind, fortran, content = self.state
-        return _array(content, kind, shape, "F" if fortran else "C")
+        return _array(content, kind, shape, "F" if fortran else "C", plain)
 
 
 class _Buffered:
@@ -55,17 +58,17 @@ class _Buffered:
     def __init__(self, content: Any, kind: _Type, shape: tuple[int, ...], order: str = "C") -> None:
         self._given = (content, kind, shape, order)
 
-    def real(self) -> Any:
-        found = _array(*self._given)
+    def real(self, plain: Plain) -> Any:
+        found = _array(*self._given, plain)
         return found if found.ndim else found.item()
 
 
-def _array(content: Any, kind: _Type, shape: tuple[int, ...], order: str) -> Array:
+def _array(content: Any, kind: _Type, shape: tuple[int, ...], order: str, plain: Plain) -> Array:
     dtype = kind.real()
     if dtype.kind != "O":
         return np.frombuffer(content, dtype).reshape(shape, order="F" if order == "F" else "C").copy()
     out = np.empty(len(content), dtype=object)
-    out[:] = [_plain(x) for x in content]
+    out[:] = [plain(x) for x in content]
     return out.reshape(shape, order="F" if order == "F" else "C")
 
 
@@ -93,17 +96,37 @@ class _NumbersOnly(pickle.Unpickler):
         return _STAND_INS[module, name]
 
 
-def _plain(value: Any) -> Any:
-    """Turn stand-ins into arrays, at any depth; a container within itself ends in a RecursionError."""
-    if isinstance(value, _Values | _Buffered):
-        return value.real()
-    if isinstance(value, dict):
-        return {key: _plain(x) for key, x in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(x) for x in value]
-    if isinstance(value, str | bytes | int | float | complex | None):
-        return value
-    raise BadInput(f"it holds a {type(value).__name__}, which is neither a number, nor text, nor an array.")
+class _Plain:
+    """Turns stand-ins into arrays, at any depth, each once however often it is named."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Any] = {}
+
+    def __call__(self, value: Any) -> Any:
+        """Return the plain value; a container within itself ends in a RecursionError."""
+        if isinstance(value, str | bytes | int | float | complex | None):
+            return value
+        # What is named twice would be made twice, and thirty lists of two of the list before a thousand million times.
+        if id(value) not in self._known:
+            self._known[id(value)] = self._made(value)
+        return self._known[id(value)]
+
+    def _made(self, value: Any) -> Any:
+        if isinstance(value, _Values | _Buffered):
+            return value.real(self)
+        if isinstance(value, dict):
+            return {key: self(x) for key, x in value.items()}
+        if isinstance(value, list | tuple):
+            return [self(x) for x in value]
+        raise BadInput(f"it holds a {type(value).__name__}, which is neither a number, nor text, nor an array.")
+
+
+def _require_bounded(file: BinaryIO) -> None:
+    """Refuse a place in the unpickler's memory that no writer comes to: as much as it says is allocated at once."""
+    for count, (operation, argument, _) in enumerate(pickletools.genops(file)):
+        puts = operation.name in ("PUT", "BINPUT", "LONG_BINPUT")
+        if puts and not (isinstance(argument, int) and 0 <= argument <= count + 1):
+            raise BadInput(f"it keeps its value number {count} as number {argument}.")
 
 
 def load_numbers(path: Path) -> Any:
@@ -114,7 +137,10 @@ def load_numbers(path: Path) -> Any:
     """
     try:
         with path.open("rb") as file:
-            return _plain(_NumbersOnly(file).load())  # nosec B301
+            _require_bounded(file)
+            file.seek(0)
+            held = _NumbersOnly(file).load()  # nosec B301
+            return _Plain()(held)
     except BadInput as error:
         raise BadInput(f"file {path}: {error} It is not as published; get it anew.") from error
     except Exception as error:

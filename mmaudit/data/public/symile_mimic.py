@@ -68,8 +68,11 @@ def read_symile_mimic(
     kinds: dict[str, Any] = {}
     for name in names:
         if name == "labs":
-            parts = [np.asarray(open_npy(base / file(x)))[rows] for x in ("labs_percentiles", "labs_missingness")]
-            cells[name] = Held(make_column(name, np.concatenate(parts, axis=1).astype(np.float32)))
+            parts = [np.asarray(open_npy(base / file(x))) for x in ("labs_percentiles", "labs_missingness")]
+            if any(part.ndim != 2 or len(part) != len(admissions) for part in parts):
+                raise BadInput(f"Symile-MIMIC: the labs of {chosen} do not fit its hadm_id; copy the files again.")
+            with np.errstate(over="ignore"):  # too large a value becomes infinite, and is refused as such
+                cells[name] = Held(make_column(name, np.concatenate(parts, axis=1)[rows].astype(np.float32)))
             kinds[name] = "tabular"
             continue
         path = base / file(name)

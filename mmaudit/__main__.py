@@ -1,0 +1,5 @@
+"""`python -m mmaudit`."""
+
+from mmaudit.cli import main
+
+main()
