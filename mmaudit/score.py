@@ -33,7 +33,7 @@ from mmaudit.metrics.primary import PRIMARY
 from mmaudit.metrics.retrieval import reciprocal_ranks
 from mmaudit.outputs import ConditionOutputs, Float32Array, read_parquet, write_parquet
 from mmaudit.panel.file import panel_or_reason
-from mmaudit.scored_tables import APPLIED, SCORES, read_rows
+from mmaudit.scored_tables import APPLIED, SCORES, read_rows, score_of
 from mmaudit.side_tables import TABLES, SideTables, how_applied
 from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, Group, Summary, groups, neighbours, summarise
@@ -342,7 +342,7 @@ def adjust(rows: list[Score]) -> list[Score]:
 def evidence(run: Run) -> Evidence:
     """What rules may look at: the scores of a scored run, its controls, and where the model raised."""
     again = f"mmaudit score {run.folder}"
-    rows = [Score(**row) for row in read_rows(run.folder / "scores.parquet", SCORES, again)]
+    rows = [score_of(row) for row in read_rows(run.folder / "scores.parquet", SCORES, again)]
     applied = read_rows(run.folder / "conditions.parquet", APPLIED, again)
     if [row["condition"] for row in applied] != [c.key for c in run.conditions]:
         raise DamagedRun(f"{run.folder} is not scored yet, or older than its plan; run: mmaudit score {run.folder}")

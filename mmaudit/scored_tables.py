@@ -20,6 +20,7 @@ SCORES: dict[str, Kind] = {
     f.name: "text" if isinstance(f.default, str) or f.default is MISSING else "number" for f in fields(Score)
 }
 """Columns of `scores.parquet`."""
+_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Score)}
 APPLIED: dict[str, Kind] = {
     **dict.fromkeys(("condition", "received", "error"), "text"),
     **dict.fromkeys(("n", "changed", "moved", "raised"), "number"),
@@ -58,6 +59,11 @@ def read_rows(path: Path, columns: Mapping[str, Kind], again: str) -> list[dict[
     except UnicodeDecodeError as error:
         raise DamagedRun(f"{path} holds what is no text ({error}). Write it again: {again}") from None
     return rows
+
+
+def score_of(row: Mapping[str, Any]) -> Score:
+    """The score that a row of `scores.parquet` is; a number that is not there is undefined."""
+    return Score(**{name: _DEFAULTS[name] if value is None else value for name, value in row.items()})
 
 
 def _holds(column: pa.ChunkedArray, kind: Kind) -> bool:

@@ -335,6 +335,8 @@ def test_an_exported_module_is_traced() -> None:
     example = tuple(torch.from_numpy(batch.inputs[name]) for name in ("image", "text"))
     rows = torch.export.Dim("rows")
     exported = torch.export.export(module_of("product"), example, dynamic_shapes=({0: rows}, {0: rows})).module()
+    if not hasattr(exported, "_guards_fn"):
+        pytest.skip("torch 2.6 exports modules whose check of the inputs cannot be traced; they are run whole")
     for part in exported.modules():
         part.training = False
     model = TorchModel(exported, ["image", "text"], outputs="logits", device="cpu")

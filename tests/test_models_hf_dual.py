@@ -234,7 +234,8 @@ def test_whole_audits(folders: dict[str, Path], tmp_path: Path) -> None:
     # Of the clean rows the recall is that of the library's own logits.
     logits = library(folders["clip"], all_rows(pairs), 12, True).logits_per_image.numpy()
     first = found.query("label == 'clean' and metric == 'recall_at_1' and group == ''")["value"]
-    assert first.unique().tolist() == [pytest.approx((logits.argmax(axis=1) == np.arange(N)).mean())]
+    best = logits == logits.max(axis=1, keepdims=True)  # older transformers tie texts of equal beginnings
+    assert first.unique().tolist() == [pytest.approx((best.diagonal() / best.sum(axis=1)).mean())]
     task = Task.classification(["red", "blue"])
     data = ArrayData({"image": cases.images(N), "text": cases.texts(N)}, np.arange(N) % 2, task)
     model = TransformersZeroShot(folders["siglip"], BOTH, classes=task.names, absence="skip")

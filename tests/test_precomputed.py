@@ -363,6 +363,8 @@ def test_from_the_shell(tmp_path: Path) -> None:
     ("place", "to"),
     [
         (("conditions",), []),
+        (("conditions", 1, "severity"), "much"),
+        (("conditions", 1, "severity"), {"much": 1}),
         (("modalities", 0, "shape"), ["8", 8]),
         (("modalities", 0, "name"), 3),
         (("modalities", 0), {}),

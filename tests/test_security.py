@@ -34,7 +34,7 @@ from mmaudit.outputs import ConditionOutputs, opened, read_group, write_predicti
 from mmaudit.plan import as_suite
 from mmaudit.render.budget import read_size
 from mmaudit.samples_file import read_samples
-from mmaudit.scored_tables import APPLIED, SCORES, read_rows
+from mmaudit.scored_tables import APPLIED, SCORES, read_rows, score_of
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "security.md"
@@ -189,7 +189,11 @@ def test_scores_of_their_form_are_read(tmp_path: Path) -> None:
     path = tmp_path / "scores.parquet"
     assert read_rows(path, SCORES, "again") == []
     pq.write_table(_scores(reason=pa.array(["", "why"])), path)
-    assert [row["reason"] for row in read_rows(path, SCORES, "again")] == ["", "why"]
+    rows = read_rows(path, SCORES, "again")
+    assert [row["reason"] for row in rows] == ["", "why"]
+    assert rows[1]["low"] is None  # a number that is not there is undefined
+    assert np.isnan(score_of(rows[1]).low)
+    assert score_of(rows[0]).low == 0.5
     pq.write_table(pa.table({}), path)
     assert read_rows(path, APPLIED, "again") == []
 

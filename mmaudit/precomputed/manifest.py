@@ -53,7 +53,12 @@ class Manifest:
             schema = content["schema"]
             if schema == SCHEMA:
                 found = cls(path, content)
-                _ = found.conditions[0], content["fingerprints"]["data"], dict(content["suite"])
+                _ = (
+                    found.conditions[0],
+                    [(c.key, c.label) for c in found.conditions],
+                    content["fingerprints"]["data"],
+                    dict(content["suite"]),
+                )
                 _ = found.declined, found.shapes, [s["definition"] for s in content.get("scenarios", ())]
         except FileNotFoundError:
             raise BadInput(f"{path} holds no {FILE}; give the folder that write_inputs wrote to.") from None
