@@ -122,7 +122,7 @@ def audit(
     way = chosen(executor, jobs)
     prepared = prepare(model, data, suite=suite, train=train, out=out, batch_rows=batch_rows)
     if limit:
-        require_room(limit, out, prepared.plan, data.task, len(data))
+        require_room(limit, out, prepared.plan, data)
     with writing(out):
         run = prepared.open_run(
             out, batch_rows=batch_rows, title=title, command=command, keep_samples=keep_samples, budget=limit

@@ -16,7 +16,7 @@ from mmaudit.formats import count, duration
 from mmaudit.types import IntArray
 
 FEWEST = 32
-"""Samples that every condition gets before anything is known of it, and that no budget may go below."""
+"""Samples, or whole clusters, that every condition gets before anything is known of it; no budget may go below."""
 
 MOST_SECONDS = 1e15
 """More is no time, and no float."""
@@ -76,18 +76,18 @@ def _seconds(time: str | float) -> float:
 
 
 def steps(n: int, ends: IntArray | None = None) -> list[int]:
-    """Return the numbers of samples that a condition may have: 32, 48, 64, 96, 128, … and n.
+    """Return the numbers of samples that a condition may have: 32, 40, 51, 64, 81, … (thirds of a doubling) and n.
 
     A coarse grid: it keeps the files of a run few, and their passes full.
 
     Args:
         n: samples, at least 1.
-        ends: numbers of samples at which a cluster ends, ascending, where clusters have to stay whole.
+        ends: numbers of samples at which a cluster ends, ascending, where clusters have to stay whole; then the grid
+            counts clusters, for they are what an interval rests on.
     """
-    grid = [k for power in range(5, 64) for k in (2**power, 3 * 2 ** (power - 1)) if k < n]
-    if ends is not None:
-        grid = [int(ends[np.searchsorted(ends, k)]) for k in grid]
-    return sorted({*grid, n})
+    units = np.arange(1, n + 1) if ends is None else ends
+    grid = [round(FEWEST * 2 ** (i / 3)) for i in range(3 * 60)]
+    return sorted({*(int(units[k - 1]) for k in grid if k < len(units)), n})
 
 
 def raised(
@@ -96,10 +96,11 @@ def raised(
     widths: Sequence[float],
     grid: Sequence[int],
     answers: int,
+    powers: Sequence[float] | None = None,
 ) -> list[int]:
     """Return samples per condition after spending further answers, each time on the widest interval.
 
-    An interval is taken to narrow with the square root of its samples. Whatever is raised, the first condition (clean)
+    An interval is taken to narrow as n^−power. Whatever is raised, the first condition (clean)
     has at least as many samples as any other, since all are compared with it.
 
     Args:
@@ -109,7 +110,9 @@ def raised(
             as the widest that is.
         grid: of `steps`.
         answers: most that may be spent.
+        powers: of each unit: 1 for an exact bound, where nothing was seen to change, else ½; all ½ without it.
     """
+    power = powers or [0.5] * len(units)
     known = [w for w in widths if math.isfinite(w)]
     width = [w if math.isfinite(w) else max(known, default=1.0) for w in widths]
     first = [counts[places[0]] for places in units]
@@ -128,7 +131,7 @@ def raised(
             answers -= cost
             now[u], now[0] = step, max(now[0], step)
         # Clean may have been raised meanwhile along with another.
-        heapq.heappush(queue, (-width[u] * math.sqrt(first[u] / now[u]), u, now[u]))
+        heapq.heappush(queue, (-width[u] * (first[u] / now[u]) ** power[u], u, now[u]))
     after = list(counts)
     for places, samples in zip(units, now, strict=True):
         for place in places:

@@ -8,19 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from mmaudit.budget import FEWEST, Budget, raised, steps
+from mmaudit.budget import Budget, raised, steps
 from mmaudit.comparison import measure, score_row
+from mmaudit.data import Dataset
 from mmaudit.errors import BadInput
 from mmaudit.formats import count
 from mmaudit.metrics import Predictions, Resamples, metrics
 from mmaudit.metrics.primary import PRIMARY
 from mmaudit.place import place
 from mmaudit.plan import Plan
+from mmaudit.portions import random_order
 from mmaudit.predict import Progress
 from mmaudit.reliance.table import shuffle_conditions, subset_conditions
 from mmaudit.store import Run
 from mmaudit.timing import Timing
-from mmaudit.types import CLEAN, Task
+from mmaudit.types import CLEAN, Array, IntArray
 
 PILOT_SHARE = 0.25  # most of a budget that the first samples under every condition may take
 PILOT_MOST = 128
@@ -31,9 +33,9 @@ REPLICATES = 200
 Predict = Callable[[Progress | None, int], Timing]
 
 
-def require_room(budget: Budget, out: str | Path, plan: Plan, task: Task, n: int) -> None:
+def require_room(budget: Budget, out: str | Path, plan: Plan, data: Dataset) -> None:
     """Raise `BadInput` where a budget cannot be kept, or does not suffice for the first samples of every condition."""
-    if task.kind == "retrieval":
+    if data.task.kind == "retrieval":
         raise BadInput(
             "a retrieval cannot keep a budget: each query is ranked among all candidates, so all of them have to be "
             "encoded. Leave the budget out, or audit fewer samples."
@@ -43,9 +45,7 @@ def require_room(budget: Budget, out: str | Path, plan: Plan, task: Task, n: int
     folder = place(out)
     run = Run.open(folder) if (folder / "run.json").exists() else None
     spent, known = (sum(run.counts), {c.key for c in run.conditions}) if run else (0, set())
-    fewest = min(FEWEST, n)
-    if run and run.samples.cluster is not None:
-        fewest = _grid(run)[0]
+    fewest = _grid(random_order(data.ids, data.cluster), data.cluster)[0]
     new = sum(c.key not in known for c in plan.conditions)
     if new and spent + fewest * new > budget.forwards:
         held = f"beside the {count(spent)} answers that the run holds, " if spent else ""
@@ -95,7 +95,7 @@ def _further(run: Run, budget: Budget, rounds: Sequence[float], speed: float) ->
     """Samples under each condition after the next round; as they are where the budget is spent."""
     counts = run.counts
     spent = sum(counts)
-    grid = _grid(run)
+    grid = _grid(run.order, run.samples.cluster)
     if 0 in counts:
         new = counts.count(0)
         room = PILOT_SHARE * (budget.forwards - spent) / new if budget.forwards else grid[0]
@@ -112,11 +112,12 @@ def _further(run: Run, budget: Budget, rounds: Sequence[float], speed: float) ->
         allowed = speed * _part(left, budget.seconds) if speed else float(grid[0] * len(counts))
         most.append(allowed if left > SLACK * budget.seconds else 0.0)
     units = _units(run)
-    known = widths(run)
-    worst = [max((known[i] for i in unit if known[i] == known[i]), default=float("nan")) for unit in units]
-    found = raised(units, counts, worst, grid, int(min(most)))
+    known, exact = widths(run)
+    widest = [max(unit, key=lambda i: -1.0 if known[i] != known[i] else known[i]) for unit in units]
+    worst, powers = [known[i] for i in widest], [1.0 if exact[i] else 0.5 for i in widest]
+    found = raised(units, counts, worst, grid, int(min(most)), powers)
     if found == counts and budget.seconds is None and budget.forwards is not None:
-        return raised(units, counts, worst, grid, budget.forwards - spent)  # half of the rest was too little
+        return raised(units, counts, worst, grid, budget.forwards - spent, powers)  # half of the rest was too little
     return found
 
 
@@ -125,12 +126,11 @@ def _part(left: float, whole: float) -> float:
     return left if left < LAST_SHARE * whole else left / 2
 
 
-def _grid(run: Run) -> list[int]:
-    cluster = run.samples.cluster
+def _grid(order: IntArray, cluster: Array | None) -> list[int]:
     if cluster is None:
-        return steps(run.n)
-    ordered = cluster.astype(str)[run.order]
-    return steps(run.n, np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) + 1)
+        return steps(len(order))
+    ordered = cluster.astype(str)[order]
+    return steps(len(order), np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)) + 1)
 
 
 def _units(run: Run) -> list[tuple[int, ...]]:
@@ -142,10 +142,11 @@ def _units(run: Run) -> list[tuple[int, ...]]:
     return [*rest, block] if block else rest
 
 
-def widths(run: Run) -> list[float]:
-    """Return the width of the 95 % interval of each condition's difference from clean; of clean its own.
+def widths(run: Run) -> tuple[list[float], list[bool]]:
+    """Return the width of the 95 % interval of each condition's difference from clean (of clean its own), and its kind.
 
-    In the unit of the primary metric; NaN where it is undefined on the samples measured so far, 0 for the identity.
+    In the unit of the primary metric; NaN where it is undefined on the samples measured so far, 0 for the identity. It
+    is an exact bound, which narrows as 1 / n, where no sample was seen to change the metric.
     """
     metric = metrics.get(PRIMARY[run.task.kind])
     rows = run.order[: max(run.counts)]
@@ -153,23 +154,24 @@ def widths(run: Run) -> list[float]:
     w = Resamples.draw(len(rows), REPLICATES, 0, None if cluster is None else cluster[rows])
     clean = run.read(CLEAN).outputs[rows]
     answered = np.asarray(np.isfinite(clean).all(axis=1))
-    found = []
+    found, exact = [], []
     for condition in run.conditions:
-        outputs = clean if condition.key == CLEAN.key else run.read(condition).outputs[rows]
-        if condition.probe == "identity":  # that a copy gives the same answers is known from a few
-            found.append(0.0)
-            continue
+        is_clean = condition.key == CLEAN.key
+        outputs = clean if is_clean else run.read(condition).outputs[rows]
         usable = answered & np.asarray(np.isfinite(outputs).all(axis=1))
-        if not usable.any():
-            found.append(float("nan"))
+        # That a copy gives the same answers is known from a few.
+        if condition.probe == "identity" or not usable.any():
+            found.append(0.0 if condition.probe == "identity" else float("nan"))
+            exact.append(False)
             continue
         part = w.take(usable)
         now = measure(metric, Predictions(run.task, outputs[usable], target[usable]), part)
-        if condition.key == CLEAN.key:
-            row = score_row(run.task, condition, metric, now)
+        if is_clean:
+            row, moving = score_row(run.task, condition, metric, now), now.values
             found.append(row.high - row.low)
-            continue
-        before = measure(metric, Predictions(run.task, clean[usable], target[usable]), part)
-        row = score_row(run.task, condition, metric, now, before)
-        found.append(row.delta_high - row.delta_low)
-    return found
+        else:
+            before = measure(metric, Predictions(run.task, clean[usable], target[usable]), part)
+            row, moving = score_row(run.task, condition, metric, now, before), now.values - before.values
+            found.append(row.delta_high - row.delta_low)
+        exact.append(bool(np.ptp(moving[1:]) == 0))
+    return found, exact

@@ -58,14 +58,15 @@ def test_times_in_words(seconds: float, said: str) -> None:
 
 
 def test_the_grid_is_coarse_and_ends_with_everything() -> None:
-    assert steps(300) == [32, 48, 64, 96, 128, 192, 256, 300]
+    assert steps(300) == [32, 40, 51, 64, 81, 102, 128, 161, 203, 256, 300]
     assert steps(20) == [20]
     assert steps(32) == [32]
 
 
 def test_on_the_grid_clusters_stay_whole() -> None:
-    ends = np.array([10, 40, 41, 90, 100])
-    assert steps(100, ends) == [40, 90, 100]
+    ends = np.arange(5, 205, 5)  # 40 clusters of 5
+    assert steps(200, ends) == [160, 200]
+    assert steps(100, np.array([10, 40, 41, 90, 100])) == [100]
 
 
 # ---- the choice
@@ -77,9 +78,14 @@ def test_the_widest_interval_is_served_first() -> None:
     assert after == [512, 128, 512]
 
 
+def test_an_exact_bound_narrows_faster() -> None:
+    after = raised([(0,), (1,), (2,)], [32] * 3, [0.0, 0.4, 0.4], steps(10_000), 2 * 800, [0.5, 0.5, 1.0])
+    assert after[1] > 1.5 * after[2]
+
+
 def test_conditions_of_one_unit_stay_together() -> None:
-    after = raised([(0,), (1, 3), (2,)], [32] * 4, [0.0, 0.3, 0.1], steps(500), 3 * 16)
-    assert after == [48, 48, 32, 48]
+    after = raised([(0,), (1, 3), (2,)], [32] * 4, [0.0, 0.3, 0.1], steps(500), 3 * 8)
+    assert after == [40, 40, 32, 40]
 
 
 def test_what_cannot_be_narrowed_leaves_the_rest_to_others() -> None:
@@ -87,8 +93,8 @@ def test_what_cannot_be_narrowed_leaves_the_rest_to_others() -> None:
 
 
 def test_an_unknown_interval_counts_as_the_widest() -> None:
-    assert raised([(0,), (1,), (2,)], [64, 32, 32], [0.1, math.nan, 0.2], steps(64), 16 + 16) == [64, 48, 48]
-    assert raised([(0,)], [32], [math.nan], steps(64), 16) == [48]
+    assert raised([(0,), (1,), (2,)], [64, 32, 32], [0.1, math.nan, 0.2], steps(64), 8 + 8) == [64, 40, 40]
+    assert raised([(0,)], [32], [math.nan], steps(64), 8) == [40]
 
 
 @given(

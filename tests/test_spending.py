@@ -111,7 +111,7 @@ def test_intervals_hold_what_all_samples_say(part: tuple[Run, Report], whole: tu
 
 def test_passes_go_where_the_intervals_are_widest(part: tuple[Run, Report]) -> None:
     """In the end all are about as wide, but for those that had their few from the start."""
-    known, counts = np.array(widths(part[0])), np.array(part[0].counts)
+    known, counts = np.array(widths(part[0])[0]), np.array(part[0].counts)
     grown = (counts > counts.min()) & (np.array([c.family for c in part[0].conditions]) != "control")
     assert grown.sum() > 15
     assert known[grown].max() < 2.5 * np.median(known[grown])
@@ -266,7 +266,7 @@ def test_more_than_enough_measures_everything(tmp_path: Path) -> None:
 def test_clusters_are_measured_whole(tmp_path: Path) -> None:
     patient = np.random.default_rng(0).integers(0, 60, 600)
     data = dataset(n=600, seed=1, cluster=patient)
-    audit(Rowwise(), data, out=tmp_path / "run", suite="quick", forwards=2_000, resamples=50, keep_samples=0)
+    audit(Rowwise(), data, out=tmp_path / "run", suite="quick", forwards=6_000, resamples=50, keep_samples=0)
     of = Run.open(tmp_path / "run")
     for condition in of.conditions:
         there = of.read(condition).measured
@@ -294,8 +294,8 @@ def test_the_report_says_what_was_left_out(part: tuple[Run, Report], tmp_path: P
     assert "a budget left" in page
     assert report.failed_controls() == ()
     worst = [s for s in report.rows if s.metric.startswith("instance_worst")]
-    assert worst
-    assert all("within the budget" in s.reason for s in worst)
+    assert any("within the budget" in s.reason for s in worst)
+    assert all("within the budget" in s.reason or np.isfinite(s.value) for s in worst)
 
 
 def test_the_dashboard_tells_not_measured_from_no_answer(part: tuple[Run, Report], whole: tuple[Run, Report]) -> None:
