@@ -268,10 +268,11 @@ def test_clusters_are_measured_whole(tmp_path: Path) -> None:
     data = dataset(n=600, seed=1, cluster=patient)
     audit(Rowwise(), data, out=tmp_path / "run", suite="quick", forwards=6_000, resamples=50, keep_samples=0)
     of = Run.open(tmp_path / "run")
-    for condition in of.conditions:
-        there = of.read(condition).measured
-        assert there is not None
+    some = [m for c in of.conditions if (m := of.read(c).measured) is not None]
+    assert len(some) > 5
+    for there in some:
         assert not set(patient[there]) & set(patient[~there])
+        assert len(set(patient[there])) >= 32
 
 
 # ---- how it is said
