@@ -56,3 +56,14 @@ def test_what_is_no_budget_is_refused(place: Path, mmaudit: Command, options: tu
     assert done.code == 2
     assert why in done.err
     assert {k: v for k, v in contents(place).items() if "__pycache__" not in k} == before
+
+
+@pytest.mark.parametrize("command", ["plan", "work", "merge"])
+def test_shares_refuse_a_budget_rather_than_forget_it(place: Path, mmaudit: Command, command: str) -> None:
+    (place / "audit.toml").write_text(
+        'model = "toy_model:factory"\ndata = "data.npz"\nout = "run"\nforwards = 2_000\nbudget = "1h"\n'
+    )
+    done = mmaudit(command, "--config", "audit.toml")
+    assert done.code == 2
+    assert "shares cannot keep budget and forwards" in done.err
+    assert not (place / "run").exists()

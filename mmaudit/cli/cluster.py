@@ -9,6 +9,7 @@ import typer
 
 from mmaudit.cli.application import app
 from mmaudit.cli.arguments import AsJson
+from mmaudit.errors import BadInput
 from mmaudit.place import place
 
 # What a shell says of a process that SIGTERM ended; schedulers tell it from success and from failure.
@@ -117,6 +118,11 @@ class _Given:
         from mmaudit import options
 
         self.chosen = options.merged(config, {"out": out, "model": model, "data": data}, ("model", "data", "out"))
+        if limits := [name for name in ("budget", "forwards") if name in self.chosen]:
+            raise BadInput(
+                f"{config}: shares cannot keep {' and '.join(limits)}: the rounds of a budget need somebody who looks at "
+                "all answers between them. Leave it out, or run mmaudit audit with --jobs or --executor ray."
+            )
         self.model, self.data, training = options.load(self.chosen)
         self.planned: dict[str, Any] = {"suite": options.suite(self.chosen), "train": training}
         self.batch_rows = options.batch_rows(self.chosen.get("batch_rows"))
