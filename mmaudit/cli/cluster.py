@@ -120,8 +120,8 @@ class _Given:
         self.chosen = options.merged(config, {"out": out, "model": model, "data": data}, ("model", "data", "out"))
         if limits := [name for name in ("budget", "forwards") if name in self.chosen]:
             raise BadInput(
-                f"{config}: shares cannot keep {' and '.join(limits)}: the rounds of a budget need somebody who looks at "
-                "all answers between them. Leave it out, or run mmaudit audit with --jobs or --executor ray."
+                f"{config}: shares cannot keep {' and '.join(limits)}: the rounds of a budget need somebody who looks "
+                "at all answers between them. Leave it out, or run mmaudit audit with --jobs or --executor ray."
             )
         self.model, self.data, training = options.load(self.chosen)
         self.planned: dict[str, Any] = {"suite": options.suite(self.chosen), "train": training}
