@@ -120,15 +120,32 @@ def objects() -> bytes:
     return file.getvalue()
 
 
+ANSWERS = {
+    "empty": b"",
+    "list": b"[]",
+    "no outputs": b"{}",
+    "a number": b'{"outputs": 3}',
+    "cut off": b'{"outputs": [[1, 2]',
+    "text": b'{"outputs": [["1"]]}',
+    "two rows": b'{"outputs": [[1], [2]]}',
+    "too deep": b'{"outputs": [[[1]]]}',
+    "far too deep": b"[" * 999,
+    "an object": b'{"outputs": [{}]}',
+    "too large a number": b'{"outputs": [[1' + b"0" * 400 + b"]]}",
+}
+
+
+# Named: an archive holds the time it was made at, and every process must collect the same names.
 @pytest.mark.parametrize(
     ("body", "content"),
     [
-        *(("json", c) for c in (b"", b"[]", b"{}", b'{"outputs": 3}', b'{"outputs": [[1, 2]', b'{"outputs": [["1"]]}')),
-        *(("json", c) for c in (b'{"outputs": [[1], [2]]}', b'{"outputs": [[[1]]]}', b"[" * 999, b'{"outputs": [{}]}')),
-        ("json", b'{"outputs": [[1' + b"0" * 400 + b"]]}"),
-        *(("npz", c) for c in (b"", b"PK", objects(), bomb())),
+        *(pytest.param("json", content, id=f"json {said}") for said, content in ANSWERS.items()),
+        pytest.param("npz", b"", id="npz empty"),
+        pytest.param("npz", b"PK", id="npz cut off"),
+        pytest.param("npz", objects(), id="npz of objects"),
+        pytest.param("npz", bomb(), id="npz bomb"),
     ],
-)  # fmt: skip
+)
 def test_answers_of_another_form(server: Server, model: Make, body: str, content: bytes) -> None:
     server.before = lambda i, r: (200, {}, content)
     with pytest.raises(ContractBroken, match=r"outputs|unpacks") as caught:
