@@ -3,8 +3,9 @@
 64 recordings of 5 s at 16 kHz in float32, severity 3; both libraries in one process, in turns, medians of processor
 time with every library set to one thread. Ours goes through the public probe, `probes.get("audio.x").apply`, everything
 included; theirs is called sample by sample and writes into one array. Where it has another operation of the same
-purpose, that one is named. `first` is the first call in a fresh process: with an empty cache of compiled kernels, and
-with the cache of the process before.
+purpose, that one is named. `nothing` draws one random number and leaves the recording as it is: what every probe pays
+for a copy of its own, its random stream and the batch it writes to. `first` is the first call in a fresh process: with
+an empty cache of compiled kernels, and with the cache of the process before.
 
 Needs an environment of its own: audiomentations 0.43 with python-stretch, fast-mp3-augment and soundfile.
 
@@ -36,6 +37,7 @@ import numpy as np
 from mmaudit.data import ArrayData
 from mmaudit.data.statistics import statistics as moments
 from mmaudit.probes import Source, probes
+from mmaudit.probes.apply import Corruption, corrupt
 from mmaudit.types import Array, Modality, Task
 
 RATE, SECONDS, POSITION = 16000, 5, 3
@@ -71,6 +73,12 @@ class Ours:
         probe = probes.get(f"audio.{name}")
         condition = probe.condition(("sound",), probe.severities[POSITION - 1])
         return lambda: probe.apply(self.batch, condition, self.source)
+
+    def nothing(self) -> Run:
+        """A corruption that changes nothing, applied as any other."""
+        condition = probes.get("audio.gain").condition(("sound",), 1.0)
+        idle = Corruption(lambda x, severity, rng: x if rng.random() < 2 else -x, ("rng",), batched=False)
+        return lambda: corrupt(idle, self.batch, condition, self.source, "sound")
 
 
 class Theirs:
@@ -191,6 +199,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         ours, theirs = Ours(sounds), Theirs(sounds, Path(folder))
         print(f"{'ms per recording':<20}{'ours':>8}{'theirs':>9}{'ratio':>9}")
+        print(f"{'nothing':<20}{1e3 * measure([ours.nothing()], asked.repeats)[0] / len(sounds):8.3f}", flush=True)
         for name in asked.only:
             other = theirs(name)
             spent = measure([ours(name)] + ([other] if other else []), asked.repeats)

@@ -116,7 +116,7 @@ def test_blurs_hide_the_same_relative_detail_at_any_size(name, tolerance):
 
 @pytest.mark.parametrize("name", BLURS)
 def test_blurs_are_continuous_and_never_nothing_on_small_images(name):
-    """Half a percent more severity moves an image of 9 px further, and by about that."""
+    """Half a percent more severity moves an image of 9 px further, and by about that; glass, at least not far back."""
     x = np.random.default_rng(3).random((9, 12, 3), dtype=np.float32)
 
     def far(severity: float) -> float:
@@ -124,7 +124,8 @@ def test_blurs_are_continuous_and_never_nothing_on_small_images(name):
 
     for severity in (0.1, 0.5, 1.0, 1.4, 2.6, 3.3, 4.9):
         before, after = far(severity), far(severity * 1.005)
-        assert 0 < before < after < 1.03 * before
+        least = 0.97 * before if probes.get(f"image.{name}").not_monotone else before
+        assert 0 < least < after < 1.03 * before
 
 
 def test_defocus_is_the_disk_of_imagenet_c():

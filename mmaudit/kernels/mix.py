@@ -54,6 +54,20 @@ def _add(x, noise, scale):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
+def amplify(x: Signals, factor: float, limit: float) -> None:
+    """Multiply `x`, contiguous and of any shape, by `factor` in place, and cut off at ±`limit`.
+
+    `limit` is the largest number of x's dtype, or less. What is larger, or NaN, stays as it is.
+    """
+    flat = x.reshape(-1)
+    by, most = flat.dtype.type(factor), flat.dtype.type(limit)
+    for i in range(flat.size):
+        before = flat[i]
+        after = min(max(before * by, -most), most)
+        flat[i] = after if abs(before) <= most else before
+
+
+@numba.njit(nogil=True, cache=True)
 def repeated(period: npt.NDArray[np.float32], step: float, phase: float, length: int) -> npt.NDArray[np.float32]:
     """Return float32 [length]: one period of a wave played again and again, linear between its points.
 

@@ -36,6 +36,20 @@ def drop(x: npt.NDArray[Any], u: npt.NDArray[np.float32], share: float, blank: f
 
 
 @numba.njit(nogil=True, cache=True)
+def replace(x: npt.NDArray[Any], first: int, weights: npt.NDArray[np.float64], blank: float) -> None:
+    """Let the columns of `x` [R, T] from `first` on, in place, become `blank` by as much as their weights, in [0, 1].
+
+    Values that are not finite stay. Nothing overflows.
+    """
+    for r in range(len(x)):
+        row = x[r, first : first + len(weights)]
+        for i in range(len(row)):
+            w = row.dtype.type(weights[i])
+            mixed = (row.dtype.type(1) - w) * row[i] + w * row.dtype.type(blank)
+            row[i] = mixed if np.isfinite(row[i]) else row[i]
+
+
+@numba.njit(nogil=True, cache=True)
 def stretch_weights(place: float, share: float, length: int, fade: float) -> tuple[int, npt.NDArray[np.float64]]:
     """Return where one masked stretch begins, and how much of each of its samples it takes away, in [0, 1].
 

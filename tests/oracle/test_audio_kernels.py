@@ -81,20 +81,37 @@ def test_mdct_is_its_definition_and_keeps_energy_and_signal():
 def test_coding_rounds_to_steps_that_meet_the_budget(bits):
     x = np.concatenate(sounds(2))[None].astype(np.float64)
     lines = mdct.mdct(x)[0]
-    lines[:, int(np.ceil(mdct.bandwidth(bits) * mdct.LINES)) :] = 0
+    wide = int(np.ceil(mdct.bandwidth(bits) * mdct.LINES))
+    lines[:, wide:] = 0
     width = np.diff(mdct.BANDS)
     level = np.sqrt(np.add.reduceat(lines**2, mdct.BANDS[:-1], axis=1) / width)
-    steps = np.repeat(level**0.75 * np.mean(level**2, axis=1, keepdims=True) ** 0.125, width, axis=1)
+    steps = np.repeat(level**0.12 * np.mean(level**2, axis=1, keepdims=True) ** 0.44, width, axis=1)
     ratios = np.divide(np.abs(lines), steps, out=np.zeros_like(lines), where=steps > 0)
-    budget = bits**2 / (bits + 0.25) * x.size / len(lines)
-    gains = mdct._gains(np.log2(np.where(ratios > 0, ratios, 1e-300)), budget)
-    size = 2 * ratios / gains[:, None]
-    spent = np.sum(np.where(size > 1, 3.5 + np.log2(np.maximum(size, 1)), 0), axis=1)
-    # The last frame is mostly beyond the end. A line more or less costs 3.5 bits, and lines come in bins of 1/8 octave.
+    budget = bits**2 / (bits + 0.1) * x.size / len(lines)
+    gains = mdct._gains(np.log2(np.where(ratios > 0, ratios, 1e-300)), budget, wide)
+    size = ratios / gains[:, None]
+    spent = np.sum(np.where(size > 0.5, 2.1 + 0.8 * np.log2(np.maximum(2 * size, 1)), 0), axis=1)
+    share = np.mean(size[:, :wide] > 0.5, axis=1)
+    spent += 0.75 * wide * stats.entropy([share, 1 - share], base=2)
+    # The last frame is mostly beyond the end. A line more or less costs bits, and lines come in bins of 1/8 octave.
     np.testing.assert_allclose(spent[:-1], budget, atol=0.05 * budget + 60)
     steps *= gains[:, None]
-    want = np.rint(np.divide(lines, steps, out=np.zeros_like(lines), where=steps > 0)) * steps
+    size = np.divide(np.abs(lines), steps, out=np.zeros_like(lines), where=steps > 0)
+    want = np.sign(lines) * np.floor(size**0.75 + 0.4054) ** (4 / 3) * steps
     np.testing.assert_allclose(mdct.coded(x, bits), mdct.inverse(want[None], x.size), atol=1e-9)
+
+
+def test_rounding_goes_beyond_the_largest_number_of_mp3():
+    lines = np.array([[0.0, 0.4, -0.6, 3.0, -2e5, 2e6] + [0.0] * (mdct.LINES - 6)])
+    new = mdct._rounded(lines, np.ones((1, len(mdct.BANDS) - 1)), np.array(mdct.BANDS), mdct._companded())[0, :6]
+    np.testing.assert_allclose(new, [0, 0, -1, 2 ** (4 / 3), -2e5, 2e6], rtol=2e-4)
+
+
+def test_little_is_dropped_where_bits_abound():
+    assert mdct.bandwidth(4) == mdct.bandwidth(2.5) == 0.906
+    opens = [mdct.bandwidth(bits) for bits in (0.01, 0.5, 1, 1.5, 2, 4, 4.01, 8, 16, 1e6)]
+    assert opens == sorted(opens)
+    assert opens[-1] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -156,6 +173,26 @@ def test_normal_numbers_are_normal_independent_and_the_same_for_any_count():
         assert abs(np.mean(x[lag:] * x[:-lag])) < 0.004
         assert abs(np.mean(x[lag:] ** 2 * x[:-lag] ** 2) - 1) < 0.01
     np.testing.assert_allclose([np.mean(x**k) for k in (1, 2, 3, 4)], [0, 1, 0, 3], atol=0.02)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_amplified_and_replaced_values_are_numpys_and_leave_what_is_not_finite(dtype):
+    most = np.finfo(dtype).max
+    x = np.concatenate([NOISE[0, :70], [np.nan, np.inf, -np.inf, most, -most, 0]]).astype(dtype)[None]
+    for factor in (0.25, 4.0):
+        louder = x.copy()
+        mix.amplify(louder, factor, float(most))
+        with np.errstate(over="ignore"):
+            want = np.where(np.isfinite(x), np.clip(x * dtype(factor), -most, most), x)
+        np.testing.assert_array_equal(louder, want)
+    weights, blank = np.linspace(0, 1, x.shape[1] - 2), 0.3
+    mixed = x.copy()
+    packets.replace(mixed, 2, weights, blank)
+    part = x[:, 2:].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        want = np.where(np.isfinite(part), (1 - weights) * part + weights * blank, part)
+    np.testing.assert_array_equal(mixed[:, :2], x[:, :2])
+    np.testing.assert_allclose(mixed[:, 2:], want, rtol=1e-5, atol=1e-6)
 
 
 def test_a_wave_is_read_linearly_and_repeated():

@@ -1,7 +1,7 @@
 """What the audio corruptions share: time last, values that are not finite, what declines, silence.
 
 A corruption is written for `x` [R, T], contiguous and finite: R channels of a waveform, or R frequencies of a
-spectrogram. `over_time` brings a sample of any layout into that form and back.
+spectrogram. `over_time` brings a sample of any layout into that form and back; `along_time` does no more than that.
 """
 
 from __future__ import annotations
@@ -33,6 +33,32 @@ def over_time(fn: F) -> F:
     sample comes back as it is.
     """
 
+    @wraps(fn)
+    def finite(rows: Array, severity: float, **others: Any) -> Array:
+        kept, broken = rows, None
+        peak = max(float(rows.max()), -float(rows.min()))
+        if not np.isfinite(peak):  # NaN is the maximum of anything that holds one
+            broken = ~np.isfinite(kept)
+            rows = np.where(broken, rows.dtype.type(0), kept)
+            peak = max(float(rows.max()), -float(rows.min()))
+        extreme = peak > _LOUD or 0 < peak < _FAINT
+        if extreme:
+            rows = (rows / peak).astype(rows.dtype)
+        y = fn(rows, severity, **others)
+        if extreme:
+            limit = np.finfo(rows.dtype).max
+            with np.errstate(over="ignore"):
+                y = np.clip(np.multiply(y, peak, dtype=np.float64), -limit, limit).astype(rows.dtype)
+        return y if broken is None else np.where(broken, kept, y)
+
+    return along_time(cast(F, finite))
+
+
+def along_time(fn: F) -> F:
+    """As `over_time`, for a function that is to meet values that are not finite, or very large or small, itself.
+
+    Whatever changes each value by itself needs no look at the others, and looking costs as much as changing.
+    """
     signature = inspect.signature(fn)
     asks = "modality" in signature.parameters
 
@@ -41,22 +67,7 @@ def over_time(fn: F) -> F:
         if not x.size:
             return x
         rows = np.ascontiguousarray(x.reshape(1, -1) if x.ndim == 1 else x.T if modality.time_axis == 0 else x)
-        kept, broken = rows, None
-        peak = max(float(rows.max()), -float(rows.min()))
-        if not np.isfinite(peak):  # NaN is the maximum of anything that holds one
-            broken = ~np.isfinite(kept)
-            rows = np.where(broken, x.dtype.type(0), kept)
-            peak = max(float(rows.max()), -float(rows.min()))
-        extreme = peak > _LOUD or 0 < peak < _FAINT
-        if extreme:
-            rows = (rows / peak).astype(x.dtype)
         y = fn(rows, severity, **others, **({"modality": modality} if asks else {}))
-        if extreme:
-            limit = np.finfo(x.dtype).max
-            with np.errstate(over="ignore"):
-                y = np.clip(np.multiply(y, peak, dtype=np.float64), -limit, limit).astype(x.dtype)
-        if broken is not None:
-            y = np.where(broken, kept, y)
         return y.reshape(x.shape) if x.ndim == 1 or modality.time_axis == 1 else y.T
 
     if not asks:

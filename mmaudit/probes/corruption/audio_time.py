@@ -10,11 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from mmaudit.kernels.convolve import convolve, linear_phase
-from mmaudit.kernels.packets import bursts, drop, stretch_weights
+from mmaudit.kernels.packets import bursts, drop, replace, stretch_weights
 from mmaudit.probes.base import corruption
 from mmaudit.probes.corruption.audio_axes import (
     AUDIO,
     AUDIOMENTATIONS,
+    along_time,
     no_rate,
     no_time,
     over_time,
@@ -98,7 +99,7 @@ def packet_loss(x: Array, severity: float, rng: np.random.Generator, modality: M
     source=f"SpecAugment (Park et al. 2019); {AUDIOMENTATIONS}, TimeMask: up to 20 %",
     declines=no_time,
 )
-@over_time
+@along_time
 def time_mask(x: Array, severity: float, rng: np.random.Generator, modality: Modality) -> Array:
     """Time mask: one stretch of the recording is blanked out, in all channels.
 
@@ -147,7 +148,10 @@ def frequency_mask(x: Array, severity: float, rng: np.random.Generator, modality
 
 def _blanked(x: Array, first: int, weights: Array, modality: Modality) -> Array:
     """Take a share away along the last axis: towards silence in a waveform, towards the mean in a spectrogram."""
-    part = x[:, first : first + len(weights)]
-    blank = x.mean(dtype=np.float64) if modality.spectrogram else 0.0
-    part += weights.astype(x.dtype) * (x.dtype.type(blank) - part)
+    replace(x, first, weights, _mean(x) if modality.spectrogram else 0.0)
     return x
+
+
+def _mean(x: Array) -> float:
+    """The mean, values that are not finite counted as 0; divided before they are added, so that nothing overflows."""
+    return float(np.sum(np.divide(np.where(np.isfinite(x), x, x.dtype.type(0)), x.size, dtype=np.float64)))
