@@ -28,30 +28,12 @@ MAX_SHARD_CELLS = 2**28  # numbers in a row group: 1 GiB
 
 def modality_to_json(modality: Modality) -> dict[str, Any]:
     """Return plain values; `modality_from_json` reads them back."""
-    return {
-        "name": modality.name,
-        "kind": modality.kind,
-        "shape": list(modality.shape),
-        "dtype": modality.dtype,
-        "layout": modality.layout,
-        "range": list(modality.range) if modality.range else None,
-        "unit": modality.unit,
-        "sample_rate": modality.sample_rate,
-    }
+    return modality.to_json()
 
 
 def modality_from_json(value: Mapping[str, Any]) -> Modality:
     """Rebuild a modality written by `modality_to_json`."""
-    return Modality(
-        name=value["name"],
-        kind=value["kind"],
-        shape=tuple(value["shape"]),
-        dtype=value["dtype"],
-        layout=value["layout"],
-        range=tuple(value["range"]) if value["range"] else None,
-        unit=value["unit"],
-        sample_rate=value["sample_rate"],
-    )
+    return Modality.from_json(value)
 
 
 def read_json(file: Path) -> Any:

@@ -289,7 +289,7 @@ def _require_alike(read: Sequence[Modality], train: Dataset) -> None:
         other = known.get(modality.name)
         if other is None:
             raise BadInput(f"train has no modality {modality.name!r}; it has {', '.join(map(repr, known))}.")
-        for what in ("kind", "layout", "range"):
+        for what in ("kind", "layout", "range", "categorical"):
             here, there = getattr(modality, what), getattr(other, what)
             if here != there:
                 raise BadInput(f"modality {modality.name!r}: {what} is {here} in data, but {there} in train.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, Literal, get_args
 
@@ -13,6 +13,27 @@ import numpy as np
 import numpy.typing as npt
 
 from mmaudit.errors import BadInput
+from mmaudit.task import (
+    ANSWER_COLUMNS,
+    CANDIDATES,
+    FIRST,
+    HIGHER,
+    IDENTITY,
+    LOG_FIRST,
+    LOG_RIGHT,
+    RIGHT,
+    TIED,
+    TIED_RIGHT,
+    Task,
+    TaskKind,
+)
+
+# What an output row means is in task.py; all nouns are imported from here.
+__all__ = [
+    "ANSWER_COLUMNS", "CANDIDATES", "CLEAN", "FIRST", "HIGHER", "IDENTITY", "KINDS", "LEVELS", "LOG_FIRST",
+    "LOG_RIGHT", "RIGHT", "TIED", "TIED_RIGHT", "Array", "Batch", "Better", "BoolArray", "Condition", "Finding",
+    "FloatArray", "IntArray", "Kind", "Level", "Modality", "Score", "Task", "TaskKind", "digest",
+]  # fmt: skip
 
 Array = npt.NDArray[Any]
 FloatArray = npt.NDArray[np.float64]
@@ -20,22 +41,11 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 Kind = Literal["image", "audio", "text", "tabular", "series", "embedding"]
-TaskKind = Literal["classification", "multilabel", "regression", "retrieval"]
 Better = Literal["higher", "lower", "neither"]
 Level = Literal["critical", "major", "minor", "info"]
 
 KINDS: tuple[str, ...] = get_args(Kind)
 LEVELS: tuple[str, ...] = get_args(Level)
-
-# The columns of a retrieval's answer to one query: all that rank metrics need, whatever the size of the bank.
-HIGHER, TIED, TIED_RIGHT, FIRST, LOG_RIGHT, LOG_FIRST = range(6)
-"""HIGHER: wrong candidates that score higher than the best right one. TIED: wrong ones that score the same. TIED_RIGHT:
-right ones that do, at least 1. FIRST: position in the data set of the candidate that scores highest, the first of
-equals. LOG_RIGHT, LOG_FIRST: log of the softmax of all the query's scores, summed over the right candidates, and at the
-highest score."""
-ANSWER_COLUMNS = 6
-# The columns of a retrieval's truth about one query, as a run keeps it: identity, candidates, right ones among them.
-IDENTITY, CANDIDATES, RIGHT = range(3)
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,9 @@ class Modality:
         range: lowest and highest legal value; `None` where the modality has no bounds. Probes clip to it.
         unit: physical unit of the values, where there is one.
         sample_rate: in Hz, for audio and series.
+        categorical: of a table, the columns that hold category codes, as places from 0 in ascending order: numbers
+            that are names, with which nobody calculates. `()`: none does. `None`: not declared, and then columns of
+            whole numbers may be codes.
     """
 
     name: str
@@ -63,6 +76,7 @@ class Modality:
     range: tuple[float, float] | None = None
     unit: str | None = None
     sample_rate: float | None = None
+    categorical: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
@@ -71,6 +85,28 @@ class Modality:
             raise BadInput(f"modality {self.name!r}: kind {self.kind!r} is not one of {', '.join(KINDS)}.")
         if self.range is not None and not self.range[0] < self.range[1]:
             raise BadInput(f"modality {self.name!r}: range {self.range} must go from low to high.")
+        if self.categorical is not None:
+            # Sorted, so that one declaration in two orders is one description and one fingerprint.
+            object.__setattr__(self, "categorical", self._columns(self.categorical))
+
+    def _columns(self, given: Any) -> tuple[int, ...]:
+        if self.kind != "tabular":
+            raise BadInput(f"modality {self.name!r} is {self.kind}; only a tabular one has categorical columns.")
+        places = tuple(given) if isinstance(given, tuple | list | np.ndarray) else (given,)
+        if odd := [p for p in places if not isinstance(p, int | np.integer) or isinstance(p, bool) or p < 0]:
+            raise BadInput(
+                f"modality {self.name!r}: categorical column {odd[0]!r} is no place of a column; count them from 0."
+            )
+        if len(set(places)) < len(places):
+            twice = next(p for i, p in enumerate(places) if p in places[:i])
+            raise BadInput(f"modality {self.name!r}: categorical column {twice} is named twice.")
+        width = self.shape[0] if len(self.shape) == 1 else None
+        if width is not None and places and max(places) >= width:
+            raise BadInput(
+                f"modality {self.name!r}: categorical column {max(places)} is outside its {width} columns, 0 to "
+                f"{width - 1}."
+            )
+        return tuple(sorted(int(p) for p in places))
 
     @property
     def numeric(self) -> bool:
@@ -96,110 +132,31 @@ class Modality:
         """Whether samples differ in shape."""
         return None in self.shape
 
-
-@dataclass(frozen=True)
-class Task:
-    """What one output row of the model means.
-
-    Use the constructors `Task.classification`, `Task.multilabel`, `Task.regression`, `Task.retrieval`.
-
-    Attributes:
-        kind: decides metrics, chance floors and direction of goodness.
-        names: classes, labels or regression dimensions, in the order of the output columns; for retrieval the query
-            modalities, then the target modality.
-        unit: regression only: unit of the target.
-        bank: retrieval only: how many samples that follow each other have their targets as common candidates (an
-            in-batch bank); 0 where a query's candidates are all samples, or those that the data set lists for it.
-    """
-
-    kind: TaskKind
-    names: tuple[str, ...]
-    unit: str = ""
-    bank: int = 0
-
     @property
-    def width(self) -> int:
-        """Columns of an output row; for retrieval of an answer row (`HIGHER`, `TIED`, …)."""
-        return ANSWER_COLUMNS if self.kind == "retrieval" else len(self.names)
-
-    @property
-    def query(self) -> tuple[str, ...]:
-        """Retrieval: the modalities that a query is made of; else none."""
-        return self.names[:-1] if self.kind == "retrieval" else ()
-
-    @property
-    def target_modality(self) -> str:
-        """Retrieval: the modality of which the right sample is to be found; else empty."""
-        return self.names[-1] if self.kind == "retrieval" else ""
-
-    @property
-    def said(self) -> str:
-        """In words: `classification of 10`, `retrieval of text given image and sound`."""
-        if self.kind == "retrieval":
-            return f"retrieval of {self.target_modality} given {' and '.join(self.query)}"
-        return f"{self.kind} of {self.width}"
-
-    @classmethod
-    def classification(cls, classes: int | tuple[str, ...] | list[str]) -> Task:
-        """Exactly one of `classes` (names, or how many) is right; outputs are one logit per class."""
-        names = _names(classes, "classes")
-        if len(names) < 2:
-            raise BadInput(f"classification needs at least 2 classes, got {len(names)}: {names}.")
-        return cls("classification", names)
-
-    @classmethod
-    def multilabel(cls, labels: int | tuple[str, ...] | list[str]) -> Task:
-        """Any number of `labels` is right; outputs are one logit per label, targets 0/1 of shape [n, labels]."""
-        return cls("multilabel", _names(labels, "labels"))
-
-    @classmethod
-    def regression(cls, dims: int | tuple[str, ...] | list[str] = 1, unit: str = "") -> Task:
-        """Outputs and targets are numbers of shape [n, dims], in `unit`."""
-        return cls("regression", _names(dims, "dims"), unit)
-
-    @classmethod
-    def retrieval(cls, query: str | tuple[str, ...] | list[str], target: str, bank: int = 0) -> Task:
-        """Given the query modalities of a sample, find its target modality among those of the candidates.
-
-        Args:
-            query: one or more modalities.
-            target: another one.
-            bank: 0: the candidates are all samples, or those that the data set lists for each query. B: they are the
-                samples of the query's batch, B that follow each other in the data set (the last batch may be smaller).
-        """
-        names = _names((query,) if isinstance(query, str) else tuple(query), "query")
-        if not isinstance(target, str) or not target or target in names:
-            raise BadInput(f"retrieval target {target!r} is not usable; name one modality that is not in the query.")
-        if not isinstance(bank, int) or bank < 0 or bank == 1:
-            raise BadInput(f"retrieval bank {bank!r} is not usable; give 0 for all samples, or 2 or more for a batch.")
-        return cls("retrieval", (*names, target), bank=bank)
-
-    def require_outputs(self, what: str) -> None:
-        """Raise `BadInput` for a retrieval, whose answers are ranks, if `what` needs an output per class or number."""
-        if self.kind == "retrieval":
-            raise BadInput(
-                f"{what} needs an output per class, label or dimension; the task is {self.said}, where an answer is a "
-                "rank among candidates."
-            )
+    def all_categorical(self) -> bool:
+        """Whether every column is declared to hold category codes."""
+        return self.categorical is not None and self.shape == (len(self.categorical),)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values; `from_json` reads them back."""
-        said: dict[str, Any] = {"kind": self.kind, "names": list(self.names), "unit": self.unit}
-        return {**said, "bank": self.bank} if self.kind == "retrieval" else said
+        """Return plain values; `from_json` reads them back. `categorical` is there only where it was declared."""
+        said = asdict(self) | {"shape": list(self.shape), "range": list(self.range) if self.range else None}
+        columns = said.pop("categorical")
+        return said if columns is None else {**said, "categorical": list(columns)}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Task:
-        """Rebuild a task written by `to_json`."""
-        return cls(value["kind"], tuple(value["names"]), value["unit"], value.get("bank", 0))
-
-
-def _names(given: int | tuple[str, ...] | list[str], what: str) -> tuple[str, ...]:
-    names = tuple(str(i) for i in range(given)) if isinstance(given, int) else tuple(str(x) for x in given)
-    if not names:
-        raise BadInput(f"{what} is empty; give at least one name or a positive number.")
-    if len(set(names)) != len(names):
-        raise BadInput(f"{what} has duplicate names: {sorted({n for n in names if names.count(n) > 1})}.")
-    return names
+    def from_json(cls, value: Mapping[str, Any]) -> Modality:
+        """Rebuild a modality written by `to_json`. A field that is missing is a `KeyError`, but for `categorical`."""
+        return cls(
+            name=value["name"],
+            kind=value["kind"],
+            shape=tuple(value["shape"]),
+            dtype=value["dtype"],
+            layout=value["layout"],
+            range=tuple(value["range"]) if value["range"] else None,
+            unit=value["unit"],
+            sample_rate=value["sample_rate"],
+            categorical=value.get("categorical"),
+        )
 
 
 @dataclass(frozen=True)

@@ -43,13 +43,27 @@ def test_against_numpy_over_several_blocks() -> None:
 
 def test_ragged_values_are_summed_up_in_two_numbers() -> None:
     rng = np.random.default_rng(0)
-    walk = [None if i % 7 == 0 else rng.normal(3, 2, (1 + i % 9, 2)) for i in range(500)]
-    everything = np.concatenate([x.ravel() for x in walk if x is not None])
+    walk = [None if i % 7 == 0 else rng.normal(3, 2, 1 + i % 9) for i in range(500)]
+    everything = np.concatenate([x for x in walk if x is not None])
     found = statistics(make(walk=walk), "walk")
     assert found is not None
     assert found.mean.shape == found.std.shape == ()
     assert found.mean == pytest.approx(everything.mean())
     assert found.std == pytest.approx(everything.std())
+
+
+@pytest.mark.parametrize("layout", ["TC", "CT"])
+def test_series_of_differing_length_have_two_numbers_per_channel(layout: str) -> None:
+    rng = np.random.default_rng(0)
+    walk = [None if i % 7 == 0 else rng.normal([3, 1e4], [2, 0.1], (1 + i % 9, 2)) for i in range(500)]
+    everything = np.concatenate([x for x in walk if x is not None])
+    given = walk if layout == "TC" else [None if x is None else x.T.copy() for x in walk]
+    data = ArrayData({"walk": given}, np.arange(500) % 2, "classification", kinds={"walk": f"series,layout={layout}"})
+    found = statistics(data, "walk")
+    assert found is not None
+    assert found.mean.shape == found.std.shape == ((1, 2) if layout == "TC" else (2, 1))
+    np.testing.assert_allclose(found.mean.ravel(), everything.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found.std.ravel(), everything.std(axis=0), rtol=1e-9)
 
 
 def test_limit_takes_evenly_spaced_recorded_rows() -> None:

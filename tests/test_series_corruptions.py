@@ -225,6 +225,29 @@ def test_series_of_one_sample_between_longer_ones(name):
     assert any(not np.array_equal(a, b) for a, b in zip(new, ragged.x, strict=True))
 
 
+@pytest.mark.parametrize("layout", ["TC", "CT"])
+def test_series_of_differing_length_know_each_channels_sigma_and_mean(layout):
+    """Channels of σ 0.7, 7 and 70: by one σ for all, the quiet one would drown in the noise of the loud one."""
+    lengths = np.random.default_rng(1).integers(40, 200, 300)
+    parts = [x[:length] for x, length in zip(waves(), lengths, strict=True)]
+    everything = np.concatenate(parts).astype(np.float64)
+    level, size = everything.mean(axis=0), everything.std(axis=0)
+    ragged = Series([np.ascontiguousarray(x if layout == "TC" else x.T) for x in parts], layout)
+
+    def in_sigma(name: str, severity: float) -> list[Array]:
+        new = ragged.after(name, severity)
+        return [((b if layout == "TC" else b.T) - a) / size for a, b in zip(parts, new, strict=True)]
+
+    noise = np.concatenate(in_sigma("gaussian_noise", 0.2))
+    np.testing.assert_allclose(noise.std(axis=0), 0.2, rtol=0.02)
+    spikes = np.concatenate(in_sigma("spikes", 0.1))
+    np.testing.assert_allclose(np.abs(spikes[spikes != 0]), 5, rtol=1e-3)
+    strayed = [np.abs(x).max(axis=0) for x in in_sigma("drift", 2.0)]
+    np.testing.assert_allclose(strayed, 2, rtol=1e-3)
+    for a, lost in zip(parts, in_sigma("missing_channel", 1.0), strict=True):
+        np.testing.assert_allclose(a + lost * size, np.broadcast_to(level, a.shape), rtol=1e-4)
+
+
 @pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float16, np.float64])
 def test_any_dtype_is_kept(dtype):
     x = (waves(30, channels=2) * 4 + 100).clip(0, 255).astype(dtype)

@@ -38,7 +38,8 @@ class ArrayData(Held):
         task: a `Task`, or text as for the shell: see `parse_task`.
         modalities: descriptions that cannot be read off the values (range of float images, sample rate, …); any may be
             left out. Shape `()` is filled in from the values.
-        kinds: shorter way to declare: modality name to kind, e.g. `{"voice": "audio,sample_rate=8000"}`.
+        kinds: shorter way to declare: modality name to kind, e.g. `{"voice": "audio,sample_rate=8000"}`, or
+            `{"person": "tabular,categorical=0+3"}` for the columns that hold category codes; see `parse_kind`.
         ids: unique integers or strings [n]; numbered from 0 if left out. Pass your own when rows may be reordered.
         groups: columns to report by; name to values [n].
         cluster: what dependent samples share [n]; the bootstrap then resamples whole clusters.

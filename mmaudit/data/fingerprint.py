@@ -5,7 +5,6 @@ Memory layout, byte order and the way of storing (array, list, `Indexed`, Parque
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable
@@ -64,7 +63,7 @@ def _head(data: Dataset) -> Any:
     description = {
         "format": _FORMAT,
         "n": len(data),
-        "modalities": [dataclasses.asdict(m) for m in data.modalities],
+        "modalities": [m.to_json() for m in data.modalities],
         "task": data.task.to_json(),
         "groups": sorted(data.groups),
         "cluster": data.cluster is not None,

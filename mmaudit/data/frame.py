@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmaudit.data.arrays import ArrayData
-from mmaudit.data.infer import KindLike
+from mmaudit.data.infer import KindLike, parse_kind
 from mmaudit.data.keys import need, split_rows
 from mmaudit.data.tasks import is_retrieval, parse_task, with_names
 from mmaudit.errors import BadInput
-from mmaudit.types import Array, Task
+from mmaudit.types import Array, Modality, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,8 @@ class FrameData(ArrayData):
         target: column of the target; several for multilabel or regression; None for a retrieval in which every sample
             is one of its own.
         task: `Task` or text as in `parse_task`.
-        kinds: modality name to kind, where it cannot be read off the values, as in `ArrayData`.
+        kinds: modality name to kind, where it cannot be read off the values, as in `ArrayData`. Here categorical
+            columns may be called by their names: `{"person": "tabular,categorical=sex+ward"}`.
         ids: column of unique sample ids; left out: row numbers, counted before `split`.
         groups: columns to report by.
         cluster: column of what dependent samples share.
@@ -41,7 +43,9 @@ class FrameData(ArrayData):
         source: where the frame came from, for people.
 
     Cells that pandas calls missing (None, NaN, NA) are not recorded. In a table of numbers a row must be missing as a
-    whole or not at all.
+    whole or not at all. A column of pandas' type `category` whose categories are whole numbers, or True and False, is
+    categorical without being declared, and its numbers are the codes. Of another category there are no codes that
+    would be the same in the next file: encode it, as the model's pipeline does. An integer column says nothing.
 
     Raises:
         BadInput: a missing column, a column of a type that no modality has, or anything that `ArrayData` refuses.
@@ -80,7 +84,7 @@ class FrameData(ArrayData):
             {name: frame_values(frame, name, columns) for name, columns in modalities.items()},
             truth,
             with_names(task, names) if isinstance(task, Task) else parse_task(task, truth, names),
-            kinds=kinds,
+            kinds=table_kinds(frame, modalities, kinds),
             ids=rows if ids is None else frame_cells(frame[ids]),
             groups={name: frame_cells(frame[name]) for name in groups},
             cluster=None if cluster is None else frame_cells(frame[cluster]),
@@ -167,7 +171,7 @@ def frame_values(frame: pd.DataFrame, name: str, columns: Columns) -> Any:
     listed = _listed(columns)
     if not listed:
         raise BadInput(f"modality {name!r} names no column.")
-    odd = [column for column in listed if not is_numeric_dtype(frame[column].dtype)]
+    odd = [c for c in listed if not (is_numeric_dtype(frame[c].dtype) or _holds_codes(frame[c]))]
     if not odd:
         return np.column_stack([_numbers(frame[column]) for column in listed])
     if len(listed) > 1:
@@ -179,11 +183,48 @@ def frame_values(frame: pd.DataFrame, name: str, columns: Columns) -> Any:
 
 
 def _numbers(column: pd.Series[Any]) -> Array:
-    """Return a numeric column; booleans as 0/1, nullable types as float64 with NaN."""
+    """Return a numeric column; booleans as 0/1, nullable types as float64 with NaN; of codes the codes."""
+    if _holds_codes(column):
+        column = column.astype(np.float64 if column.isna().any() else column.cat.categories.dtype)
     if not isinstance(column.dtype, np.dtype):
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     values = np.asarray(column.to_numpy())
     return values.astype(np.uint8) if values.dtype.kind == "b" else values
+
+
+def _holds_codes(column: pd.Series[Any]) -> bool:
+    """Whether it is of pandas' type `category`, with whole numbers or booleans as categories."""
+    categories = getattr(column.dtype, "categories", None)
+    return categories is not None and categories.dtype.kind in "iub"
+
+
+def table_kinds(
+    frame: pd.DataFrame, modalities: Mapping[str, Columns], kinds: Mapping[str, KindLike] | None
+) -> dict[str, KindLike]:
+    """Return `kinds` with the categorical columns of tables: declared by name, or by pandas' type `category`.
+
+    Other kinds stay as they are.
+
+    Raises:
+        BadInput: a categorical column that is none of the modality's.
+    """
+    made = dict(kinds or {})
+    for name, columns in modalities.items():
+        listed = _listed(columns)
+        table = _as_table(name, made.get(name), listed)
+        own = {i for i, column in enumerate(listed) if column in frame and _holds_codes(frame[column])}
+        if table is not None and (own or table.categorical is not None):
+            made[name] = dataclasses.replace(table, categorical=tuple(own.union(table.categorical or ())))
+    return made
+
+
+def _as_table(name: str, kind: KindLike | None, columns: Sequence[str]) -> Modality | None:
+    """What is declared of a table, or may be one; None for other kinds."""
+    if kind is None:
+        return Modality(name, "tabular")
+    if isinstance(kind, Modality):
+        return kind if kind.kind == "tabular" else None
+    return parse_kind(name, kind, columns) if kind.partition(",")[0].strip() == "tabular" else None
 
 
 def frame_cells(column: pd.Series[Any]) -> Array:

@@ -14,7 +14,7 @@ from mmaudit.data.cells import Cells, Held
 from mmaudit.data.columns import make_column
 from mmaudit.data.confined import Root
 from mmaudit.data.decoding import MAX_BYTES, Decoder, decoder_of
-from mmaudit.data.frame import Columns, frame_cells, frame_target, frame_values
+from mmaudit.data.frame import Columns, frame_cells, frame_target, frame_values, table_kinds
 from mmaudit.data.infer import KindLike
 from mmaudit.data.keys import find_target, need, split_rows
 from mmaudit.data.saved_arrow import saved_dataset, saved_splits
@@ -226,7 +226,9 @@ def _cells_of(
         cells.read(here)
         return cells, decoder.described(made), decoder.said
     if feature is None or (isinstance(feature, datasets.Value | datasets.ClassLabel) and _number(feature)):
-        return Held(make_column(name, frame_values(_frame(table, listed), name, column))), kind, ""
+        frame = _frame(table, listed)
+        kind = table_kinds(frame, {name: column}, {} if kind is None else {name: kind}).get(name)
+        return Held(make_column(name, frame_values(frame, name, column))), kind, ""
     if isinstance(feature, datasets.Value) and not feature.dtype.endswith("string"):
         raise BadInput(f"modality {name!r}: column {listed[0]!r} holds {feature.dtype}, which no modality has.")
     declared = kind if kind is None or isinstance(kind, Modality) else decoder_of(name, kind)[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from mmaudit.data.columns import Column
 from mmaudit.errors import BadInput
 from mmaudit.types import KINDS, Kind, Modality
 
+_DIGITS = 9  # of a column's place
 # A kind's name, with options after commas (`"audio,sample_rate=8000"`), or a Modality.
 KindLike = Kind | str | Modality
 
@@ -60,13 +61,15 @@ def describe(name: str, column: Column, declared: KindLike | None = None) -> Mod
     return made
 
 
-def parse_kind(name: str, text: str) -> Modality:
+def parse_kind(name: str, text: str, columns: Sequence[str] = ()) -> Modality:
     """Read a kind with options, as the shell gives it: `image,layout=CHW,range=0..1`, `audio,sample_rate=8000`.
 
-    Options are `layout`, `range` (low..high), `unit` and `sample_rate` (Hz).
+    Options are `layout`, `range` (low..high), `unit`, `sample_rate` (Hz) and `categorical`: the columns of a table that
+    hold category codes, by place from 0 or, where the table's `columns` have names, by name, joined by `+`
+    (`tabular,categorical=0+3`); `none` says that there are none.
 
     Raises:
-        BadInput: an unknown kind or option, or a value that cannot be read.
+        BadInput: an unknown kind, option or column, or a value that cannot be read.
     """
     kind, *options = [part.strip() for part in text.split(",")]
     if kind not in KINDS:
@@ -84,8 +87,10 @@ def parse_kind(name: str, text: str) -> Modality:
                 made = dataclasses.replace(made, layout=value)
             elif key == "unit":
                 made = dataclasses.replace(made, unit=value)
+            elif key == "categorical":
+                made = dataclasses.replace(made, categorical=_places(name, value, columns))
             else:
-                known = ("layout", "range", "unit", "sample_rate")
+                known = ("layout", "range", "unit", "sample_rate", "categorical")
                 raise BadInput(
                     f"modality {name!r}: option {key!r} is not one of {', '.join(known)}{_near(key, known)}."
                 )
@@ -96,6 +101,22 @@ def parse_kind(name: str, text: str) -> Modality:
                 f"modality {name!r}: {option!r} cannot be read; write range=0..1, sample_rate=8000."
             ) from error
     return made
+
+
+def _places(name: str, text: str, columns: Sequence[str]) -> tuple[int, ...]:
+    """Read `0+3`, `sex+ward` or `none`; a name that is a column's is taken for it, even if it looks like a place."""
+    if text == "none" and "none" not in columns:
+        return ()
+    places = []
+    for part in [part.strip() for part in text.split("+")]:
+        if part in columns:
+            places.append(list(columns).index(part))
+        elif part.isascii() and part.isdigit() and len(part) <= _DIGITS:
+            places.append(int(part))
+        else:
+            known = f"one of {', '.join(map(repr, columns))}{_near(part, columns)}" if columns else "a place such as 0"
+            raise BadInput(f"modality {name!r}: categorical column {part!r} is not {known}; join several by '+'.")
+    return tuple(places)
 
 
 def declared_kinds(

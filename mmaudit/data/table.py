@@ -13,7 +13,7 @@ import numpy as np
 from mmaudit.data.cells import Cells, FileCells, Held
 from mmaudit.data.columns import is_missing, make_column
 from mmaudit.data.decoding import TextDecoder, decoder_of
-from mmaudit.data.frame import Columns, frame_cells, frame_target, frame_values
+from mmaudit.data.frame import Columns, frame_cells, frame_target, frame_values, table_kinds
 from mmaudit.data.infer import KindLike
 from mmaudit.data.keys import need, split_rows
 from mmaudit.data.streamed import StreamedData
@@ -54,7 +54,8 @@ def read_table(
             `posters/{imdb_id}.jpeg`.
         kinds: modality name to kind, with options for decoding as in `decoder_of`, such as `image,size=224x224`. A
             column of strings that is declared `image` or `audio` names files of these; declared `series`,
-            `embedding` or `tabular`, it names .npy files. Undeclared, it is text.
+            `embedding` or `tabular`, it names .npy files. Undeclared, it is text. Categorical columns of a table may
+            be called by their names, as in `FrameData`.
         root: the folder that file names are resolved under; left out: the table's own. Names that lead out of it, by
             `..`, an absolute path or a symbolic link, are refused.
         files: text modalities whose column names text files, rather than holding the text itself.
@@ -148,6 +149,7 @@ def frame_data(
         raise BadInput(f"{unknown[0]!r} is declared, but is no modality; they are {', '.join(map(repr, modalities))}.")
     known = [str(column) for column in frame.columns]
     frame = frame.set_axis(known, axis=1)
+    kinds = table_kinds(frame, modalities, kinds)
     rows = np.arange(len(frame))
     if split is not None:
         rows = split_rows(split, known, lambda name: frame[name].to_numpy(dtype=object), source)
@@ -165,7 +167,7 @@ def frame_data(
     declared: dict[str, KindLike] = {}
     notes: list[str] = []
     for name, column in modalities.items():
-        kind = (kinds or {}).get(name)
+        kind = kinds.get(name)
         cells[name], made, note = _cells_of(frame, name, column, kind, name in files, root)
         declared |= {} if made is None else {name: made}
         notes += [note] if note else []

@@ -8,12 +8,12 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 import numpy as np
 
-from mmaudit.data.statistics import ModalityStatistics
+from mmaudit.data.statistics import ModalityStatistics, statistics_shape
 from mmaudit.errors import BadInput
 from mmaudit.folder import make_folder, own_arrays, write_atomically
 from mmaudit.retrieval.border import FOLDER
@@ -74,6 +74,7 @@ def write_statistics(run: Run, statistics: Mapping[str, ModalityStatistics | Non
     for i, found in enumerate(statistics.values()):
         if found is not None:
             arrays |= {f"mean{i}": found.mean, f"std{i}": found.std}
+            arrays |= {} if found.mode is None else {f"mode{i}": found.mode}
     stream = io.BytesIO()
     np.savez(stream, **arrays)  # type: ignore[arg-type]
     make_folder(run.folder / FOLDER)
@@ -91,15 +92,21 @@ def read_statistics(run: Run) -> dict[str, ModalityStatistics | None] | None:
             mean, std = arrays.get(f"mean{i}"), arrays.get(f"std{i}")
             if mean is None or std is None or not (_fits(mean, modality) and _fits(std, modality)):
                 return None
-            found[modality.name] = ModalityStatistics(mean, std)
+            mode = arrays.get(f"mode{i}") if modality.categorical else None
+            if modality.categorical and (mode is None or mode.dtype != np.float64 or mode.shape != modality.shape):
+                return None
+            found[modality.name] = ModalityStatistics(mean, std, mode)
         else:
             found[modality.name] = None
     return found
 
 
 def _fits(values: Array, modality: Modality) -> bool:
-    """Whether these can be the numbers of a modality: one for each of a sample's values, or one for all."""
-    return values.dtype == np.float64 and values.shape in ((), modality.shape)
+    """Whether these can be the mean or σ of a modality, or of training data whose samples alone differ in length."""
+    differing = replace(
+        modality, shape=tuple(None if i == modality.time_axis else n for i, n in enumerate(modality.shape))
+    )
+    return values.dtype == np.float64 and values.shape in ((), modality.shape, statistics_shape(differing))
 
 
 # ---- a scheduler that wants its machine back

@@ -87,6 +87,7 @@ def _ball(source: Source, modality: Modality, array: Array, epsilon: float) -> B
         radius: Any = epsilon * (limits[1] - limits[0])
     else:
         radius = epsilon * np.asarray(source.statistics[modality.name].std)  # type: ignore[union-attr]
+        radius = np.where(canonical.numbers(modality), radius, 0)
     low, high = np.broadcast_to(start - radius, start.shape), np.broadcast_to(start + radius, start.shape)
     if limits is not None:
         low, high = np.clip(low, *limits), np.clip(high, *limits)

@@ -13,7 +13,7 @@ import numpy as np
 
 from mmaudit.errors import NotApplicable
 from mmaudit.kernels import cast
-from mmaudit.types import Array, Modality
+from mmaudit.types import Array, BoolArray, Modality
 
 if TYPE_CHECKING:
     from mmaudit.data.statistics import ModalityStatistics
@@ -90,8 +90,25 @@ def settle(x: Array, dtype: np.dtype[Any], modality: Modality) -> Array:
     return x.astype(dtype, copy=False)
 
 
+def numbers(modality: Modality) -> BoolArray | np.bool_:
+    """Return where a sample holds numbers to calculate with: all but categorical columns, as `bool[columns]`.
+
+    A single True where no column is categorical.
+    """
+    if not modality.categorical:
+        return np.True_
+    found = np.ones(modality.shape[0] or 0, np.bool_)
+    found[list(modality.categorical)] = False
+    return found
+
+
+def only_numbers(new: Array, old: Array, modality: Modality) -> Array:
+    """Return `new` with the categorical columns, along the last axis, as they are in `old`."""
+    return np.where(numbers(modality), new, old) if modality.categorical else new
+
+
 def statistics_of(source: Source, name: str) -> ModalityStatistics:
-    """Return mean and standard deviation of a modality in canonical form; raises `NotApplicable` without any."""
+    """Return mean, standard deviation and modes of a modality in canonical form; raises `NotApplicable` without any."""
     found = source.statistics.get(name)
     if found is None:
         raise NotApplicable(f"modality {name!r} has no mean and standard deviation to scale noise with")
@@ -103,7 +120,8 @@ def statistics_of(source: Source, name: str) -> ModalityStatistics:
         mean, std, dtype = (mean - low) / (high - low), std / (high - low), np.float32
         if mean.ndim:
             mean, std = _hwc(mean, modality), _hwc(std, modality)
-    return dataclasses.replace(found, mean=mean.astype(dtype), std=std.astype(dtype))
+    mode: Any = None if found.mode is None else found.mode.astype(dtype)
+    return dataclasses.replace(found, mean=mean.astype(dtype), std=std.astype(dtype), mode=mode)
 
 
 def _hwc(x: Array, modality: Modality) -> Array:

@@ -97,7 +97,7 @@ def _vectors(array: Array, modality: Modality, statistics: ModalityStatistics | 
 
 def _standard(array: Array, mean: Array, std: Array, modality: Modality) -> neighbours.FloatRows:
     dtype = canonical.working_dtype(array.dtype)
-    if array.dtype == object or np.ndim(mean) != array.ndim - 1 or np.shape(mean) != array.shape[1:]:
+    if array.dtype == object or np.ndim(mean) != array.ndim - 1:
         mean, std = np.asarray(np.mean(mean)), np.asarray(np.sqrt(np.mean(np.square(std))))
     scale = np.where(std > 0, std, 1.0).astype(dtype)
     flat = ((array.astype(dtype) - np.asarray(mean, dtype)) / scale).reshape(len(array), -1)

@@ -43,8 +43,11 @@ class Source:
 
     Args:
         data: the data set under audit; donors come from all of it.
-        statistics: per modality mean and standard deviation; None for text.
+        statistics: per modality mean, standard deviation and modes; None for text.
         gradient: of the model's loss with respect to its inputs, for adversarial probes; None where there is none.
+
+    Raises:
+        BadInput: the statistics come from data that declare other columns categorical.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class Source:
         self.gradient = gradient
         self.statistics = statistics
         self._modalities = {m.name: m for m in data.modalities}
+        for modality in data.modalities:
+            _require_modes(modality, statistics.get(modality.name))
         self._tables: OrderedDict[Hashable, Positions] = OrderedDict()
         # Kept for good: one per modality, whatever the number of conditions, and slow to make.
         self._nearest: dict[str, IntArray] = {}
@@ -262,6 +267,18 @@ class Source:
                     texts += self.values(modality, rows[start : start + 512]).tolist()
                 self._words[modality] = rows, [str(text).split() for text in texts]
             return self._words[modality]
+
+
+def _require_modes(modality: Modality, found: ModalityStatistics | None) -> None:
+    if found is None:
+        return
+    here = list(modality.categorical or ())
+    there = [] if found.mode is None else np.flatnonzero(~np.isnan(found.mode)).tolist()
+    if here != there:
+        raise BadInput(
+            f"modality {modality.name!r}: its categorical columns are {here}, but {there} in the data that its means "
+            "come from; declare the same for both."
+        )
 
 
 def writable(array: Array) -> Array:

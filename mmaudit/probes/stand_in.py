@@ -16,6 +16,7 @@ from mmaudit.randomness import generator, stream_key
 from mmaudit.types import Array, Batch, IntArray, Modality
 
 if TYPE_CHECKING:
+    from mmaudit.data.statistics import ModalityStatistics
     from mmaudit.probes.source import Source
 
 Maker = Callable[["Source", Modality, Batch, IntArray, int], Array]
@@ -32,8 +33,15 @@ def declines(baseline: str, modality: Modality) -> str | None:
 
 
 def codes(modality: Modality) -> str | None:
-    """Return a reason where numbers may be category codes, to which adding noise means nothing."""
-    if modality.kind == "tabular" and np.dtype(modality.dtype).kind in "iub":
+    """Return a reason where all numbers are, or may be, category codes, to which adding noise means nothing.
+
+    They are where every column is declared categorical. Where nothing is declared, whole numbers may be.
+    """
+    if modality.kind != "tabular":
+        return None
+    if modality.all_categorical:
+        return f"{modality.name!r} holds category codes alone; noise on them means nothing"
+    if modality.categorical is None and np.dtype(modality.dtype).kind in "iub":
         return f"{modality.name!r} holds whole numbers, which may be category codes; noise on them means nothing"
     return None
 
@@ -42,11 +50,12 @@ def make(source: Source, baseline: str, name: str, batch: Batch, repeat: int) ->
     """Return a new array for modality `name`; rows where it is absent stay as they are.
 
     zero: 0, or the legal value nearest to it; the empty text.
-    mean: the mean per dimension, in the modality's dtype; text declines.
+    mean: the mean per dimension, of categorical columns the most frequent code, in the modality's dtype; text declines.
     marginal: the value of a donor, a random permutation of the whole data set.
     noise: independent draws from N(mean, σ) per dimension, clipped to the legal range. A text gets as many words as
         some other sample's text has, each drawn from yet other samples, so that common words
-        stay common and lose their order and company. Integer columns decline.
+        stay common and lose their order and company. Categorical columns get the codes of a donor, as in `marginal`:
+        what is said to be missing must not stay. Tables of codes alone decline, declared ones or whole numbers.
 
     Raises `NotApplicable` where the modality declines, `UnknownName` for another baseline (`native` has no values).
     """
@@ -68,7 +77,7 @@ def _zero(source: Source, modality: Modality, batch: Batch, rows: IntArray, repe
 
 
 def _mean(source: Source, modality: Modality, batch: Batch, rows: IntArray, repeat: int) -> Array:
-    return _fill(modality, batch, rows, _moments(source, modality)[0])
+    return _fill(modality, batch, rows, np.asarray(_statistics(source, modality).typical))
 
 
 def _fill(modality: Modality, batch: Batch, rows: IntArray, value: Array) -> Array:
@@ -84,7 +93,12 @@ def _fill(modality: Modality, batch: Batch, rows: IntArray, value: Array) -> Arr
 
 
 def _marginal(source: Source, modality: Modality, batch: Batch, rows: IntArray, repeat: int) -> Array:
-    donors = source.table(f"stand_in.marginal#{repeat}", modality.name, "random")[batch.positions]
+    return _donated(source, modality, batch, f"stand_in.marginal#{repeat}")
+
+
+def _donated(source: Source, modality: Modality, batch: Batch, stream: str) -> Array:
+    """The values of other samples, one for each row that has the modality."""
+    donors = source.table(stream, modality.name, "random")[batch.positions]
     donors = np.where(batch.present[modality.name], donors, -1).astype(np.int64)
     return source.exchange(modality.name, batch, donors)
 
@@ -96,12 +110,15 @@ def _noise(source: Source, modality: Modality, batch: Batch, rows: IntArray, rep
         return _word_salad(source, modality, batch, rows, stream, keys)
     new = batch.inputs[modality.name].copy()
     dtype = canonical.working_dtype(np.dtype(modality.dtype))
-    mean, std = _moments(source, modality)
-    mean, std = mean.astype(dtype), std.astype(dtype)
+    found = _statistics(source, modality)
+    mean: Array = np.asarray(found.mean).astype(dtype)
+    std: Array = np.asarray(found.std).astype(dtype)
     for row in rows.tolist():
         sample = np.asarray(new[row])
         drawn = generator(stream, keys[row]).standard_normal(sample.shape, dtype=dtype)
         new[row] = canonical.settle(mean + std * drawn, sample.dtype, modality)
+    if modality.categorical:
+        return canonical.only_numbers(new, _donated(source, modality, batch, f"stand_in.noise#{repeat}"), modality)
     return new
 
 
@@ -132,11 +149,11 @@ def _others(
     return [texts[-1] if positions[i] == own else texts[i] for i in drawn.tolist()]
 
 
-def _moments(source: Source, modality: Modality) -> tuple[Array, Array]:
+def _statistics(source: Source, modality: Modality) -> ModalityStatistics:
     found = source.statistics.get(modality.name)
     if found is None:
         raise NotApplicable(f"modality {modality.name!r} has no mean and standard deviation to stand in with")
-    return np.asarray(found.mean), np.asarray(found.std)
+    return found
 
 
 _MAKERS: dict[str, Maker] = {"zero": _zero, "mean": _mean, "marginal": _marginal, "noise": _noise}

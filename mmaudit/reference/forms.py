@@ -58,7 +58,7 @@ class Input:
     @classmethod
     def load(cls, spec: Mapping[str, Any], state: Mapping[str, Tensor]) -> Input:
         """Make it from what was saved."""
-        preparation = FORMS[spec["form"]](_modality(spec["modality"]))
+        preparation = FORMS[spec["form"]](Modality.from_json(spec["modality"]))
         preparation.restore(spec, state)
         frozen = spec["frozen"]
         form = None if frozen is None else Form(tuple(frozen["ways"]), tuple(map(tuple, frozen["shapes"])))
@@ -113,11 +113,6 @@ def by_kind(modality: Modality) -> Preparation:
     if modality.kind == "image" and is_map(modality):
         return Image(modality)
     return Values(modality)
-
-
-def _modality(saved: Mapping[str, Any]) -> Modality:
-    limits = saved["range"]
-    return Modality(**{**saved, "shape": tuple(saved["shape"]), "range": None if limits is None else tuple(limits)})
 
 
 def _form(modality: Modality) -> str:

@@ -7,7 +7,6 @@ variance, as the training rows say. Rows that were not recorded take no part in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -102,7 +101,7 @@ class Preparation:
 
     def spec(self) -> dict[str, Any]:
         """Plain values that, with `state`, make it again."""
-        return {"form": self.form, "modality": asdict(self.modality), "shape": list(self.shape)}
+        return {"form": self.form, "modality": self.modality.to_json(), "shape": list(self.shape)}
 
     def state(self) -> dict[str, Tensor]:
         """What it learned."""

@@ -78,4 +78,6 @@ def _said(modality: Modality) -> str:
         parts.append(f"{modality.range[0]:g} to {modality.range[1]:g}")
     if modality.sample_rate:
         parts.append(f"{modality.sample_rate:g} Hz")
+    if modality.categorical:
+        parts.append(f"category codes in columns {', '.join(map(str, modality.categorical))}")
     return ", ".join(parts)

@@ -29,6 +29,8 @@ _OWN = ("split", "classes", "task", "candidates")
 _AUDIO = re.compile(r"audio|sound|speech|voice|wav", re.IGNORECASE)
 _SERIES = re.compile(r"series|signal|ecg|eeg|imu|accel|sensor", re.IGNORECASE)
 _EMBEDDING = re.compile(r"emb|feat|hidden|latent|vector", re.IGNORECASE)
+_MOST_CODES = 20  # distinct values of a column that may hold category codes
+_LONGEST_EXAMPLE = 30  # letters
 _FEWEST = 30  # samples in a group that can be judged: the groups' own rule
 
 
@@ -188,10 +190,20 @@ def _modalities(seen: Roles, rest: Sequence[Column], rows: int, table: bool, sha
         name = "table" if "table" not in kinds else "numbers"
         kinds[name] = "tabular"
         seen.options["columns"] = {name: numbers}
-        seen.notes[f"modality.{name}"] = "the columns of numbers, side by side"
+        seen.notes[f"modality.{name}"] = "the columns of numbers, side by side" + _codes(rest, numbers)
     else:
         seen.left |= dict.fromkeys(numbers, "one number per sample is no modality by itself")
     seen.options["modality"] = kinds
+
+
+def _codes(rest: Sequence[Column], numbers: Sequence[str]) -> str:
+    """How to declare category codes, by the example of some columns that may hold them; empty where none may."""
+    few = [c.name for c in rest if c.name in numbers and c.form == "integer" and 2 <= len(c.values) <= _MOST_CODES]
+    shown: list[str] = []
+    for name in few:
+        if not set(name) & set(',+="') and len("+".join([*shown, name])) <= _LONGEST_EXAMPLE:
+            shown.append(name)
+    return f"; if they hold category codes: tabular,categorical={'+'.join(shown)}" if shown else ""
 
 
 def _kind(column: Column) -> tuple[str, str] | None:
@@ -209,7 +221,8 @@ def _kind(column: Column) -> tuple[str, str] | None:
     if dims <= 2 and _EMBEDDING.search(column.name):
         return "embedding", guessed
     if dims == 1:
-        return "tabular", ""
+        whole = column.form == "integer"
+        return "tabular", "whole numbers; columns of category codes: tabular,categorical=0+3, or =none" if whole else ""
     if column.form == "list":
         return None
     channels = column.shape[-1] in (1, 3) or column.shape[0] in (1, 3)

@@ -239,6 +239,7 @@ TARGETS = (
                 "x=series,range=0..1",
                 "x=image,mode=L,size=8x9,max_pixels=1000",
                 "x=series,unit=mV",
+                "x=tabular,categorical=0+3",
             ),
             "x=audio,sample_rate=8000,channels=mono,seconds=1.5,max_values=1000",
         ),

@@ -54,8 +54,8 @@ def as_given(x: Array, modality: Modality) -> Array:
 def channel_sigma(statistics: ModalityStatistics, modality: Modality) -> Array:
     """Return σ of each channel over samples and time, [C] or [1]; 0 where it is unknown.
 
-    From the moments per time step, by the law of total variance. Where samples differ in length there is one σ for
-    all channels.
+    From the moments per time step, by the law of total variance. Where samples differ in length, the moments are the
+    channels' already; where they differ in channels too, there is one σ for all.
     """
     mean, std = np.asarray(statistics.mean, np.float64), np.asarray(statistics.std, np.float64)
     if mean.ndim == 0:

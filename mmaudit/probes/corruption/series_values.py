@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NI = "Ni et al. 2009"
 SPIKE = 5.0  # σ
 KNOTS = 5  # of a drift's curve: tsaug's three between the ends
+PER_CHANNEL = 2  # version: each channel has its own σ and mean in series of differing length, too
 PARTS = 3  # of a recording in which a sensor gets stuck
 
 
@@ -32,6 +33,7 @@ PARTS = 3  # of a recording in which a sensor gets stuck
     severities=(0.05, 0.1, 0.2, 0.4, 0.8),
     unit="σ of the channel",
     source="Um et al. 2017, jittering, from its σ of 0.05 on; AddNoise of tsaug",
+    version=PER_CHANNEL,
     batched=True,
     declines=no_time_axis,
 )
@@ -56,6 +58,7 @@ def gaussian_noise(
     severities=(0.25, 0.5, 1, 2, 4),
     unit="σ of the channel",
     source="tsaug, Drift",
+    version=PER_CHANNEL,
     batched=True,
     declines=no_time_axis,
 )
@@ -81,6 +84,7 @@ def drift(x: Array, severity: float, draws: Draws, modality: Modality, statistic
     severities=(0.005, 0.01, 0.02, 0.05, 0.1),
     unit="share of readings",
     source=NI + ", spikes; severities are mmaudit's",
+    version=PER_CHANNEL,
     batched=True,
     declines=no_time_axis,
 )
@@ -144,6 +148,7 @@ def saturation(x: Array, severity: float, modality: Modality) -> Array:
     severities=(0.1, 0.25, 0.5, 0.75, 0.9),
     unit="share of channels",
     source="mmaudit; sensor dropout as in Liu et al. 2017",
+    version=PER_CHANNEL,
     batched=True,
     declines=one_channel,
 )
