@@ -89,8 +89,9 @@ def sentences(comparison: Comparison, other: int, name: Namer, quote: Callable[[
     if seen:
         typical = number(median(seen), m.unit, change=True)
         said.append(
-            "Undecided is not “the same”: the difference that this comparison would find with 80 % power is "
-            f"{typical} in the median of these conditions."
+            f"Undecided is not “the same”: a single test at the 5{NBSP}% level finds a difference of {typical} with "
+            f"80{NBSP}% power, in the median of these conditions; a verdict takes more, as p is adjusted over all rows"
+            f"{' and the margin comes on top' if m.margin else ''}."
         )
     return said
 

@@ -214,7 +214,11 @@ def no_reference_helps(evidence: Evidence) -> Iterator[Draft]:
     seen = ""
     if math.isfinite(row.mde):
         least = formats.number(row.mde, row.unit, change=True)
-        seen = f" A difference of {least} would have been seen there with a chance of 80 %."
+        # What the rule asks for is more: p is adjusted, and another seed must not be as lucky.
+        seen = (
+            f" A difference of {least} would have been seen there with a chance of 80{formats.NBSP}% by a single test "
+            f"at the 5{formats.NBSP}% level; to be sure of one beside all the others takes a larger one."
+        )
     yield Draft(
         f"{counted} trained on the same data is {'not ' if many == 1 else ''}surely better than the model by a margin "
         f"that matters, neither on clean data nor {_damage(panel)}. The nearest is {name(method.title)} "

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mmaudit import formats
 from mmaudit.findings.base import Draft, Evidence, rule
-from mmaudit.findings.wording import listing
+from mmaudit.findings.wording import INTERVAL, listing
 
-# Orders of the modalities that agree less than this (Kendall's W: 0 random, 1 the same) cannot be told as one.
+# Orders of the modalities that agree less than this (mean Kendall's τ: 1 the same, 0 random) cannot be told as one.
 AGREEMENT = 0.5
 
 
@@ -18,9 +19,11 @@ def reliance_disagrees(evidence: Evidence) -> Iterator[Draft]:
         if not agreement.high < AGREEMENT:
             continue
         why = " ".join(evidence.disagreements[:1])
+        value, low, high = (formats.plain(x, 2) for x in (agreement.value, agreement.low, agreement.high))
         yield Draft(
             f"Which of {listing(evidence.modalities)} matters most depends on how one asks: the estimators of reliance "
-            f"agree to {agreement.value:.2f} on a scale from 0 (random orders) to 1 (one order). {why}".strip(),
+            f"agree to {value} ({INTERVAL} {low} to {high}), where 1 is one order, 0 what random orders give, and "
+            f"below 0 they contradict each other. {why}".strip(),
             tuple(evidence.modalities),
             (agreement.score(),),
             1 - agreement.value,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from mmaudit import formats
 from mmaudit.estimates import Estimate
 from mmaudit.findings.base import Draft, Evidence, rule
-from mmaudit.findings.wording import listing, percent, span
+from mmaudit.findings.wording import listing, span
 
 # Bits left unused below this share of what there is to know (the target's entropy) are nothing to act on.
 WORTHWHILE = 0.05
@@ -51,10 +52,11 @@ def weak_on_synergy(evidence: Evidence) -> Iterator[Draft]:
     for synergy in evidence.estimated("accuracy_on", tag="synergy"):
         for redundant in evidence.estimated("accuracy_on", synergy.modalities, tag="redundant"):
             if synergy.high < redundant.low - FAR_BELOW:
+                gap = formats.number(redundant.value - synergy.value, synergy.unit, change=True)
                 yield Draft(
                     f"Of the samples that only {listing(evidence.modalities)} together can answer the model gets "
                     f"{span(synergy.score())} right, of those that either can answer "
-                    f"{span(redundant.score())}: a gap of {percent(redundant.value - synergy.value)}.",
+                    f"{span(redundant.score())}: a gap of {gap}.",
                     synergy.modalities,
                     (synergy.score(), redundant.score()),
                     redundant.value - synergy.value,
