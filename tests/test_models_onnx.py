@@ -233,10 +233,11 @@ def test_against_torch(tmp_path: Path) -> None:
             super().__init__()
             torch.manual_seed(0)
             self.conv = torch.nn.Conv2d(3, 4, 2)
-            self.head = torch.nn.Linear(8, 3)
+            # No torch.nn.Linear: torch 2.6 exports its flag as a boolean, which protobuf no longer takes for a number.
+            self.head = torch.nn.Parameter(torch.randn(8, 3))
 
         def forward(self, image: Any, sensor: Any) -> Any:
-            return self.head(torch.cat([self.conv(image).flatten(1), sensor], 1))
+            return torch.cat([self.conv(image).flatten(1), sensor], 1) @ self.head
 
     net, of = Net().eval(), batch(5)
     rows = torch.export.Dim("rows")

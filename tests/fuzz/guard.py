@@ -26,6 +26,8 @@ NEVER = (
     *("socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request"),
     *("os.putenv", "os.chown", "os.setxattr", "os.link", "os.symlink", "shutil.rmtree", "shutil.move"),
 )
+# torch with CUDA asks for it, whatever the input, to know whether there is a device.
+DEVICES = ("libnvidia-ml.so.1",)
 CHANGING = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod")
 # Read as part of Python, the libraries and mmaudit itself.
 OWN = (
@@ -53,6 +55,8 @@ def _hook(event: str, given: tuple[Any, ...]) -> None:
         return
     if event == "open":
         _check_open(given)
+    elif event == "ctypes.dlopen" and given[0] in DEVICES:
+        return
     elif event in NEVER or event.startswith(("os.exec", "os.spawn")):
         raise Forbidden(f"{event} {given!r:.200}")
     elif event in CHANGING:
