@@ -44,6 +44,13 @@ def test_draws_are_uniform_over_units():
     assert observed == pytest.approx(scipy.stats.binom.pmf(np.arange(6), 1000, 1 / 1000), abs=0.003)
 
 
+@pytest.mark.parametrize("cluster", [None, "each its own", "pairs"])
+def test_the_total_is_the_number_of_samples_drawn(cluster):
+    named = {None: None, "each its own": np.arange(40)[::-1], "pairs": np.arange(40) // 2}[cluster]
+    w = Resamples.draw(40, 30, seed=3, cluster=named)
+    assert w.total.tolist() == w.counts[w.unit].sum(axis=0).tolist()
+
+
 def test_clusters_are_drawn_whole():
     cluster = np.array(["b", "a", "b", "c", "a", "b"])
     w = Resamples.draw(6, 40, seed=1, cluster=cluster)
@@ -126,7 +133,8 @@ def test_bad_arguments_are_refused(arguments):
 @settings(deadline=None, derandomize=True, max_examples=60)
 @given(st.data())
 def test_sums_equal_the_numpy_twin(data):
-    n, units, replicates, groups, columns, m = (data.draw(st.integers(1, 6)) for _ in range(6))
+    n, units, replicates, groups, columns = (data.draw(st.integers(1, 6)) for _ in range(5))
+    m = data.draw(st.integers(1, 40))
     rng = np.random.default_rng(data.draw(st.integers(0, 999)))
     w = Resamples(rng.integers(0, 4, (units, replicates)).astype(np.uint8), rng.integers(0, units, n))
     x = rng.integers(-3, 4, (m, columns)) / 4

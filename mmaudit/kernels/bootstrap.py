@@ -80,7 +80,10 @@ class Resamples:
             block = np.empty(units, np.int64)
             block[shuffled] = np.arange(units) % BLOCKS
             unit, units = block[unit], BLOCKS
-        return cls(counts(units, replicates, seed), unit)
+        drawn = cls(counts(units, replicates, seed), unit)
+        if units == n:
+            drawn.__dict__["total"] = np.full(replicates, float(n))  # known, so that `total` need not add it up
+        return drawn
 
     @classmethod
     def ones(cls, n: int) -> Resamples:
@@ -244,13 +247,30 @@ def _counting_sort(order, key, keys):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def _add_sums(counts, unit, group, x, out):  # type: ignore[no-untyped-def]
+    """Add the entries to the sums of their groups, those that are not 0.
+
+    Four of a group together read and write its sums once; they are added in the order of the entries all the same.
+    """
     entries, columns = x.shape
     replicates = counts.shape[1]
-    for e in range(entries):
-        row = counts[unit[e]]
-        for c in range(columns):
-            v = x[e, c]
-            if v != 0.0:
-                acc = out[group[e], c]
+    at = np.empty(4, np.int64)
+    for c in range(columns):
+        found = 0
+        for e in range(entries):
+            if x[e, c] != 0.0:
+                at[found] = e
+                found += 1
+            if found < 4 and e + 1 < entries and group[e + 1] == group[e]:
+                continue
+            acc = out[group[e], c]
+            if found == 4:
+                r0, r1, r2, r3 = counts[unit[at[0]]], counts[unit[at[1]]], counts[unit[at[2]]], counts[unit[at[3]]]
+                v0, v1, v2, v3 = x[at[0], c], x[at[1], c], x[at[2], c], x[at[3], c]
                 for b in range(replicates):
-                    acc[b] += v * row[b]
+                    acc[b] = (((acc[b] + v0 * r0[b]) + v1 * r1[b]) + v2 * r2[b]) + v3 * r3[b]
+            else:
+                for k in range(found):
+                    row, v = counts[unit[at[k]]], x[at[k], c]
+                    for b in range(replicates):
+                        acc[b] += v * row[b]
+            found = 0
