@@ -1,5 +1,8 @@
 """Resamples: what is drawn, that it does not depend on how much is drawn, and that sums are those of the NumPy twin."""
 
+from fractions import Fraction
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -8,25 +11,71 @@ from hypothesis import strategies as st
 
 from mmaudit.errors import BadInput
 from mmaudit.kernels import bootstrap
-from mmaudit.kernels.bootstrap import BLOCKS, LARGEST, Resamples, counts, ratio
+from mmaudit.kernels.bootstrap import BLOCKS, LARGEST, Resamples, ratio
+from mmaudit.kernels.bootstrap_counts import LIMITS, counts
 
 
 def test_every_replicate_draws_as_many_units_as_there_are():
     assert (counts(137, 200, seed=3).sum(axis=0) == 137).all()
 
 
-def test_counts_equal_the_twin_in_plain_integers():
-    units, seed = 7, 11
-    for b in range(5):
-        raw = np.random.Philox(key=[seed, b]).random_raw(4).tolist()
-        halves = [x & 0xFFFFFFFF for x in raw] + [x >> 32 for x in raw]
-        drawn = [h * units >> 32 for h in halves[:units]]
-        assert counts(units, 5, seed)[:, b].tolist() == [drawn.count(u) for u in range(units)]
+def twin(units: int, replicate: int, seed: int) -> list[int]:
+    """Return what `counts` has to give for one replicate: NumPy's generators, plain integers, one unit at a time."""
+    generator = np.random.SFC64()
+    state = generator.state
+    state["state"]["state"] = np.random.Philox(key=[seed, replicate // 4]).random_raw(4)
+    generator.state = state
+    parts = [x >> 16 * (replicate % 4) & 0xFFFF for x in generator.random_raw(units).tolist()]
+    drawn = [sum(part >= limit for limit in LIMITS) for part in parts]
+    settling = np.random.Philox(key=[seed, 2**62 + replicate])
+    while sum(drawn) != units:
+        number = int(settling.random_raw())
+        for half in (number & 0xFFFFFFFF, number >> 32):
+            unit, rest = divmod(half * units, 2**32)
+            if sum(drawn) < units:
+                drawn[unit] += 1
+            elif sum(drawn) > units and rest >> 29 < drawn[unit]:
+                drawn[unit] -= 1
+    return drawn
 
 
-@pytest.mark.parametrize("fewer", [1, 63, 64, 65, 129])
-def test_a_replicate_does_not_depend_on_how_many_there_are(fewer):
-    assert (counts(50, fewer, seed=5) == counts(50, 200, seed=5)[:, :fewer]).all()
+@pytest.mark.parametrize("units", [1, 2, 7, 90, 400])
+def test_counts_equal_the_twin_in_plain_integers(units):
+    found = counts(units, 300, seed=11)
+    for b in (*range(12), 255, 256, 299):
+        assert found[:, b].tolist() == twin(units, b, seed=11)
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_counts_do_not_depend_on_threads(monkeypatch, threads):
+    monkeypatch.setenv("MMAUDIT_THREADS", threads)
+    found = counts(600, 520, seed=2)  # large enough for threads
+    assert (found[:, 256:300] == np.transpose([twin(600, b, seed=2) for b in range(256, 300)])).all()
+
+
+def test_the_limits_have_the_moments_of_poisson():
+    edges = (0, *LIMITS, 2**16)
+    chances = [Fraction(b - a, 2**16) for a, b in pairwise(edges)]
+    mean = sum(k * p for k, p in enumerate(chances))
+    assert mean == sum((k - mean) ** 2 * p for k, p in enumerate(chances)) == Fraction(63, 64)
+    assert [float(p) for p in chances] == pytest.approx(scipy.stats.poisson.pmf(range(8), 63 / 64), abs=3e-5)
+
+
+def test_small_replicates_are_multinomial():
+    """All ways of drawing three of three, where settling is frequent, as often as they should be."""
+    drawn, often = np.unique(counts(3, 90_000, seed=6), axis=1, return_counts=True)
+    assert drawn.shape[1] == 10
+    expected = scipy.stats.multinomial.pmf(drawn.T, 3, [1 / 3] * 3)
+    assert scipy.stats.chisquare(often, 90_000 * expected).pvalue > 0.001
+
+
+def test_a_bootstrap_mean_varies_as_it_should():
+    x = np.random.default_rng(1).standard_exponential(500)
+    means = Resamples.draw(500, 40_000, seed=8).mean(x)
+    assert means.mean() == pytest.approx(x.mean(), abs=4 * x.std() / np.sqrt(500 * 40_000))
+    assert means.std() == pytest.approx(x.std() / np.sqrt(500), rel=0.015)  # 4 standard errors
+    neighbours = np.corrcoef(means.reshape(-1, 4).T)  # replicates that share random numbers
+    assert abs(neighbours[np.triu_indices(4, 1)]).max() < 0.04
 
 
 def test_seeds_and_replicates_differ():

@@ -25,16 +25,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mmaudit.errors import BadInput
-from mmaudit.kernels.philox import _block
-from mmaudit.threads import over_rows
+from mmaudit.kernels.bootstrap_counts import Counts, counts
 from mmaudit.types import Array, FloatArray, IntArray
-
-Counts = npt.NDArray[np.uint8]
 
 LARGEST = 20_000
 BLOCKS = 5_000
 CHUNK = 2**18
-TOGETHER = 64  # replicates: a cache line of the result
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,53 +145,8 @@ class Resamples:
         return out
 
 
-def counts(units: int, replicates: int, seed: int) -> Counts:
-    """Return `uint8[units, replicates]`: how often each unit is drawn when `units` are drawn with replacement.
-
-    Replicate b is drawn by NumPy's bit generator Philox 4×64 with key (seed, b), so it depends on neither the number
-    of replicates nor the NumPy version. A unit is 32 random bits × units / 2³²; its chance is off by a relative
-    5·10⁻⁶ at most (units ≤ `LARGEST`). A count is about Poisson(1), so it never comes near 255 (chance below 10⁻⁵⁰⁰).
-    """
-    out = np.empty((units, replicates), np.uint8)
-    pieces = -(-replicates // TOGETHER)
-    over_rows(lambda a, b: _count(np.uint64(seed), units, a, b, out), pieces, parallel=out.size > 2**18)
-    return out
-
-
 def _key(seed: int, replicate: int) -> npt.NDArray[np.uint64]:
     return np.array([seed, replicate], np.uint64)
-
-
-@numba.njit(nogil=True, cache=True)
-def _count(seed, units, first, last, out):  # type: ignore[no-untyped-def]
-    """Count, for pieces of `TOGETHER` replicates, the units that 64 random bits each draw: lower half, upper half.
-
-    A replicate is counted in one row, which stays in the nearest cache, and the rows of a piece are turned afterwards.
-    The last unit of an odd number has a lower half only.
-    """
-    replicates = out.shape[1]
-    words, many = (units + 1) // 2, np.uint64(units)
-    whole = units // 2 // 4 * 4
-    low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
-    own = np.empty((TOGETHER, units), np.uint8)
-    for piece in range(first, last):
-        start, stop = piece * TOGETHER, min(piece * TOGETHER + TOGETHER, replicates)
-        own[:] = 0
-        for b in range(start, stop):
-            row, counter = own[b - start], np.uint64(0)
-            for _ in range(0, whole, 4):
-                counter += np.uint64(1)  # NumPy counts up before the first block, too
-                for bits in _block(counter, seed, np.uint64(b)):
-                    row[((bits & low) * many) >> shift] += 1
-                    row[((bits >> shift) * many) >> shift] += 1
-            block = _block(counter + np.uint64(1), seed, np.uint64(b))
-            for i in range(words - whole):
-                row[((block[i] & low) * many) >> shift] += 1
-                if whole + i + words < units:
-                    row[((block[i] >> shift) * many) >> shift] += 1
-        for i in range(units):
-            for b in range(start, stop):
-                out[i, b] = own[b - start, i]
 
 
 def ratio(a: Array, b: Array) -> FloatArray:
