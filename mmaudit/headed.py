@@ -24,7 +24,7 @@ def header_key(schema: str) -> bytes:
 
 
 def write_headed(
-    path: Path, table: pa.Table, schema: str, header: Mapping[str, Any], *, dictionary: bool = True
+    path: Path, table: pa.Table, schema: str, header: Mapping[str, Any], *, dictionary: bool | list[str] = True
 ) -> None:
     """Write a table and its header: the file exists in whole or not at all.
 
@@ -33,7 +33,7 @@ def write_headed(
         table: its columns.
         schema: name and version of what the file holds, as `name/version`.
         header: plain values without NaN.
-        dictionary: whether values repeat, so that dictionaries of them save space.
+        dictionary: whether values repeat, so that dictionaries of them save space, or the columns in which they do.
     """
     text = json.dumps({"schema": schema, **header}, ensure_ascii=True, allow_nan=False)
     with (

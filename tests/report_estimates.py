@@ -83,6 +83,9 @@ def reliance(
         yield Estimate("anova_order_share", (), (("order", order),), unit="share", **about(value))
     yield Estimate("emap", (), (), unit=unit, better="higher", **about(0.71))
     yield Estimate("emap_gap", (), (), unit=unit, **about(0.26, p=0.0002))
+    for k, group in enumerate(groups):
+        yield Estimate("emap", (), (), group, unit=unit, better="higher", **about(0.71 - 0.1 * k, 0.06))
+        yield Estimate("emap_gap", (), (), group, unit=unit, **about(0.26 - 0.1 * k, 0.06))
     yield Estimate("attribution_error", (), (("method", "integrated_gradients"),), unit="share", **about(0.013, 0.002))
     yield Estimate("reliance_agreement", (), (), **about(0.62, 0.11, null=0.31, p=0.04))
 

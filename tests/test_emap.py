@@ -8,8 +8,9 @@ import pytest
 from mmaudit.crossing.design import all_combinations, draw_rounds
 from mmaudit.metrics import metrics
 from mmaudit.reliance.additive import Design, fit_additive, fit_with_products
-from mmaudit.reliance.emap import effects_full, emap_full, estimate_emap
+from mmaudit.reliance.emap import effects_full, emap_full, estimate_emap, estimate_emaps, with_own_answers
 from mmaudit.reliance.jackknife import averages, group_samples, jackknife_error, touched, without
+from mmaudit.reliance.likely import coded, likely_truths
 from mmaudit.types import Array, FloatArray, Task
 
 ACCURACY = metrics.get("accuracy")
@@ -167,6 +168,123 @@ def test_the_jackknife_error_of_a_mean_is_its_standard_error() -> None:
     assert jackknife_error(left_out) == pytest.approx(x.std(ddof=1) / np.sqrt(40))
     assert np.isnan(jackknife_error(left_out[:3]))
     assert jackknife_error(np.full(9, 0.3)) == 0
+
+
+def test_answers_to_the_samples_themselves_complete_the_other_combinations() -> None:
+    """All combinations but the samples' own, and these: that is the projection, whatever the model."""
+    for modalities, n in ((2, 12), (3, 7)):
+        grid = additive_grid(modalities, n, 2)
+        own = (np.arange(n),) * modalities
+        grid[own] += np.random.default_rng(0).normal(size=(n, 2)) * 3
+        every = all_combinations(modalities, n)
+        others = every.others()
+        assert others.use.sum() == n**modalities - n
+        values = fit_additive(others, asked(every, grid)).values
+        exact = emap_full(grid)
+        np.testing.assert_allclose(with_own_answers(values, grid[own], modalities), exact, atol=1e-9)
+        assert np.abs(values - exact).max() > 0.05
+        unknown = grid[own].copy()
+        unknown[0] = np.nan
+        assert np.isfinite(with_own_answers(values, unknown, modalities)).all()
+
+
+def test_draws_of_the_truth_vary_as_it_does_and_go_with_the_target_as_it_does() -> None:
+    """Normal truth, large in one direction and nothing in another; where it is large, it leans to the target."""
+    rng = np.random.default_rng(0)
+    n, size = 4000, np.array([2.0, 0.5, 0.0])
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    truth = (rng.normal(size=(n, 3)) * size) @ turn.T
+    target = np.argmax(truth + rng.gumbel(size=truth.shape), axis=1)
+    noise = rng.normal(size=(32, n, 3)).astype(np.float32)
+    noise = np.concatenate([noise, -noise])
+    values = truth + rng.normal(size=(n, 3))
+    drawn = likely_truths(values, np.zeros_like(values), noise, coded(Task.classification(3), target))
+    assert drawn.shape == (32, n, 3)
+    assert drawn.dtype == np.float32
+    along = drawn.astype(np.float64) @ turn
+    np.testing.assert_allclose(along.var(axis=(0, 1)), np.square(size), rtol=0.05, atol=0.08)
+    right = (truth.argmax(axis=1) == target).mean()
+    assert (drawn.argmax(axis=2) == target).mean() == pytest.approx(right, abs=0.03)
+    # Without the target they say no more of it than chance adds to what the values say.
+    alone = likely_truths(values, np.zeros_like(values), noise, None)
+    assert (alone.argmax(axis=2) == target).mean() < right - 0.05
+
+
+def test_draws_of_the_truth_with_more_outputs_than_samples_and_with_nothing_that_varies() -> None:
+    rng = np.random.default_rng(1)
+    noise = rng.normal(size=(8, 6, 40)).astype(np.float32)
+    values = rng.normal(size=(6, 40)) * 3
+    drawn = likely_truths(values, np.zeros_like(values), noise, None)
+    assert np.isfinite(drawn).all()
+    assert drawn.std() == pytest.approx(np.sqrt(8), rel=0.2)
+    same = likely_truths(np.ones((6, 40)), np.zeros((6, 40)), noise, np.eye(40)[:6])
+    np.testing.assert_allclose(same, 1, atol=1e-6)
+
+
+def test_the_interval_over_donors_holds_where_the_additive_part_decides_little() -> None:
+    """40 draws: effects tell two groups of classes apart, within a group only the interaction says anything.
+
+    One truth for all draws, the fitted function drawn in to its middle, gives an interval that holds 30 of them.
+    """
+    rng = np.random.default_rng(0)
+    n, k = 150, 6
+    matrices, group = rng.normal(size=(k, 4, 4)) / 2, np.where(np.arange(k) < 3, 1.5, -1.5)
+    inside = []
+    for seed in range(40):
+        x, z = rng.normal(size=(2, n, 4))
+        grid = (x[:, 0][:, None, None] + z[:, 0][None, :, None]) * group
+        grid = grid + 1.5 * np.einsum("id,kde,je->ijk", np.sin(3 * x), matrices, np.sin(3 * z), optimize=True)
+        clean = grid[np.arange(n), np.arange(n)]
+        target = np.argmax(clean + rng.gumbel(size=clean.shape), axis=1)
+        design = draw_rounds(names(2), n, 8, seed)
+        task = Task.classification(k)
+        found = estimate_emap(design, asked(design, grid), clean, target, task, ACCURACY, donors_only=True)
+        exact = (emap_full(grid).argmax(axis=1) == target).mean()
+        inside.append(abs(found.value - exact) <= found.donor_half_width)
+    assert sum(inside) >= 36
+
+
+def grouped_world(n: int = 240) -> tuple[Design, Array, Array, Array, dict[str, Array]]:
+    """Samples of the second half need both modalities, those of the first are additive."""
+    rng = np.random.default_rng(2)
+    late = np.arange(n) >= n // 2
+    a, b = rng.choice([-1.0, 1.0], (2, n))
+    both = (a[:, None] * b[None]) * late[:, None]
+    score = np.where(late[:, None], 3 * both, 2 * a[:, None] + 0.5 * b[None])
+    grid = np.stack([-score, score], axis=-1)
+    design = draw_rounds(names(2), n, 12, 0)
+    clean = grid[np.arange(n), np.arange(n)]
+    return design, asked(design, grid), clean, clean.argmax(axis=1), {"early": ~late, "late": late}
+
+
+def test_groups_are_scores_of_one_projection_on_their_samples() -> None:
+    design, outputs, clean, target, groups = grouped_world()
+    task = Task.classification(2)
+    found = estimate_emaps(design, outputs, clean, target, task, ACCURACY, groups=groups)
+    assert list(found) == ["", "early", "late"]
+    assert [e.n for e in found.values()] == [240, 120, 120]
+    plain = sum(found[g].plain for g in groups) / 2
+    assert found[""].plain == pytest.approx(plain)
+    assert found[""] == estimate_emap(design, outputs, clean, target, task, ACCURACY)
+    early, late = found["early"], found["late"]
+    assert early.whole - early.value == pytest.approx(0, abs=0.01)
+    assert late.whole - late.value - late.gap_half_width > 0.2
+    assert late.gap_error > found[""].gap_error
+    only = estimate_emaps(design, outputs, clean, target, task, ACCURACY, groups=groups, donors_only=True)
+    assert np.isnan(only["late"].error)
+    assert only["late"].value == late.value
+
+
+def test_groups_have_reasons_of_their_own() -> None:
+    design, outputs, clean, target, groups = grouped_world()
+    unit = np.where(groups["early"], np.arange(240) % 3, np.arange(240))
+    groups |= {"one": np.arange(240) == 7}
+    found = estimate_emaps(design, outputs, clean, target, Task.classification(2), ACCURACY, unit, groups)
+    assert "3 independent samples" in found["early"].reason
+    assert np.isfinite(found["early"].value)
+    assert np.isnan(found["early"].gap_half_width)
+    assert found["one"].reason == "fewer than two samples have answers"
+    assert found["late"].reason == found[""].reason == ""
 
 
 # ---- bad and extreme input

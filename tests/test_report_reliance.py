@@ -22,7 +22,7 @@ from mmaudit.figures.groups import group_effects
 from mmaudit.figures.reliance import reliance, splits
 from mmaudit.render import inline, page
 from mmaudit.render.svg import draw
-from mmaudit.render.tables import everything, metric_order, summaries
+from mmaudit.render.tables import everything, metric_order, summaries, summed
 from mmaudit.report import Report
 from mmaudit.report_schema import schema, violations
 from report_estimates import about, slim, with_estimates
@@ -190,9 +190,10 @@ def test_groups_are_compared_row_by_row(reports: dict[str, Report]) -> None:
     assert [p.title for p in figure.panels] == [
         "answer: Shapley value, zero",
         "answer: perceptual score",
+        "answer: EMAP gap",
         "answer: leave one out, zero",
     ]
-    assert [p.folded for p in figure.panels] == [False, False, True]
+    assert [p.folded for p in figure.panels] == [False, False, False, True]
     rows = [d["text"] for part in figure.panels[0].spec["layer"] for d in part["data"]["values"] if "text" in d]
     assert rows == ["yes/no", "shape", "colour"]
 
@@ -200,6 +201,12 @@ def test_groups_are_compared_row_by_row(reports: dict[str, Report]) -> None:
 def test_estimates_stay_out_of_the_tables_of_conditions(reports: dict[str, Report]) -> None:
     report, plain = reports["two"], Report.from_json(sample_report(examples=0))
     assert summaries(report) == summaries(plain)
+    named = [row[0].text for row in summaries(report).rows]
+    assert not [name for name in named if set(name) & set("[]=_")], named
+    assert {summed(s.label) for s in report.rows if s.metric == "severity_auc"} <= set(named)
+    assert [summed(x) for x in ("mismatch", "missing[baseline=zero]")] == ["mismatch", "missing · zero"]
+    assert summed("missing_rate[image, baseline=mean]") == "missing rate · image · mean"
+    assert summed("image.gaussian_blur[left+right]#2") == "gaussian blur · left + right · #2"
     assert group_effects(report) == group_effects(plain)
     assert FIGURES["overview"](report)[0].table == FIGURES["overview"](plain)[0].table
     shown = [n for n in metric_order(report) if everything(report, n).rows]

@@ -25,8 +25,10 @@ from mmaudit.figures.marks import INK, SOLID
 from mmaudit.formats import change_unit, number, readable, shorten
 from mmaudit.report import Report
 
-# What is shown by group, the last one behind a click: it says much the same as the first.
-GROUPED = ("shapley_value", "perceptual_score", "leave_one_out")
+# What is shown by group; one of them behind a click, as it says much the same as the first.
+GROUPED = ("shapley_value", "perceptual_score", "emap_gap", "leave_one_out")
+FOLDED = "leave_one_out"
+COMBINED = "combining them"
 MOST_GROUPS = 30
 
 
@@ -118,26 +120,24 @@ def groups(report: Report, estimates: Sequence[Estimate], names: Sequence[str]) 
     """Who depends on what: one panel per group column and estimator."""
     columns_of: dict[str, dict[str, None]] = {}
     for e in estimates:
-        if e.group and e.estimator in GROUPED and len(e.modalities) == 1 and e.option("normalised") is None:
+        if _by_group(e):
             columns_of.setdefault(e.group.partition("=")[0], {})[e.group] = None
     panels, body = [], []
     for column, groups in columns_of.items():
         for estimator in GROUPED:
-            one = [e for e in estimates if e.estimator == estimator and e.group in groups and len(e.modalities) == 1]
-            one = [e for e in one if e.option("normalised") is None]
+            one = [e for e in estimates if e.estimator == estimator and e.group in groups and _by_group(e)]
             baseline = one[0].option("baseline") if one else None
             one = [e for e in one if e.option("baseline") == baseline]
             if not one:
                 continue
             panel = _group_panel(report, column, list(groups), one, names)
-            # Shapley value and perceptual score are open; what is taken away alone says much the same as the first.
             panels += [panel] if panel is not None and len({e.group for e in one if e.value == e.value}) else []
             body += [
                 (
                     text_cell(shorten(column, 30)),
                     text_cell(shorten(e.group.partition("=")[2], 40)),
                     text_cell(named(e) + (f", {shorten(baseline, 20)}" if baseline else "")),
-                    text_cell(together(e.modalities)),
+                    text_cell(together(e.modalities) or COMBINED),
                     cell(e),
                     count_cell(e.n),
                 )
@@ -155,7 +155,8 @@ def groups(report: Report, estimates: Sequence[Estimate], names: Sequence[str]) 
     )
     caption = (
         "The same estimators within each group: who depends on what. Compare rows of one panel; whiskers are 95 % "
-        "intervals, wide where a group is small. Right of 0 the modality helps that group."
+        "intervals, wide where a group is small. Right of 0 the modality helps that group; of the EMAP gap, combining "
+        "modalities does."
     )
     return [Figure("reliance-groups", "Group by group", caption, tuple(panels), Table(columns, tuple(body)))]
 
@@ -166,7 +167,7 @@ def _group_panel(
     rows = []
     for group in groups[:MOST_GROUPS]:
         dots = tuple(
-            dot(e, shorten(e.modalities[0], NAME_LIMIT), f"{shorten(group, 40)}, {together(e.modalities)}")
+            dot(e, _series(e), f"{shorten(group, 40)}, {together(e.modalities) or COMBINED}")
             for e in one
             if e.group == group and math.isfinite(e.value)
         )
@@ -175,10 +176,22 @@ def _group_panel(
         return None
     e = one[0]
     scale = Scale(_gain_title(report), (Line(0.0, "", SOLID, INK),))
-    picture = dot_rows(rows, modality_styles(names), scale, width=HALF)
+    styles = {COMBINED: (INK, "diamond")} if one[0].estimator == "emap_gap" else modality_styles(names)
+    picture = dot_rows(rows, styles, scale, width=HALF)
     baseline = f", {shorten(e.option('baseline') or '', 20)}" if e.option("baseline") else ""
-    alt = f"{named(e)} of each modality for {len(rows)} values of {shorten(column, 30)}. All numbers are in the table."
-    return Panel(f"{shorten(column, 24)}: {named(e)}{baseline}", alt, picture, "half", folded=e.estimator == GROUPED[2])
+    of = " of each modality" if e.modalities else ""
+    alt = f"{named(e)}{of} for {len(rows)} values of {shorten(column, 30)}. All numbers are in the table."
+    return Panel(f"{shorten(column, 24)}: {named(e)}{baseline}", alt, picture, "half", folded=e.estimator == FOLDED)
+
+
+def _by_group(e: Estimate) -> bool:
+    """Whether an estimate is shown by group: of one modality, or of combining all of them."""
+    of_one = len(e.modalities) == 1 or e.estimator == "emap_gap"
+    return bool(e.group) and e.estimator in GROUPED and of_one and e.option("normalised") is None
+
+
+def _series(e: Estimate) -> str:
+    return shorten(e.modalities[0], NAME_LIMIT) if e.modalities else COMBINED
 
 
 def _gain_title(report: Report) -> str:

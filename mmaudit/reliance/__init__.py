@@ -37,14 +37,16 @@ def estimates(
         DamagedRun: a file of the run cannot be read.
     """
     values = Values(run, w, measured)
+    combined = crossed.estimates(run, w, values.positions)
     found: list[Found | Estimate] = []
     found += indices.indices(values)
     found += shuffling.perceptual_scores(values)
     found += attributed.attributions(run, w)
-    found += crossed.estimates(run, w)
+    found += [e for e in combined if not e.group]
     found += standins.off_data(run, w)
     found += _agreement.agreement(found, values.w)
     found += indices.grouped(values)
     found += shuffling.grouped_scores(values)
+    found += [e for e in combined if e.group]
     every = [f.estimate if isinstance(f, Found) else f for f in found]
     return [e for e in every if not only or e.estimator in only]

@@ -83,6 +83,11 @@ class Design:
         keep = slice(0, rounds)
         return Design(self.index[:, keep], self.use[keep], self.family[keep], self.kept[:rounds])
 
+    def others(self) -> Design:
+        """The design without combinations of a sample with itself, whose answers are known of every sample."""
+        own = (self.index == self.index[0]).all(axis=0)
+        return Design(self.index, self.use & ~own, self.family, self.kept, self.whole)
+
 
 @dataclass(frozen=True, eq=False)
 class Additive:

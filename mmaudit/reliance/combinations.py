@@ -14,16 +14,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mmaudit.errors import DamagedRun
-from mmaudit.folder import whole
+from mmaudit.headed import header_key, write_headed
 from mmaudit.outputs import UNREADABLE, column, opened
 from mmaudit.reliance.additive import Design
 from mmaudit.types import Array, IntArray
 
 FILE = "crossed.parquet"
-ABOUT = b"mmaudit.crossed"
+SCHEMA = "mmaudit.crossed/1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,29 +71,18 @@ def write_crossed(path: Path, crossed: Crossed) -> None:
         "kept": [[crossed.modalities[m] for m in kept] for kept in design.kept],
         "whole": design.whole,
     }
-    with (
-        whole(path) as partial,
-        pq.ParquetWriter(
-            partial,
-            table.schema,
-            compression="zstd",
-            use_dictionary=[c for c in table.column_names if c != "output"],
-            write_page_checksum=True,
-            store_schema=False,
-        ) as writer,
-    ):
-        writer.write_table(table)
-        writer.add_key_value_metadata({ABOUT: json.dumps(about, sort_keys=True)})
+    write_headed(path, table, SCHEMA, about, dictionary=[c for c in table.column_names if c != "output"])
 
 
 def read_about(path: Path) -> dict[str, Any] | None:
     """Return what the file says of itself; None where there is no file, or it cannot be read."""
     try:
         known = opened(path).metadata.metadata or {}
-        about: dict[str, Any] = json.loads(known[ABOUT])
-    except UNREADABLE:
+        about: dict[str, Any] = json.loads(known[header_key(SCHEMA)])
+        # Older files do not name their schema, so nobody may ask for it.
+        return {name: value for name, value in about.items() if name != "schema"}
+    except (*UNREADABLE, AttributeError):
         return None
-    return about
 
 
 def read_crossed(path: Path) -> Crossed | None:

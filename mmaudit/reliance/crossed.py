@@ -1,8 +1,8 @@
-"""What a run's answers to combinations say about reliance: EMAP, its gap, and the parts of the outputs' variance."""
+"""What a run's answers to combinations say about reliance: EMAP, its gap (of groups too), and parts of the variance."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -15,11 +15,11 @@ from mmaudit.estimates import Estimate, estimator
 from mmaudit.metrics import Metric, Resamples
 from mmaudit.reliance.anova import Anova, estimate_anova
 from mmaudit.reliance.combinations import FILE, read_about, read_crossed
-from mmaudit.reliance.emap import Emap, estimate_emap
+from mmaudit.reliance.emap import Emap, estimate_emaps
 from mmaudit.reliance.jackknife import FEWEST_GROUPS, t_quantile
-from mmaudit.reliance.table import value_metric
+from mmaudit.reliance.table import SMALLEST_GROUP, value_metric
 from mmaudit.store import Run
-from mmaudit.types import CLEAN
+from mmaudit.types import CLEAN, IntArray
 
 EMAP = estimator(
     "emap",
@@ -55,8 +55,10 @@ ORDER_SHARE = estimator(
 )
 
 
-def estimates(run: Run, w: Resamples) -> list[Estimate]:
+def estimates(run: Run, w: Resamples, groups: Mapping[str, IntArray] | None = None) -> list[Estimate]:
     """Return EMAP, its gap and the parts of the variance with intervals; nothing where the run has no combinations.
+
+    EMAP and gap of each group stand last: the scores on its samples of the projection that is fitted to all.
 
     The 95 % intervals cover two errors at a time: that the audited samples are a sample, in both of their roles (as
     those that are scored, clusters whole, and as donors of modalities), and that not all of their combinations were
@@ -65,6 +67,7 @@ def estimates(run: Run, w: Resamples) -> list[Estimate]:
     Args:
         run: predicted.
         w: resamples of all its samples, of which only the clusters are used.
+        groups: by name, rows of the run; NaN with the reason where fewer than 30 of a group were combined.
 
     Raises:
         DamagedRun: the file cannot be read.
@@ -72,17 +75,27 @@ def estimates(run: Run, w: Resamples) -> list[Estimate]:
     crossed = read_crossed(run.folder / FILE)
     if crossed is None:
         return []
+    parts = {name: np.isin(crossed.positions, rows) for name, rows in (groups or {}).items()}
     if crossed.about["reason"]:
-        return list(_nothing(run, crossed.modalities, crossed.about["reason"]))
+        return list(_nothing(run, crossed.modalities, crossed.about["reason"], parts))
     positions = crossed.positions
     clean, target, unit = run.read(CLEAN).outputs[positions], run.samples.target[positions], w.unit[positions]
     if 2 * crossed.design.use.sum() < crossed.design.use.size:
-        return list(_nothing(run, crossed.modalities, "the model answers less than half of the combinations"))
+        return list(_nothing(run, crossed.modalities, "the model answers less than half of the combinations", parts))
     metric = value_metric(run.task)
-    found = estimate_emap(crossed.design, crossed.outputs, clean, target, run.task, metric, unit)
-    rows = list(_emap(run, metric, found, metric.chance(run.task, target), w.take(positions)))
+    large = {name: rows for name, rows in parts.items() if rows.sum() >= SMALLEST_GROUP}
+    found = estimate_emaps(crossed.design, crossed.outputs, clean, target, run.task, metric, unit, large)
+    rows = list(_emap(run, metric, found[""], metric.chance(run.task, target), w.take(positions)))
     anova = estimate_anova(crossed.design, crossed.outputs, run.task, unit)
-    return rows + list(_shares(crossed.modalities, anova, len(positions)))
+    rows += _shares(crossed.modalities, anova, len(positions))
+    for name, mine in parts.items():
+        one = found[name] if name in large else _too_small(int(mine.sum()))
+        rows += _emap(run, metric, one, metric.chance(run.task, target[mine]), w.take(positions[mine]), name)
+    return rows
+
+
+def _too_small(n: int) -> Emap:
+    return Emap(n, reason=f"{n} of the samples that were combined are in this group; {SMALLEST_GROUP} are needed")
 
 
 def about(run: Run) -> dict[str, Any] | None:
@@ -93,12 +106,13 @@ def about(run: Run) -> dict[str, Any] | None:
     return read_about(run.folder / FILE)
 
 
-def _emap(run: Run, metric: Metric, found: Emap, floor: float, w: Resamples) -> Iterator[Estimate]:
+def _emap(run: Run, metric: Metric, found: Emap, floor: float, w: Resamples, group: str = "") -> Iterator[Estimate]:
     unit = metric.unit_of(run.task)
     low, high = found.value - found.half_width, found.value + found.half_width
     yield Estimate(
         EMAP,
         (),
+        group=group,
         n=found.n,
         value=found.value,
         low=float(np.clip(low, *metric.range)),
@@ -119,9 +133,8 @@ def _emap(run: Run, metric: Metric, found: Emap, floor: float, w: Resamples) -> 
         half, p = exact_bound(w) if metric.unit == "share" else 0.0, 1.0
     elif found.gap_error > 0:
         p = _t_p(gap / found.gap_error, found.groups)
-    yield Estimate(
-        EMAP_GAP, (), n=found.n, value=gap, low=gap - half, high=gap + half, p=p, unit=unit, reason=found.reason
-    )
+    about = Estimate(EMAP_GAP, (), group=group, n=found.n, unit=unit, reason=found.reason)
+    yield replace(about, value=gap, low=gap - half, high=gap + half, p=p)
 
 
 def _t_p(t: float, groups: int) -> float:
@@ -161,8 +174,11 @@ def _orders(modalities: int) -> list[tuple[int, str]]:
     return [(1, "1"), (2, "2"), (3, "3+")][: max(modalities, 1)]
 
 
-def _nothing(run: Run, names: Sequence[str], reason: str) -> Iterator[Estimate]:
+def _nothing(run: Run, names: Sequence[str], reason: str, groups: Iterable[str]) -> Iterator[Estimate]:
     unit = value_metric(run.task).unit_of(run.task)
     for name in (EMAP, EMAP_GAP):
         yield Estimate(name, (), unit=unit, reason=reason)
     yield from _shares(names, Anova({}, {}, {}, 0, reason), 0)
+    for group in groups:
+        for name in (EMAP, EMAP_GAP):
+            yield Estimate(name, (), group=group, unit=unit, reason=reason)

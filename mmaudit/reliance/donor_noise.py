@@ -25,7 +25,6 @@ AMOUNTS = (1.0, 2.0, 4.0)
 BACK = (5.0, -5.0, 1.0)
 NOISES = 64  # in pairs of opposite sign
 OUTER, INNER = 32, 32  # how often the error is found by estimating again, and with how many draws
-LEAST_KEPT = 0.0025
 UNIT_NOISES = 16
 # Numbers that noisy outputs may hold at a time.
 CHUNK = 2**24
@@ -102,16 +101,20 @@ def noise_scale(design: Design) -> float:
     return float(np.sqrt(reached / expected)) if expected > 0 else 0.0
 
 
-def without_noise(values: FloatArray, noise: Array, target: Array, score: Scorer) -> tuple[float, float]:
-    """Return the score extrapolated to no noise, and its root mean square error.
+def without_noise(
+    values: FloatArray, noise: Array, truths: Array, target: Array, score: Scorer
+) -> tuple[float, float, int]:
+    """Return the score extrapolated to no noise, its root mean square error, and from how many draws that is.
 
-    For the error the fitted values stand in for the true ones, drawn in to their mean until they vary as much less as
-    their noise makes them vary more; noise is added, and the score extrapolated and compared with theirs (a parametric
-    double bootstrap).
+    For the error, each of the functions that may be the true one has noise added, and its score is extrapolated and
+    compared with its own (a parametric double bootstrap). One truth for all draws would not do: where the noise decides
+    many answers, those that a truth gets right are a draw by themselves, and the error would be the size of a single
+    one.
 
     Args:
         values: `[n, k]`, with noise.
         noise: `[draws, n, k]`, as `donor_noise` returned it, of the same rows.
+        truths: `[draws // 2, n, k]`, as `likely_truths` returned them, of the same rows.
         target: truth of the rows.
         score: of outputs.
     """
@@ -120,19 +123,14 @@ def without_noise(values: FloatArray, noise: Array, target: Array, score: Scorer
     outer, inner = OUTER, int(np.clip(8 * CHUNK // (3 * OUTER * values.size), INNER // 4, INNER))
     if not score.quick:
         outer, inner = OUTER // 2, INNER // 4
-    middle = values.mean(axis=0)
-    vary = float(np.square(values - middle).mean())
-    kept = max(1.0 - float(np.square(noise, dtype=np.float64).mean()) / vary, LEAST_KEPT) if vary > 0 else 1.0
-    truth = middle + np.sqrt(kept) * (values - middle)
-    right = score(truth, target)
     pairs = min(inner // 2, half - 1)
     misses = []
     for b in range(min(outer, half)):
-        # Other draws than the one that stands for the noise, in pairs of opposite sign.
+        # Other draws than those that stand for truth and noise, in pairs of opposite sign.
         others = (b + 1 + np.arange(pairs) * ((half - 1) // pairs)) % half
-        again = _followed(truth + noise[b], noise[np.concatenate([others, others + half])], target, score)
-        misses.append(again - right)
-    return value, float(np.sqrt(np.mean(np.square(misses))))
+        again = _followed(truths[b] + noise[b], noise[np.concatenate([others, others + half])], target, score)
+        misses.append(again - score(truths[b], target))
+    return value, float(np.sqrt(np.mean(np.square(misses)))), len(misses)
 
 
 def _followed(values: FloatArray, noise: Array, target: Array, score: Scorer) -> float:

@@ -109,6 +109,12 @@ class Values:
         """Rows of each group, as `column=value`."""
         return {name: rows for members in self.columns.values() for name, rows in members.items()}
 
+    @property
+    def positions(self) -> dict[str, IntArray]:
+        """The same as rows of the run."""
+        there = np.flatnonzero(self.usable)
+        return {name: there[rows] for name, rows in self.groups.items()}
+
     # ---- reading
 
     def _read(self, condition: Condition) -> dict[str, FloatArray] | None:
