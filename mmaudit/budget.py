@@ -101,13 +101,14 @@ def raised(
     """Return samples per condition after spending further answers, each time on the widest interval.
 
     An interval is taken to narrow as n^−power. Whatever is raised, the first condition (clean)
-    has at least as many samples as any other, since all are compared with it.
+    has at least as many samples as any other, since all are compared with it. Of a unit whose conditions have different
+    numbers (a larger suite joined the run) those with fewer catch up first.
 
     Args:
         units: places of the conditions that share their samples, in the plan; those of clean, (0,), first.
         counts: samples of each condition, at least 1.
         widths: of the interval of each unit, in one unit of measurement; NaN where it is not known yet, which counts
-            as the widest that is.
+            as the widest that is. Of equal ones the unit with the fewest samples goes first.
         grid: of `steps`.
         answers: most that may be spent.
         powers: of each unit: 1 for an exact bound, where nothing was seen to change, else ½; all ½ without it.
@@ -115,25 +116,25 @@ def raised(
     power = powers or [0.5] * len(units)
     known = [w for w in widths if math.isfinite(w)]
     width = [w if math.isfinite(w) else max(known, default=1.0) for w in widths]
-    first = [counts[places[0]] for places in units]
+    first = [min(counts[i] for i in places) for places in units]
     now = list(first)
-    queue = [(-w, u, now[u]) for u, w in enumerate(width)]
+    queue = [(-w, now[u], u) for u, w in enumerate(width)]
     heapq.heapify(queue)
     while queue:
-        _, u, seen = heapq.heappop(queue)
+        _, seen, u = heapq.heappop(queue)
         if seen == now[u]:
             step = next((k for k in grid if k > now[u]), None)
             if step is None:
                 continue
-            cost = len(units[u]) * (step - now[u]) + (max(step - now[0], 0) if u else 0)
+            cost = sum(max(step - max(counts[i], now[u]), 0) for i in units[u]) + (max(step - now[0], 0) if u else 0)
             if cost > answers:
                 continue
             answers -= cost
             now[u], now[0] = step, max(now[0], step)
         # Clean may have been raised meanwhile along with another.
-        heapq.heappush(queue, (-width[u] * (first[u] / now[u]) ** power[u], u, now[u]))
+        heapq.heappush(queue, (-width[u] * (first[u] / now[u]) ** power[u], now[u], u))
     after = list(counts)
     for places, samples in zip(units, now, strict=True):
-        for place in places:
-            after[place] = samples
+        for i in places:
+            after[i] = max(counts[i], samples)
     return after

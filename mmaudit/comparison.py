@@ -72,7 +72,7 @@ def score_row(
     """
     value = float(found.values[0])
     low, high = interval(found.values[1:], value, metric.range)
-    if unseen := _unseen(metric, found.values, found.w):
+    if unseen := unseen_share(metric, found.values, found.w):
         low, high = max(value - unseen, metric.range[0]), min(value + unseen, metric.range[1])
     row = Score(
         condition=condition.key,
@@ -91,7 +91,7 @@ def score_row(
     if reference is None:
         return row
     delta = found.values - reference.values
-    unseen = _unseen(metric, delta, found.w)
+    unseen = unseen_share(metric, delta, found.w)
     width = metric.range[1] - metric.range[0]  # two values of a metric cannot differ by more
     delta_low, delta_high = interval(delta[1:], float(delta[0]), (-width, width))
     row = replace(
@@ -121,7 +121,7 @@ def score_row(
     )
 
 
-def _unseen(metric: Metric, values: FloatArray, w: Resamples) -> float:
+def unseen_share(metric: Metric, values: FloatArray, w: Resamples) -> float:
     """How far a share may really be from a value that no replicate leaves; 0 where the replicates vary.
 
     No error in n samples does not mean that there are none: the bootstrap cannot draw what the sample lacks, and its

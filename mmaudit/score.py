@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from mmaudit import decomposition, reliance
-from mmaudit.comparison import Measured, measure, nothing, score_row
+from mmaudit.beside import Beside, beside, opened, unseen, widened
+from mmaudit.comparison import Measured, measure, nothing, score_row, unseen_share
 from mmaudit.controls import controls
 from mmaudit.desync import Reference, tolerance
 from mmaudit.errors import BadInput, DamagedRun
@@ -104,6 +105,7 @@ class ScoreTable:
         self.clean = Predictions(self.task, outputs, target)
         self.measured: dict[tuple[str, str], Measured] = {}
         self.beside: dict[str, Measured] = {}
+        self.sides: dict[str, Beside] = {}
         self.clean_on: dict[tuple[str, str], Measured] = {}
         self.applied: dict[str, dict[str, Any]] = {}
         self.worst: dict[str, Float32Array] = {}
@@ -158,9 +160,16 @@ class ScoreTable:
             if not (is_clean or metric.needs_clean or metric.needs_rival):
                 whole = self.measured[CLEAN.key, metric.name]
                 reference = whole if everything else self._clean_on(same, metric, clean, w)
-            rows.append(score_row(self.task, condition, metric, found, reference))
+            row = score_row(self.task, condition, metric, found, reference)
+            side = Beside(found)
+            if limited and reference:
+                # An audit of all samples has as many as there are; a budget's few may have missed what is seldom.
+                missed = unseen(metric, predictions, found, reference)
+                row = opened(row, metric, missed, reference)
+                side = beside(self.measured[CLEAN.key, metric.name], found, reference, missed)
+            rows.append(row)
             if metric.name == self.primary:
-                self.beside[condition.key] = self._beside(found, reference) if limited else found
+                self.sides[condition.key], self.beside[condition.key] = side, side.spread
         rows += self._groups(condition, predictions, clean, w, usable)
         if everything:
             self._keep_worst(condition, predictions)
@@ -175,18 +184,6 @@ class ScoreTable:
         if rows:
             self.clean_on[rows, metric.name] = found
         return found
-
-    def _beside(self, found: Measured, reference: Measured | None) -> Measured:
-        """The primary metric as it stands beside that of other conditions, whatever samples a budget left them.
-
-        The difference from clean is paired on the samples of the condition, so clean on all samples plus that
-        difference says more than the value on the few: the difference estimator of sampling theory (Cochran 1977,
-        section 7.3).
-        """
-        if reference is None:
-            return found
-        values = self.measured[CLEAN.key, self.primary].values + found.values - reference.values
-        return replace(found, values=values)
 
     def _rival(self, condition: Condition, answers: ConditionOutputs, usable: BoolArray) -> Array | None:
         """The class of each row's donor where it contradicts the row's own; −1 where the row has none."""
@@ -247,8 +244,9 @@ class ScoreTable:
         for before, after in neighbours(self.conditions):
             if before.key in self.unanswered or after.key in self.unanswered:
                 continue
-            one, other = self.beside[before.key], self.beside[after.key]
-            yield score_row(self.task, after, metric, other, one, against=before, room=room)
+            one, other = self.sides[before.key], self.sides[after.key]
+            row = score_row(self.task, after, metric, other.measured, one.measured, against=before, room=room)
+            yield widened(row, one, other, float(room[0]))
 
     def _interactions(self) -> Iterator[Score]:
         """What two corruptions do together beyond what each does alone."""
@@ -261,8 +259,8 @@ class ScoreTable:
         clean = self.measured[CLEAN.key, self.primary]
         values = {key: m.values for key, m in self.beside.items()}
         for group in groups(self.conditions):
-            undefined = (c for c in group.conditions if np.isnan(values[c.key][0]))
-            why = next((f"not every sample has an answer under {c.label}" for c in undefined), "")
+            undefined = (c for c in group.conditions if c.key in self.unanswered or np.isnan(values[c.key][0]))
+            why = next((self._undefined(c) for c in undefined), "")
             for summary, result in summarise(group, clean.values, values, clean.floor, metric.better):
                 yield self._summary(group, summary, result, metric, clean, why)
             if not group.curve:
@@ -272,6 +270,10 @@ class ScoreTable:
                 estimate = Resamples.ones(len(worst)).mean(worst)
                 result = np.concatenate([estimate, found])
                 yield self._summary(group, INSTANCE_WORST_CASE, result, metric, clean, why)
+
+    def _undefined(self, condition: Condition) -> str:
+        """Why a condition has no value: answers are missing, or the metric is not defined on those there are."""
+        return self.unanswered.get(condition.key) or f"under {condition.label}: {self.beside[condition.key].reason}"
 
     def _not_everywhere(self, condition: Condition) -> str:
         """Why a condition says nothing of some sample that has a clean answer; empty where it does of all."""
@@ -300,6 +302,13 @@ class ScoreTable:
         """A row; undefined where some condition is, as leaving that one out would make the model look better."""
         value = float("nan") if reason else float(result[0])
         low, high = interval(result[1:], value)
+        if unseen := unseen_share(metric, result, clean.w):
+            # In the summary's unit, a share of the clean value or of what that has above chance, it is as much more.
+            start = abs(float(clean.values[0]) - (clean.floor if summary.floored else 0.0))
+            unseen /= 1.0 if summary.unit is None else max(start, 1e-12)
+            low, high = value - unseen, value + unseen
+            if summary.unit is None:
+                low, high = max(low, metric.range[0]), min(high, metric.range[1])
         return Score(
             condition=digest(group.name, summary.name),
             label=group.name,

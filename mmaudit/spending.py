@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmaudit.beside import unseen
 from mmaudit.budget import Budget, raised, steps
 from mmaudit.comparison import measure, score_row
 from mmaudit.data import Dataset
@@ -40,10 +41,15 @@ def require_room(budget: Budget, out: str | Path, plan: Plan, data: Dataset) -> 
             "a retrieval cannot keep a budget: each query is ranked among all candidates, so all of them have to be "
             "encoded. Leave the budget out, or audit fewer samples."
         )
-    if budget.forwards is None:
-        return
     folder = place(out)
     run = Run.open(folder) if (folder / "run.json").exists() else None
+    if run and not run.header.get("budget") and any(run.lacking()):
+        raise BadInput(
+            f"{folder} holds an audit without a budget that has not finished, and what it planned would be answered "
+            "whatever the budget. Finish it without one, or give the budget another folder."
+        )
+    if budget.forwards is None:
+        return
     spent, known = (sum(run.counts), {c.key for c in run.conditions}) if run else (0, set())
     fewest = _grid(random_order(data.ids, data.cluster), data.cluster)[0]
     new = sum(c.key not in known for c in plan.conditions)
@@ -98,27 +104,32 @@ def _further(run: Run, budget: Budget, rounds: Sequence[float], speed: float) ->
     grid = _grid(run.order, run.samples.cluster)
     if 0 in counts:
         new = counts.count(0)
-        room = PILOT_SHARE * (budget.forwards - spent) / new if budget.forwards else grid[0]
+        room = float(grid[0])
+        if budget.forwards is not None and budget.seconds is None:  # how long answers take is not known yet
+            room = PILOT_SHARE * (budget.forwards - spent) / new
         fit = [k for k in grid if k <= min(room, PILOT_MOST)]
         first = fit[-1] if fit else grid[0]
         counts = [k or first for k in counts]
         return [max(counts), *counts[1:]]
-    most: list[float] = []
+    parts: list[float] = []
+    rest: list[float] = []
     if budget.forwards is not None:
-        most.append(_part(budget.forwards - spent, budget.forwards))
+        rest.append(budget.forwards - spent)
+        parts.append(_part(rest[-1], budget.forwards))
     if budget.seconds is not None:
         left = budget.seconds - sum(rounds)
+        left = left if left > SLACK * budget.seconds else 0.0
         # Before anything was timed in this process a small round: earlier ones may have been another machine's.
-        allowed = speed * _part(left, budget.seconds) if speed else float(grid[0] * len(counts))
-        most.append(allowed if left > SLACK * budget.seconds else 0.0)
+        small = float(grid[0] * len(counts)) if left else 0.0
+        rest.append(speed * left if speed else small)
+        parts.append(speed * _part(left, budget.seconds) if speed else small)
     units = _units(run)
     known, exact = widths(run)
     widest = [max(unit, key=lambda i: -1.0 if known[i] != known[i] else known[i]) for unit in units]
     worst, powers = [known[i] for i in widest], [1.0 if exact[i] else 0.5 for i in widest]
-    found = raised(units, counts, worst, grid, int(min(most)), powers)
-    if found == counts and budget.seconds is None and budget.forwards is not None:
-        return raised(units, counts, worst, grid, budget.forwards - spent, powers)  # half of the rest was too little
-    return found
+    found = raised(units, counts, worst, grid, int(min(parts)), powers)
+    # Where half of the rest is too little for any step, the rest.
+    return found if found != counts else raised(units, counts, worst, grid, int(min(rest)), powers)
 
 
 def _part(left: float, whole: float) -> float:
@@ -145,8 +156,9 @@ def _units(run: Run) -> list[tuple[int, ...]]:
 def widths(run: Run) -> tuple[list[float], list[bool]]:
     """Return the width of the 95 % interval of each condition's difference from clean (of clean its own), and its kind.
 
-    In the unit of the primary metric; NaN where it is undefined on the samples measured so far, 0 for the identity. It
-    is an exact bound, which narrows as 1 / n, where no sample was seen to change the metric.
+    In the unit of the primary metric; NaN where it is undefined on the samples measured so far, 0 where more samples
+    would tell nothing: the identity, and a model that refuses all of them. It is a bound, which narrows as 1 / n, where
+    no sample was seen to change the metric (`beside.unseen`).
     """
     metric = metrics.get(PRIMARY[run.task.kind])
     rows = run.order[: max(run.counts)]
@@ -159,19 +171,16 @@ def widths(run: Run) -> tuple[list[float], list[bool]]:
         is_clean = condition.key == CLEAN.key
         outputs = clean if is_clean else run.read(condition).outputs[rows]
         usable = answered & np.asarray(np.isfinite(outputs).all(axis=1))
-        # That a copy gives the same answers is known from a few.
         if condition.probe == "identity" or not usable.any():
-            found.append(0.0 if condition.probe == "identity" else float("nan"))
+            found.append(0.0)
             exact.append(False)
             continue
-        part = w.take(usable)
-        now = measure(metric, Predictions(run.task, outputs[usable], target[usable]), part)
-        if is_clean:
-            row, moving = score_row(run.task, condition, metric, now), now.values
-            found.append(row.high - row.low)
-        else:
-            before = measure(metric, Predictions(run.task, clean[usable], target[usable]), part)
-            row, moving = score_row(run.task, condition, metric, now, before), now.values - before.values
-            found.append(row.delta_high - row.delta_low)
-        exact.append(bool(np.ptp(moving[1:]) == 0))
+        part, p = w.take(usable), Predictions(run.task, outputs[usable], target[usable])
+        now = measure(metric, p, part)
+        before = None if is_clean else measure(metric, Predictions(run.task, clean[usable], target[usable]), part)
+        bound = unseen(metric, p, now, before)
+        row = score_row(run.task, condition, metric, now, before)
+        width = row.high - row.low if is_clean else row.delta_high - row.delta_low
+        found.append(2 * bound if bound else width)
+        exact.append(bound > 0)
     return found, exact

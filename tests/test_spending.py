@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,25 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.retrieval_cases import dual, pairs
+from helpers.budget_cases import SUITE, N, run
 from helpers.run_cases import Rowwise, contents, dataset
 from mmaudit import Report, Run, audit, compare
 from mmaudit.browse.answers import NOT_MEASURED, Answers
 from mmaudit.browse.fragility import fragility, passport
-from mmaudit.errors import BadInput
 from mmaudit.execution import Loky
 from mmaudit.metrics import Predictions, Resamples, metrics
 from mmaudit.spending import widths
 from mmaudit.types import CLEAN, Array, Batch
 
-N = 900
 FORWARDS = 9_000
-SUITE = {"base": "standard", "analyses": ["emap"]}
-
-
-def run(out: Path, suite: Any = SUITE, n: int = N, model: Any = None, **more: Any) -> Report:
-    given = {"resamples": 100, "keep_samples": 4, **more}
-    return audit(model or Rowwise(), dataset(n=n, seed=1), out=out, suite=suite, **given)
 
 
 @pytest.fixture(scope="module")
@@ -332,67 +323,3 @@ def test_two_runs_with_budgets_are_compared_on_what_both_measured(part: tuple[Ru
     assert rows
     assert {r.n_first for r in rows} == {min(of.count(part[0].conditions[9]) for of in (part[0], other))}
     assert {r.delta for r in rows if np.isfinite(r.delta)} == {0.0}
-
-
-# ---- bad input
-
-
-def test_too_small_a_budget_is_refused_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"forwards=100 is too few: 32 samples under each of \d+ conditions make"):
-        run(tmp_path / "run", forwards=100)
-    assert not (tmp_path / "run").exists()
-    run(tmp_path / "run", "quick", forwards=2_000)
-    before = contents(tmp_path / "run")
-    with pytest.raises(
-        BadInput, match=r"beside the [\d\u202f]+ answers that the run holds, 32 samples under each of \d+ conditions"
-    ):
-        run(tmp_path / "run", SUITE, forwards=2_000)
-    assert contents(tmp_path / "run") == before
-
-
-def test_references_are_trained_on_whole_runs(part: tuple[Run, Report]) -> None:
-    from mmaudit.reference.retrain import retrain
-
-    with pytest.raises(BadInput, match=r"has a budget, which left \d+ conditions on a part of the samples"):
-        retrain(part[0].folder, Rowwise(), dataset(n=N, seed=1), train=dataset(n=200, seed=2), methods=["product"])
-
-
-def test_a_retrieval_has_no_budget(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="a retrieval cannot keep a budget"):
-        audit(dual(), pairs(), out=tmp_path / "run", suite="quick", forwards=10**6)
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_budget_that_lies_is_named(part: tuple[Run, Report]) -> None:
-    from mmaudit.header import require_sound
-
-    def broken(**change: Any) -> dict[str, Any]:
-        return json.loads(json.dumps(part[0].header)) | change
-
-    places = list(range(len(part[0].conditions)))
-    for portions, why in (
-        ("all", "portions is 'all'"),
-        ([{"conditions": [], "samples": None}], r"portions\[0\]: conditions are \[\]"),
-        ([{"conditions": [0, 0], "samples": None}], "expected different places"),
-        ([{"conditions": [10**9], "samples": None}], "expected different places"),
-        ([{"conditions": places}], "'samples' is missing"),
-        ([{"conditions": places, "samples": [5, 3]}], "samples are"),
-        ([{"conditions": places, "samples": [0, N + 1]}], "samples are"),
-        ([{"conditions": places, "samples": [3, 5]}], "not where the portions before it end"),
-        ([{"conditions": [0], "samples": [i, i + 1]} for i in range(N)], ""),
-        ([{"conditions": [0], "samples": None}] * 2, "not where the portions before it end"),
-    ):
-        if why:
-            with pytest.raises(Exception, match=why):
-                require_sound(broken(portions=portions), "run.json")
-        else:
-            require_sound(broken(portions=portions), "run.json")
-    for budget, why in (
-        ([1], r"budget is \[1\]"),
-        ({"forwards": -1, "seconds": None, "rounds": []}, "forwards are -1"),
-        ({"forwards": None, "seconds": "x", "rounds": []}, "seconds are 'x'"),
-        ({"forwards": None, "seconds": 1.0, "rounds": [None]}, "rounds are"),
-        ({"forwards": None}, "'seconds' is missing"),
-    ):
-        with pytest.raises(Exception, match=why):
-            require_sound(broken(budget=budget), "run.json")

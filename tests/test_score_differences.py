@@ -1,0 +1,83 @@
+"""Differences between conditions: paired, of independent units, and within what they can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.run_cases import Rowwise, dataset
+from mmaudit import ArrayData, Run, audit
+from mmaudit.comparison import measure, score_row
+from mmaudit.metrics import Predictions, Resamples, metrics
+from mmaudit.score import adjust
+from mmaudit.types import CLEAN, Score, Task
+
+
+def test_differences_are_paired_and_their_error_is_that_of_the_paired_differences(tmp_path: Path) -> None:
+    data = dataset("classification", 1000, seed=3, noise=1.2)
+    report = audit(Rowwise(), data, out=tmp_path / "run", suite={"probes": ["mismatch"], "pools": ["random"]})
+    run = Run.open(tmp_path / "run")
+    y = data.target
+    clean = (run.read(CLEAN).outputs.argmax(axis=1) == y).astype(float)
+    for condition in run.conditions[1:]:
+        row = report.score(condition.key, "accuracy")
+        assert row is not None
+        if condition.probe == "identity":
+            assert (row.delta, row.p) == (0.0, 1.0)
+            continue
+        difference = (run.read(condition).outputs.argmax(axis=1) == y) - clean
+        error = difference.std(ddof=1) / np.sqrt(1000)
+        assert row.delta == pytest.approx(difference.mean(), abs=1e-12)
+        assert row.value == pytest.approx(clean.mean() + row.delta)
+        assert (row.delta_high - row.delta_low) / (2 * 1.96 * error) == pytest.approx(1, abs=0.12)
+        assert row.mde / (2.8016 * error) == pytest.approx(1, abs=0.1)
+        assert row.delta_low < row.delta < row.delta_high
+        # Unpaired, the error would be larger: what is right under a mismatch is mostly right on clean data.
+        assert condition.family == "control" or error < np.sqrt((clean.var() + (clean + difference).var()) / 1000)
+        assert row.drop == pytest.approx(-row.delta / clean.mean())
+        floor = np.bincount(y).max() / 1000
+        assert row.floor == pytest.approx(floor)
+        assert row.lost == pytest.approx(-row.delta / (clean.mean() - floor))
+
+
+def test_copies_of_a_sample_make_no_more_evidence_when_they_are_one_cluster(tmp_path: Path) -> None:
+    base = dataset("regression", 150, seed=1)
+    batch = base.rows(np.repeat(np.arange(150), 8))
+    widths = {}
+    for name, cluster in (("apart", None), ("together", np.repeat(np.arange(150), 8))):
+        data = ArrayData(
+            {"table": batch.inputs["table"], "note": batch.inputs["note"].tolist()},
+            batch.target[:, 0],
+            base.task,
+            cluster=cluster,
+        )
+        report = audit(
+            Rowwise("regression"), data, out=tmp_path / name, suite={"probes": ["missing"], "baselines": ["zero"]}
+        )
+        rows = [s for s in report.rows if s.metric == "rmse" and s.against in ("", report.clean)]
+        widths[name] = {s.label: (s.high - s.low, s.delta_high - s.delta_low, s.value, s.mde) for s in rows}
+    for label in ("clean", "missing[table, baseline=zero]", "missing[note, baseline=zero]"):
+        apart, together = widths["apart"][label], widths["together"][label]
+        assert together[2] == pytest.approx(apart[2], rel=1e-9)
+        assert together[0] / apart[0] == pytest.approx(np.sqrt(8), rel=0.15)
+        if label != "clean":
+            assert together[1] / apart[1] == pytest.approx(np.sqrt(8), rel=0.15)
+            assert together[3] / apart[3] == pytest.approx(np.sqrt(8), rel=0.15)
+
+
+def test_nothing_to_adjust_is_no_error() -> None:
+    rows = [Score("a", "a", "accuracy", value=0.5), Score("a", "a", "accuracy", group="x=1", p=0.01)]
+    assert [r.p_adjusted != r.p_adjusted for r in adjust(rows)] == [True, True]
+
+
+def test_a_difference_of_shares_stays_within_what_shares_can_differ() -> None:
+    task, target = Task.classification(2), np.zeros(40, np.int64)
+    w = Resamples.draw(40, 50)
+    right = Predictions(task, np.tile([1.0, 0.0], (40, 1)), target)
+    wrong = Predictions(task, np.tile([0.0, 1.0], (40, 1)), target)
+    accuracy = metrics.get("accuracy")
+    row = score_row(task, CLEAN, accuracy, measure(accuracy, wrong, w), measure(accuracy, right, w))
+    assert (row.delta, row.delta_low) == (-1.0, -1.0)
+    assert row.delta_high == pytest.approx(-(0.025 ** (1 / 40)))
