@@ -9,6 +9,7 @@ torch.
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -179,6 +180,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version("mmaudit")
     if name not in _HOME:
         raise AttributeError(f"module 'mmaudit' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)

@@ -1,11 +1,14 @@
-"""What the command prints: a progress bar, findings, tables of scores. Rich is imported on first use."""
+"""What the command prints: progress, findings, tables of scores. Rich is imported on first use."""
 
 from __future__ import annotations
 
 import json
 import shlex
+import textwrap
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +19,20 @@ from mmaudit.place import address, is_local
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from mmaudit.auditing import Cost
     from mmaudit.contract import Verdict
     from mmaudit.estimates import Estimate as Estimated
+    from mmaudit.models.clauses import Check
     from mmaudit.panel import Panel
     from mmaudit.plan import Plan
     from mmaudit.report import Report
     from mmaudit.types import Condition, Finding, Score
 
 _STYLE = {"critical": "bold red", "major": "red", "minor": "yellow", "info": "cyan"}
+EVERY = 60.0
+"""Seconds between lines of progress where there is no terminal."""
 
 
 def print_json(value: Any) -> None:
@@ -37,47 +44,58 @@ def print_json(value: Any) -> None:
 def progress_bar(
     quiet: bool, during: str = "asking the model", then: str = "synergy, scores, report"
 ) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on standard error; yields the callback that moves it.
+    """Progress on standard error; yields the callback that moves it.
 
     Args:
-        quiet: no bar is drawn.
+        quiet: nothing is shown.
         during: what is done while it moves.
         then: what is done once it is full.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True, quiet=quiet), disable=quiet) as bar:
-        task = bar.add_task("preparing", total=None)
-
-        def step(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description=during if done < total else then)
-
-        yield step
+    with _shown(quiet, share=True) as show:
+        yield lambda done, total: show(during if done < total else then, done, total)
 
 
 @contextmanager
 def steps_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar on standard error for work of several kinds; yields the callback that names and moves it."""
+    """Progress on standard error for work of several kinds; yields the callback that names and moves it."""
+    with _shown(quiet, share=False) as show:
+        yield show
+
+
+@contextmanager
+def _shown(quiet: bool, *, share: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on a terminal; lines in a file or a pipe, where a bar would be drawn once, at the end."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True, quiet=quiet), disable=quiet) as bar:
+    console = Console(stderr=True, quiet=quiet)
+    if quiet or not console.is_terminal:
+        show = _lines(quiet)
+        show("preparing", 0, 0)
+        yield show
+        return
+    left = (TextColumn("left:"), TimeRemainingColumn()) if share else ()
+    percent = (TextColumn("{task.percentage:>3.0f} %"),) if share else ()
+    columns = (TextColumn("{task.description}"), BarColumn(), *percent, TimeElapsedColumn(), *left)
+    with Progress(*columns, console=console) as bar:
         task = bar.add_task("preparing", total=None)
+        yield lambda what, done, total: bar.update(task, completed=done, total=total, description=what)
 
-        def step(what: str, done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description=what)
 
-        yield step
+def _lines(quiet: bool) -> Callable[[str, int, int], None]:
+    """Lines of a log: one for each kind of work, and one a minute while it lasts."""
+    began, last, before = time.monotonic(), 0.0, ""
+
+    def show(what: str, done: int, total: int) -> None:
+        nonlocal last, before
+        now = time.monotonic()
+        if quiet or (what == before and now - last < EVERY):
+            return
+        before, last = what, now
+        share = f", {100 * done // total} %" if 0 < done < total else ""
+        typer.echo(f"{timedelta(seconds=int(now - began))}  {what}{share}", err=True)
+
+    return show
 
 
 def show_report(report: Report, page: Path) -> None:
@@ -89,23 +107,39 @@ def show_report(report: Report, page: Path) -> None:
     document, failed = report.document, report.failed_controls()
     console.print(Text(document["title"], style="bold"))
     samples, conditions = formats.count(document["data"]["n"]), len(report.conditions)
-    console.print(Text(f"{samples} samples, {conditions} conditions; on clean data {report.headline()}"))
+    console.print(_wrapped(f"{samples} samples, {conditions} conditions; on clean data {report.headline()}", console))
     if failed:
         console.print(Text(f"Controls failed, do not rely on this report: {'; '.join(failed)}", style="bold red"))
     elif passed := sum(c["ok"] for c in document["controls"]):
-        console.print(Text(f"all {passed} controls passed"))
+        console.print(Text(f"{passed} of {passed} controls passed"))
     for line in report.idle_conditions():
         console.print(Text(f"Not applied: {line}", style="bold red"))
     if budget := report.budget():
-        console.print(Text(budget, style="bold"))
+        console.print(_wrapped(budget, console), style="bold")
     for finding in report.findings:
         console.print()
-        console.print(Text.assemble((finding.level, _STYLE[finding.level]), "  ", finding.claim))
+        console.print(_claimed(finding, console))
         if finding.reproduce:
             console.print(Text(f"  $ {finding.reproduce}", style="dim"), soft_wrap=True)
     if not report.findings:
         console.print("\nNo finding: no rule saw anything that its intervals are sure of.")
     _where(console, page)
+
+
+def _claimed(finding: Finding, console: Console) -> Text:
+    """A finding's level, in its colour, and its claim."""
+    said = _wrapped(f"{finding.level}  {finding.claim}", console)
+    said.stylize(_STYLE[finding.level], 0, len(finding.level))
+    return said
+
+
+def _wrapped(text: str, console: Console) -> Text:
+    """Text in lines of the terminal's width, none of which ends between a number and its unit."""
+    from rich.text import Text
+
+    width = max(console.width, 20)
+    lines = textwrap.wrap(formats.unbroken(text), width, break_long_words=False, break_on_hyphens=False)
+    return Text("\n".join(lines).replace(formats.NBSP, " "))
 
 
 def _where(console: Console, page: Path) -> None:
@@ -146,8 +180,29 @@ def show_table(rows: Sequence[Mapping[str, str]]) -> None:
             typer.echo(f"{name}: {rows[0][name]}")
     shown = [name for name in rows[0] if len(rows) == 1 or len({row[name] for row in rows}) > 1]
     widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in shown}
-    for row in ({name: name for name in shown}, *rows):
+    told = [row for row in rows if any(row[name] for name in shown)]  # of the others, all stands above
+    for row in ({name: name for name in shown}, *told):
         typer.echo("  ".join(f"{row[name]:<{widths[name]}}" for name in shown).rstrip())
+
+
+def show_checks(checks: Sequence[Check], stages: str) -> None:
+    """One line per clause of a model's contract; clauses that were not tested for one reason share a line.
+
+    Args:
+        checks: what was found.
+        stages: how the model is asked; said where no clause has said it.
+    """
+    untested: dict[str, list[str]] = {}
+    for check in checks:
+        if check.ok is None and check.message.startswith("not tested"):
+            untested.setdefault(check.message, []).append(check.clause)
+        else:
+            mark = {True: "ok  ", False: "FAIL", None: "note"}[check.ok]
+            typer.echo(f"{mark}  {check.clause}: {check.message}")
+    for why, clauses in untested.items():
+        typer.echo(f"note  {why}: {', '.join(clauses)}")
+    if not untested and not any(check.message in stages for check in checks if check.clause == "two stages"):
+        typer.echo(f"note  stages: {stages}")
 
 
 def show_estimate(plan: Plan, cost: Cost, stages: str) -> None:
@@ -228,7 +283,7 @@ def show_panel(panel: Panel, findings: Sequence[Finding], page: Path) -> None:
     console.print(Text(title(panel), style="bold"))
     for finding in findings:
         console.print()
-        console.print(Text.assemble((finding.level, _STYLE[finding.level]), "  ", finding.claim))
+        console.print(_claimed(finding, console))
     heads, *body = lines(panel)
     for shown in PANEL_TABLES:
         columns = [heads.index(name) for name in shown]

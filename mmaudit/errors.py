@@ -19,6 +19,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LISTED = 20
+"""Known names that an error lists whole; of more, only those like the one that is wrong."""
+
 
 class MMAuditError(Exception):
     """Root of the tree above; catch this to catch everything mmaudit raises on purpose."""
@@ -35,7 +38,13 @@ class UnknownName(MMAuditError, LookupError):
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
         guess = f"; did you mean {near[0]!r}?" if near else "."
-        hint = f" {see} shows all {len(names)}." if see else f" Known: {', '.join(names)}."
+        if see:
+            hint = f" {see} shows all {len(names)}."
+        elif len(names) <= LISTED:
+            hint = f" Known: {', '.join(names)}."
+        else:
+            some = difflib.get_close_matches(name, names, n=5, cutoff=0.4) or names[:5]
+            hint = f" Known are {len(names)}, such as {', '.join(some)}."
         super().__init__(f"{what} {name!r} is not registered{guess}{hint}")
 
 

@@ -5,25 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mmaudit.errors import UnknownName
+from mmaudit.errors import BadInput, UnknownName
 from mmaudit.place import place
 
 Row = dict[str, Any]
+
+
+_SHOWN = 5
+"""Runs below a folder that an error names."""
 
 
 def names(what: str) -> list[Row]:
     """Rows with `name` first: of a sort of plug-in, or of a run folder's conditions.
 
     Raises:
-        UnknownName: it is neither.
+        BadInput: it is a folder without a run; names the runs that lie in it.
+        UnknownName: it is no sort and no folder.
     """
     if what in _LISTS:
         return _LISTS[what]()
-    if (place(what) / "run.json").exists():
+    folder = place(what)
+    if (folder / "run.json").exists():
         from mmaudit.store import Run
 
         return [{"name": c.label, "family": c.family, "key": c.key} for c in Run.open(what).conditions]
+    if folder.is_dir():
+        runs = sorted(str(file.parent) for file in folder.glob("*/run.json"))
+        more = ", …" if len(runs) > _SHOWN else ""
+        raise BadInput(
+            f"{folder} is not a run folder: it has no run.json; "
+            + (f"give one of the runs in it: {', '.join(runs[:_SHOWN])}{more}." if runs else "there is no run in it.")
+        )
     raise UnknownName("list", what, tuple(_LISTS))
+
+
+def sorts() -> list[Row]:
+    """A row for each sort of plug-in that `names` knows: how many there are, and what they are."""
+    return [{"name": name, "count": len(rows()), "summary": SORTS[name]} for name, rows in _LISTS.items()]
 
 
 def _probes() -> list[Row]:
@@ -104,4 +122,14 @@ _LISTS: dict[str, Callable[[], list[Row]]] = {
     "reproductions": _reproductions,
     "rules": _rules,
     "suites": _suites,
+}
+SORTS = {
+    "probes": "what is done to the data: missing, mismatched and corrupted modalities",
+    "metrics": "what is measured on the answers",
+    "estimators": "how reliance on modalities, and synergy, are estimated",
+    "analyses": "what an audit does besides asking under conditions",
+    "references": "published methods that `mmaudit reference` trains for comparison",
+    "reproductions": "published experiments that `mmaudit reproduce` runs again",
+    "rules": "what makes a finding",
+    "suites": "choices of probes and analyses, for --suite",
 }

@@ -60,7 +60,8 @@ def merged(config: Path | None, given: Mapping[str, Any], need: Sequence[str]) -
     """
     options = {**(_read(config) if config else {}), **said(given)}
     if lacking := [f"--{name}" for name in need if name not in options]:
-        raise BadInput(f"{' and '.join(lacking)} missing; give it as an option or as a key in the file of --config.")
+        them = "it as an option or as a key" if len(lacking) == 1 else "them as options or as keys"
+        raise BadInput(f"{' and '.join(lacking)} missing; give {them} in the file of --config.")
     return options
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # Two letters at least, for a drive of Windows has one. pathlib makes one slash of two: both forms are the same URL.
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)
 _CHAIN = re.compile(r"[A-Za-z0-9+.-]+::.*:/.*", re.DOTALL)
+_PASSWORD = re.compile(r"[^/]*:[^/]*@")
 _HERE = ("file", "local")
 
 
@@ -37,7 +38,8 @@ def place(where: str | Path) -> Path:
             of fsspec and the store's own tools, never from the URL.
 
     Raises:
-        BadInput: no such protocol is known, or the URL holds a password.
+        BadInput: no such protocol is known, the URL holds a password or another URL, or it chains file systems by
+            `::`.
         MissingExtra: it is a URL, and the packages for it are not installed.
     """
     if not isinstance(where, str | Path):
@@ -46,19 +48,29 @@ def place(where: str | Path) -> Path:
     found = _URL.fullmatch(text)
     if found is None:
         if _CHAIN.fullmatch(text) and not os.path.lexists(where):
-            raise BadInput(f"{text!r} chains file systems; give one URL, such as s3://bucket/run.")
+            raise _chained(text.partition("::")[0])
         return Path(where)
     protocol, rest = found[1].lower(), found[2]
     if protocol in _HERE:
         return Path("/" + rest)
     if os.path.lexists(where):
         return Path(where)
-    if re.match(r"[^/@]*:[^/]*@", rest):
+    if "://" in rest or _URL.fullmatch(rest):
+        raise BadInput(f"the URL that begins with {protocol + '://'!r} holds another; give one, as s3://bucket/run.")
+    if "::" in rest:  # fsspec would take what follows for another file system, one of this machine perhaps
+        raise _chained(protocol)
+    if _PASSWORD.match(rest):
         raise BadInput(
             f"the {protocol} URL holds a password, which would be written into reports; give it without, and the "
             "credentials through the environment or fsspec's configuration."
         )
-    return _remote(f"{protocol}://{rest}")
+    # As pathlib writes it: stores take an empty name for a folder that their listings then do not show.
+    return _remote(f"{protocol}://" + "/".join(name for name in rest.split("/") if name not in ("", ".")))
+
+
+def _chained(first: str) -> BadInput:
+    """What to say of several file systems in one URL; not the URL, which may hold a password."""
+    return BadInput(f"the URL that begins with {first!r} chains file systems by '::'; give one, as s3://bucket/run.")
 
 
 def is_local(path: Path) -> bool:

@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+# The order of `mmaudit --help`: the way of somebody who has a model and begins.
+JOURNEY = {
+    "Begin": ("demo", "init", "doctor", "gallery"),
+    "Audit": ("audit", "plan", "work", "merge", "write-inputs", "audit-predictions"),
+    "Read a run": ("report", "dashboard", "score", "synergy", "keep"),
+    "Decide": ("compare", "gate"),
+    "Other methods": ("reference", "panel", "reproduce"),
+    "Look up and check": ("list", "check-plugin", "selftest"),
+}
+
+
+class _Journey(TyperGroup):
+    """Lists commands in the order and under the headings of `JOURNEY`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names as `--help` shows them."""
+        for heading, names in JOURNEY.items():
+            for name in names:
+                self.commands[name].rich_help_panel = heading  # type: ignore[attr-defined]
+        return [name for names in JOURNEY.values() for name in names]
+
 
 app = typer.Typer(
     name="mmaudit",
+    cls=_Journey,
+    context_settings={"help_option_names": ["--help", "-h"]},
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,9 +60,12 @@ def _version(asked: bool) -> None:
 
 @app.callback(help=app.info.help, epilog=app.info.epilog)
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print it.")] = False,
 ) -> None:
     del version
+    if os.environ.get("NO_COLOR"):  # rich heeds it by itself
+        context.color = False
 
 
 def command_line() -> str:

@@ -41,6 +41,10 @@ Root = Annotated[Path | None, typer.Option(help="Folder that file names in a tab
 Whole = Annotated[bool, typer.Option("--whole", help="Read every value once before the first forward pass.")]
 Ids = Annotated[str | None, typer.Option(help="Array or column of stable sample ids.")]
 Group = Annotated[list[str] | None, typer.Option(help="Array or column to report by; may be repeated.")]
+NoModality = Annotated[
+    list[str] | None,
+    typer.Option("--group", help="Array or column that is a group in the audit, and so no modality; may be repeated."),
+]
 Cluster = Annotated[str | None, typer.Option(help="Array or column: samples with equal values belong together.")]
 Split = Annotated[str | None, typer.Option(help="Rows to take: `test`, or column=value.")]
 Train = Annotated[Path | None, typer.Option(help="Training data, for the means that stand-ins use.")]

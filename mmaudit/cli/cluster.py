@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,17 +42,21 @@ def plan(
     from mmaudit import console, sharing
 
     own = {k: given.chosen[k] for k in ("title", "keep_samples") if k in given.chosen}
-    command = f"mmaudit audit --config {config} --out {given.out}"
+    command = shlex.join(["mmaudit", "audit", "--config", str(config), "--out", str(given.out)])
     planned = sharing.plan(
         given.model, given.data, out=given.out, batch_rows=given.batch_rows, command=command, **given.planned, **own
     )
     if as_json:
         console.print_json({"out": str(given.out), **vars(planned)})
         return
+    named = shlex.join(["--config", str(config), "--out", str(given.out)])
+    if planned.missing > 1:
+        following = f"Next, in up to {planned.missing} processes: mmaudit work {named} --shard i/n"
+    else:
+        following = f"Next, in one process: mmaudit work {named}" if planned.missing else "All are answered."
     typer.echo(
         f"{given.out}: {planned.missing} of {planned.shards} shards to answer under {planned.conditions} conditions.\n"
-        f"Next, in up to {max(planned.missing, 1)} processes: mmaudit work --config {config} --out {given.out} "
-        f"--shard i/n\nThen: mmaudit merge --config {config} --out {given.out}"
+        f"{following}\nThen: mmaudit merge {named}"
     )
 
 

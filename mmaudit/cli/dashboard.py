@@ -38,10 +38,9 @@ def dashboard(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
     """Browse runs: verdict, findings, curves, subsets, samples, comparisons. Needs `mmaudit[dashboard]`."""
-    if not is_local(place(runs_dir)):
-        raise BadInput(
-            f"{place(runs_dir)} is a store; the dashboard reads folders of this machine. Copy the runs to one."
-        )
+    runs_dir = place(runs_dir)
+    if not is_local(runs_dir):
+        raise BadInput(f"{runs_dir} is a store; the dashboard reads folders of this machine. Copy the runs to one.")
     if not runs_dir.is_dir():
         raise BadInput(f"{runs_dir} is not a folder; give one that holds runs, such as the folder named by --out.")
     if util.find_spec("streamlit") is None:

@@ -21,6 +21,7 @@ from mmaudit.cli.arguments import (
     TaskName,
     Whole,
 )
+from mmaudit.place import place
 
 
 @app.command()
@@ -54,6 +55,7 @@ def keep(
     from mmaudit.keep import keep_more
 
     rows, training = options.load_data(options.merged(config, locals(), ("data",)))
+    run = place(run)
     kept = keep_more(run, rows, train=training, samples=sample or (), count=keep_samples, megabytes=megabytes)
     size = kept.path.stat().st_size if kept.samples else 0
     if as_json:
@@ -66,7 +68,8 @@ def keep(
             }
         )
         return
-    typer.echo(f"{run}: inputs of {len(kept.samples)} samples, {size / 1e6:.1f} MB")
+    many = "1 sample" if len(kept.samples) == 1 else f"{len(kept.samples)} samples"
+    typer.echo(f"{run}: inputs of {many}, {size / 1e6:.1f} MB")
     for line in (kept.left_out, *sorted({f"not made again: {why}" for why in kept.unmade.values()})):
         if line:
             typer.echo(line)

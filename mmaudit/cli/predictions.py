@@ -25,6 +25,7 @@ from mmaudit.cli.arguments import (
     Train,
     Whole,
 )
+from mmaudit.place import place
 
 Suite = Annotated[str | None, typer.Option(help="quick, standard (default) or full.")]
 
@@ -107,7 +108,7 @@ def audit_predictions(
     chosen = options.merged(config, locals(), ("data", "outputs", "out"))
     rows, training = options.load_data(chosen)
     known = {k: chosen[k] for k in ("resamples", "seed", "title", "keep_samples") if k in chosen}
-    folder = Path(chosen["out"])
+    folder = place(chosen["out"])
     with console.progress_bar(as_json) as progress:
         report = audit(
             answers,

@@ -75,7 +75,7 @@ def report(
         _write(file, page(read, budget=limit, theme=style, paper=sheet, scripts=not static))
         typer.echo(f"{file}\nOpen it in a browser: {address(file)}")
     if pdf is not None and printer is not None:
-        pdf.parent.mkdir(parents=True, exist_ok=True)
+        _make(pdf.parent, pdf)
         printed = page(read, budget=None, theme=style, paper=sheet, scripts=False, long_tables=all_tables)
         typer.echo(to_pdf(printed, pdf / "report.pdf" if pdf.is_dir() else pdf, printer))
 
@@ -113,8 +113,12 @@ def _write(file: Path, text: str) -> None:
     from mmaudit.folder import write_atomically
 
     file = place(file)
+    _make(file.parent, file)
+    write_atomically(file, text.encode("utf-8"))
+
+
+def _make(folder: Path, file: Path) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, text.encode("utf-8"))
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"cannot write {file}: {error.strerror or error}; choose a place you can write to.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,12 +11,15 @@ import typer
 from mmaudit.cli.application import app, command_line
 from mmaudit.cli.arguments import (
     AsJson,
+    Cluster,
     Columns,
     Config,
     DataPath,
+    Group,
     Ids,
     Modalities,
     ModelPath,
+    NoModality,
     OutputScale,
     Root,
     Split,
@@ -89,10 +93,8 @@ def audit(
     root: Root = None,
     whole: Whole = False,
     ids: Ids = None,
-    group: Annotated[list[str] | None, typer.Option(help="Array or column to report by; may be repeated.")] = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="Array or column: samples with equal values belong together.")
-    ] = None,
+    group: Group = None,
+    cluster: Cluster = None,
     split: Split = None,
     train: Annotated[Path | None, typer.Option(help="Training data, for the means that stand-ins use.")] = None,
     outputs: OutputScale = None,
@@ -189,6 +191,7 @@ def score(
     from mmaudit.score import score as score_run
     from mmaudit.store import Run
 
+    run = place(run)
     opened = Run.open(run)
     if not (metric or condition or group):
         with writing(run):
@@ -237,9 +240,8 @@ def synergy(
     root: Root = None,
     whole: Whole = False,
     ids: Ids = None,
-    cluster: Annotated[
-        str | None, typer.Option(help="Array or column: samples with equal values belong together.")
-    ] = None,
+    group: NoModality = None,
+    cluster: Cluster = None,
     split: Split = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap replicates, with --data.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of folds, predictors and bootstrap, with --data.")] = 0,
@@ -263,14 +265,16 @@ def synergy(
         from mmaudit.score import evidence
         from mmaudit.store import Run
 
+        run = place(run)
         seen = evidence(Run.open(run))
         estimates, said = seen.estimates, seen.explanations
         if not estimates:
-            raise BadInput(f"{run} holds no reliance or synergy yet; run: mmaudit score {run}")
+            raise BadInput(f"{run} holds no reliance or synergy yet; run: mmaudit score {shlex.quote(str(run))}")
     else:
         from mmaudit.data_synergy import synergy as of_data
 
-        chosen = options.merged(config, {**given, "ids": ids, "cluster": cluster, "split": split}, ("data",))
+        own = {"ids": ids, "group": group, "cluster": cluster, "split": split}
+        chosen = options.merged(config, {**given, **own}, ("data",))
         found = of_data(options.read(Path(chosen["data"]), chosen), resamples=resamples, seed=seed)
         estimates, said = list(found.estimates), list(found.explanations)
     if as_json:

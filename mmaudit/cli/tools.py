@@ -10,12 +10,14 @@ import typer
 from mmaudit.cli.application import app
 from mmaudit.cli.arguments import (
     AsJson,
+    Cluster,
     Columns,
     Config,
     DataPath,
     Ids,
     Modalities,
     ModelPath,
+    NoModality,
     OutputScale,
     Root,
     Split,
@@ -25,6 +27,7 @@ from mmaudit.cli.arguments import (
     Weights,
     Whole,
 )
+from mmaudit.place import address
 
 
 @app.command()
@@ -39,6 +42,8 @@ def doctor(
     root: Root = None,
     whole: Whole = False,
     ids: Ids = None,
+    group: NoModality = None,
+    cluster: Cluster = None,
     split: Split = None,
     outputs: OutputScale = None,
     weights: Weights = None,
@@ -64,10 +69,7 @@ def doctor(
         found = [{"clause": c.clause, "ok": c.ok, "message": c.message} for c in checks]
         console.print_json({"model": checked.name, "stages": stages, "checks": found})
     else:
-        for check in checks:
-            mark = {True: "ok  ", False: "FAIL", None: "note"}[check.ok]
-            typer.echo(f"{mark}  {check.clause}: {check.message}")
-        typer.echo(f"note  stages: {stages}")
+        console.show_checks(checks, stages)
     if any(check.ok is False for check in checks):
         raise typer.Exit(3)
 
@@ -122,6 +124,8 @@ def gallery(
     root: Root = None,
     whole: Whole = False,
     ids: Ids = None,
+    group: NoModality = None,
+    cluster: Cluster = None,
     split: Split = None,
 ) -> None:
     """Show every probe at every severity on a sample of your data: images, playable sounds, marked texts, curves.
@@ -138,7 +142,7 @@ def gallery(
     chosen = options.merged(config, {**locals(), "modality": declared}, ())
     rows = options.read(Path(chosen["data"]), chosen) if "data" in chosen else samples()
     page = write_gallery(rows, out=out, modalities=named, suite=tuple(probe) if probe else EVERYTHING, sample=sample)
-    typer.echo(f"{page}\nOpen it in a browser: {page.resolve().as_uri()}")
+    typer.echo(f"{page}\nOpen it in a browser: {address(page)}")
 
 
 @app.command("check-plugin")
@@ -165,14 +169,20 @@ def check_plugin(
 
 @app.command("list")
 def list_names(
-    what: Annotated[str, typer.Argument(help="probes, metrics, estimators, analyses, rules, suites, or a run folder.")],
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            help="probes, metrics, estimators, analyses, rules, suites, references, reproductions, or a run folder; "
+            "without it, how many there are of each."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List what is registered (probes, metrics, estimators, rules, …), or the conditions of a run."""
     from mmaudit import console
-    from mmaudit.listing import names
+    from mmaudit.listing import names, sorts
 
-    rows = names(what)
+    rows = sorts() if what is None else names(what)
     if as_json:
         console.print_json(rows)
     elif what == "probes":

@@ -28,6 +28,7 @@ from mmaudit.cli.arguments import (
     Whole,
 )
 from mmaudit.errors import BadInput
+from mmaudit.place import place
 
 if TYPE_CHECKING:
     from mmaudit.types import Finding
@@ -84,6 +85,7 @@ def reference(
     from mmaudit.store import Run
 
     given = options.said(locals())
+    run = place(run)
     header = Run.open(run).header
     loaded, rows, training = _subject(str(header.get("command", "")), given, config)
     with console.steps_bar(as_json) as progress:
@@ -137,6 +139,7 @@ def panel(
     from mmaudit.panel.file import score_panel
     from mmaudit.store import Run
 
+    run = place(run)
     opened = Run.open(run)
     with writing(run):
         found = score_panel(opened, resamples=resamples, seed=seed)

@@ -164,7 +164,7 @@ def _overconfident(
     confidence = evidence.score(condition, "mean_confidence")
     right = "labels" if evidence.task.kind == "multilabel" else "answers"
     where = words(condition) if removed else "every modality in place"
-    ways = f", so under {len(over)} of {len(scores)} ways to fill the gap" if len(scores) > 1 else ""
+    ways = f", and so it does under {len(over)} of {len(scores)} ways to fill the gap" if len(scores) > 1 else ""
     return Draft(
         f"With {where} the model claims more than it delivers{ways}: mean confidence is {amount(confidence)}, "
         f"{percent(confidence.value - worst.value)} of the {right} are right, a gap of {gap(worst)}.",

@@ -96,8 +96,9 @@ def shape(batch: Batch, task: Task, found: OutputArray) -> Check:
         return Check(clause, False, f"predict returned {got}, expected a float32 array [n, k]")
     expected = (len(batch), task.width)
     if found.shape == expected:
-        return Check(clause, True, f"{task.width} numbers per row, as the task has {_what(task)}")
-    advice = f"the task has {task.width} {_what(task)}: {', '.join(task.names[:5])}"
+        numbers = f"{task.width} number{'s' * (task.width != 1)}"
+        return Check(clause, True, f"{numbers} per row, as the task has {_what(task)}")
+    advice = f"the task has {task.width} {_what(task)}: {', '.join(task.names[:5])}{', …' * (task.width > 5)}"
     if task.kind == "classification" and expected[1] == 2 and found.shape == (len(batch), 1):
         advice = (
             "one number for two classes; return both columns, for logits as [0, z] "

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmaudit.errors import BadInput
+from mmaudit.errors import BadInput, MMAuditError
 from mmaudit.models.located import is_located, located
 from mmaudit.models.protocol import Model, Outputs
 
@@ -58,6 +58,8 @@ def load_factory(spec: str, trust: bool = False) -> Any:
         return found
     try:
         return found()
+    except MMAuditError:  # says what is wrong already
+        raise
     except Exception as error:
         hint = " It must work without arguments." if isinstance(error, TypeError) else ""
         raise BadInput(f"model {spec!r}: calling it raised {type(error).__name__}: {error}.{hint}") from error
