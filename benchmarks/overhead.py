@@ -33,7 +33,7 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -42,194 +42,15 @@ from unittest import mock
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from overhead_models import easy_vqa, three_encoders
+from overhead_sides import Bare, Case, audited
 
-import mmaudit
 from mmaudit.auditing import AnySuite, Prepared, prepare, spread
-from mmaudit.data import Dataset, subset
-from mmaudit.demo import run as demo
-from mmaudit.demo.model import bag_of_words, load_model
-from mmaudit.models import TwoStage
-from mmaudit.models.protocol import OutputArray
+from mmaudit.data import subset
 from mmaudit.predict import predict
 from mmaudit.timing import Timing
-from mmaudit.types import Array, Batch
 
 TARGET_WHOLE = 1.10
-TARGET_MEMOISED = 0.45
-
-ToTensor = Callable[[Array], Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A model, the data it is audited on, and how its inputs become tensors."""
-
-    name: str
-    module: nn.Module
-    prepare: Mapping[str, ToTensor]
-    data: Dataset
-    batch_rows: int
-    target: float | None
-
-    def model(self, boundary: str) -> mmaudit.TorchModel:
-        """The module as an audit sees it; in two stages unless `boundary` is "off"."""
-        own = {name: f for name, f in self.prepare.items() if f is not torch.from_numpy}
-        return WholeBeside(
-            self.module,
-            list(self.prepare),
-            outputs="logits",
-            prepare=own,
-            device="cpu",
-            boundary="off" if boundary == "off" else "auto",
-            name=self.name,
-        )
-
-
-# ---- the three-modality model
-
-
-class ThreeEncoders(nn.Module):
-    """Image, audio and embedding, each through an encoder of about 3 million multiplications, and a small fusion."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.image_encoder = nn.Sequential(
-            *(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU()),
-            *(nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU()),
-            *(nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.ReLU()),
-            *(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-        )
-        self.audio_encoder = nn.Sequential(
-            *(nn.Conv1d(1, 32, 16, stride=4), nn.ReLU()),
-            *(nn.Conv1d(32, 64, 8, stride=4), nn.ReLU()),
-            *(nn.Conv1d(64, 128, 4, stride=2), nn.ReLU()),
-            *(nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(128, 64)),
-        )
-        self.text_encoder = nn.Sequential(
-            *(nn.Linear(256, 1024), nn.ReLU()),
-            *(nn.Linear(1024, 1024), nn.ReLU()),
-            *(nn.Linear(1024, 1024), nn.ReLU()),
-            nn.Linear(1024, 64),
-        )
-        self.fusion = nn.Sequential(nn.Linear(3 * 64, 64), nn.ReLU(), nn.Linear(64, 10))
-
-    def forward(self, image: Tensor, audio: Tensor, text: Tensor) -> Tensor:
-        """Ten logits from uint8 [n, 32, 32, 3], float32 [n, 2048] and float32 [n, 256]."""
-        pixels = image.to(torch.float32).permute(0, 3, 1, 2) / 255.0 - 0.5
-        features = [self.image_encoder(pixels), self.audio_encoder(audio.unsqueeze(1)), self.text_encoder(text)]
-        logits: Tensor = self.fusion(torch.cat(features, dim=1))
-        return logits
-
-
-def three_encoders(rows: int, batch_rows: int) -> Case:
-    """The three-modality model with random weights, on random inputs."""
-    torch.manual_seed(0)
-    rng = np.random.default_rng(0)
-    data = mmaudit.ArrayData(
-        {
-            "image": rng.integers(0, 256, (rows, 32, 32, 3), np.uint8),
-            "audio": rng.normal(0, 0.2, (rows, 2048)).clip(-1, 1).astype(np.float32),
-            "text": rng.normal(size=(rows, 256)).astype(np.float32),
-        },
-        rng.integers(0, 10, rows),
-        mmaudit.Task.classification(10),
-        kinds={"audio": "audio,sample_rate=8000", "text": "embedding"},
-    )
-    prepare = dict.fromkeys(("image", "audio", "text"), torch.from_numpy)
-    return Case("three encoders", ThreeEncoders().eval(), prepare, data, batch_rows, TARGET_MEMOISED)
-
-
-def easy_vqa(rows: int, batch_rows: int) -> Case:
-    """The demo's model on some of its test questions; its encoders are small, so it has no target for memoising."""
-    everything = demo.data()
-    data = subset(everything, spread(len(everything), rows))
-    prepare: dict[str, ToTensor] = {"image": torch.from_numpy, "question": tokenise}
-    return Case("easy-VQA demo", load_model(), prepare, data, batch_rows, None)
-
-
-def tokenise(questions: Array) -> Tensor:
-    """The demo's bag of words, as a tensor."""
-    return torch.from_numpy(bag_of_words(questions))
-
-
-# ---- the two sides
-
-
-class Bare:
-    """Bare forward passes of a module, timed."""
-
-    def __init__(self, case: Case) -> None:
-        self.case = case
-        self.loop = 0.0
-        self.module = 0.0
-        self.passes = 0
-
-    def beside(self, answer: Callable[[], OutputArray], batch: Batch) -> OutputArray:
-        """Return the audit's answer to a batch, with a bare pass over it before or after, in turns."""
-        self.passes += 1
-        if self.passes % 2:
-            self._run(batch)
-            return answer()
-        given = answer()
-        self._run(batch)
-        return given
-
-    def _run(self, batch: Batch) -> None:
-        begin = time.perf_counter()
-        with torch.inference_mode():
-            tensors = [convert(batch.inputs[name]) for name, convert in self.case.prepare.items()]
-            ready = time.perf_counter()
-            logits = self.case.module(*tensors)
-            done = time.perf_counter()
-            logits.numpy()
-        # The result is freed within the clock, as it is on the audit's side.
-        del tensors, logits
-        self.loop += time.perf_counter() - begin
-        self.module += done - ready
-
-
-class WholeBeside(mmaudit.TorchModel):
-    """The model run whole, with bare passes beside it."""
-
-    bare: Bare | None = None
-
-    def predict(self, batch: Batch) -> OutputArray:
-        """Answer a batch; alone while the model is still being checked."""
-        answer = super().predict
-        return self.bare.beside(lambda: answer(batch), batch) if self.bare else answer(batch)
-
-
-@dataclass(frozen=True, eq=False)
-class StagesBeside:
-    """The model's two stages, with bare passes beside its fusion."""
-
-    stages: TwoStage
-    bare: Bare
-
-    def encode(self, modality: str, batch: Batch) -> Any:
-        """Encode one modality."""
-        return self.stages.encode(modality, batch)
-
-    def fuse(self, features: Mapping[str, Any], batch: Batch) -> OutputArray:
-        """Fuse."""
-        return self.bare.beside(lambda: self.stages.fuse(features, batch), batch)
-
-    def blend(self, features: Any, other: Any, rows: Any) -> Any:
-        """Put features together by row, where the model's stages can."""
-        blend = getattr(self.stages, "blend", None)
-        return blend(features, other, rows) if blend else None
-
-
-def audited(case: Case, prepared: Prepared, folder: Path) -> tuple[Timing, Bare]:
-    """Run every condition on every batch; return the audit's time, bare passes taken off, and the bare passes."""
-    bare = Bare(case)
-    run = prepared.open_run(folder, batch_rows=case.batch_rows, title=None, command="")
-    stages = StagesBeside(prepared.stage, bare) if prepared.stage else None
-    if isinstance(prepared.model, WholeBeside):
-        prepared.model.bare = bare
-    timing = predict(run, case.data, prepared.model, prepared.source, stage=stages, batch_rows=case.batch_rows)
-    return replace(timing, total=timing.total - bare.loop, model=timing.model - bare.loop), bare
 
 
 @dataclass(frozen=True, eq=False)

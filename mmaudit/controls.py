@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmaudit.formats import number
+from mmaudit.formats import NBSP, number
 from mmaudit.store import Run
 from mmaudit.types import CLEAN, Condition, Score
 
@@ -53,11 +53,16 @@ def controls(run: Run, rows: Iterable[Score], applied: Sequence[Mapping[str, Any
     found = [_identity(run, c) for c in run.conditions if c.probe == "identity"]
     found += [_destroy(c, scores[c.key]) for c in run.conditions if c.probe == "destroy"]
     found += [
-        Control("applied", c, False, f"{c.label} changed no sample, so it says nothing about the model.")
+        Control("applied", c, False, f"{c.label} changed {_none(run, c)}, so it says nothing about the model.")
         for c in run.conditions
         if c.family not in ("clean", "control") and changed[c.key] == 0.0
     ]
     return found
+
+
+def _none(run: Run, condition: Condition) -> str:
+    measured = run.count(condition)
+    return "no sample" if measured == run.n else f"none of the {measured} samples that a budget left it"
 
 
 def _identity(run: Run, condition: Condition) -> Control:
@@ -97,6 +102,6 @@ def _destroy(condition: Condition, score: Score) -> Control:
         "destroy",
         condition,
         not above,
-        f"with every modality taken from other samples {score.metric} is {value} (95 % interval {low} to {high}), "
+        f"with every modality taken from other samples {score.metric} is {value} (95{NBSP}% interval {low} to {high}), "
         f"chance is {floor}: {said}.",
     )

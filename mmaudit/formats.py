@@ -101,6 +101,11 @@ def change(delta: float, low: float, high: float, unit: str = "") -> str:
     return f"{text} {interval(low, high, unit, places, signed=True)}".strip()
 
 
+def unbroken(text: str) -> str:
+    """Prose in which a number stays on the line of its unit, sign and interval: `95 %`, `p = 0.2`, `[0.1, 0.3]`."""
+    return _TORN.sub(NBSP, text)
+
+
 def p_value(p: float) -> str:
     """A p-value to three decimals, `< 0.001` below that."""
     if not math.isfinite(p):
@@ -132,6 +137,8 @@ def measure(metric: str, unit: str, better: str, change: bool = False) -> str:
 
 KNOWN_NAMES = {
     "ece": "ECE",
+    "ece_floor": "ECE floor",
+    "accuracy_on": "accuracy on a tag",
     "classwise_ece": "classwise ECE",
     "adaptive_ece": "adaptive ECE",
     "ace": "ACE",
@@ -187,6 +194,9 @@ def shorten(text: str, limit: int) -> str:
     return f"{text[:head]}…{text[len(text) - (limit - 1 - head) :]}"
 
 
+_TORN = re.compile(
+    r"(?<=\d) (?=(?:%|pp|bits?|ms)(?!\w))|(?<=\bp) (?=[<=] \d)|(?<=[<=]) (?=\d)|(?<=\d,) (?=[+\u2212-]?[\d.]+\])"
+)
 # All whitespace but single spaces, of which two kinds hold a number and its unit, or its thousands, together.
 _SPACES = re.compile(r"[^\S \u00a0\u202f]\s*|[ \u00a0\u202f]\s+")
 # Control characters, surrogates, bidirectional overrides (they reorder what a reader sees), non-characters.

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from helpers.cli_cases import Command
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # As many processes as cores: more threads in each would wait for each other. Read when torch is loaded, later.
@@ -33,3 +38,19 @@ def _one_thread_for_small_trainings(request: pytest.FixtureRequest) -> Iterator[
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def mmaudit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """What runs the command in this process."""
+    from helpers.cli_cases import shell
+
+    return shell(monkeypatch, capsys)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a toy model and its data."""
+    from helpers.cli_cases import make_place
+
+    return make_place(tmp_path, monkeypatch)

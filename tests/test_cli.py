@@ -13,20 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.cli_cases import AUDIT, BASE, Command, make_place, shell, write_data
+from helpers.cli_cases import AUDIT, BASE, Command, write_data
 from helpers.run_cases import contents
 from mmaudit import Run, console
 
-
-@pytest.fixture
-def mmaudit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return shell(monkeypatch, capsys)
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return make_place(tmp_path, monkeypatch)
-
+pytestmark = pytest.mark.usefixtures("place")
 
 # ---- audit
 

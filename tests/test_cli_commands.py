@@ -7,22 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cli_cases import AUDIT, BASE, Command, make_place, shell
+from helpers.cli_cases import AUDIT, BASE, Command
 from helpers.run_cases import contents
 from mmaudit.folder import writing
 
-
-@pytest.fixture
-def mmaudit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return shell(monkeypatch, capsys)
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return make_place(tmp_path, monkeypatch)
-
-
-# ---- the other commands
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def test_score_shows_and_renews(place: Path, mmaudit: Command) -> None:

@@ -75,7 +75,7 @@ def test_smallest_is_where_percentile_intervals_begin_to_hold() -> None:
 
 def test_a_value_with_its_interval() -> None:
     score = Score("k", "l", "accuracy", value=0.284, low=0.275, high=0.2931, unit="share")
-    assert wording.span(score) == "28.4\u00a0% (95 % interval 27.5\u00a0% to 29.3\u00a0%)"
+    assert wording.span(score) == "28.4\u00a0% (95\u00a0% interval 27.5\u00a0% to 29.3\u00a0%)"
     unknown = Score("k", "l", "rmse", value=1.5, unit="mm")
     assert wording.span(unknown) == "1.50\u00a0mm"
 
@@ -84,14 +84,14 @@ def test_a_loss_in_words() -> None:
     def lost(value: float) -> str:
         return wording.loss(Score("k", "l", "accuracy", lost=value, lost_low=value - 0.02, lost_high=value + 0.02))
 
-    assert lost(0.48) == "48.0\u00a0% (95 % interval 46.0\u00a0% to 50.0\u00a0%) of what it has above chance"
+    assert lost(0.48) == "48.0\u00a0% (95\u00a0% interval 46.0\u00a0% to 50.0\u00a0%) of what it has above chance"
     assert lost(1.014) == lost(0.9996) == "everything it has above chance"
     assert lost(0.999).startswith("99.9")
 
 
 def test_a_change_is_in_points() -> None:
     score = Score("k", "l", "accuracy", delta=-0.013, delta_low=-0.02, delta_high=0.001, unit="share")
-    assert wording.change(score) == "−1.3\u00a0pp (95 % interval −2.0\u00a0pp to +0.1\u00a0pp)"
+    assert wording.change(score) == "−1.3\u00a0pp (95\u00a0% interval −2.0\u00a0pp to +0.1\u00a0pp)"
 
 
 @pytest.mark.parametrize(

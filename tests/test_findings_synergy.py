@@ -46,7 +46,7 @@ def test_synergy_that_is_left_is_told_with_its_numbers_and_command() -> None:
     claim = finding.claim.replace("\xa0", " ")
     assert "0.500 bits" in claim
     assert "0.400 bits" in claim
-    assert finding.claim.count("95 % interval") == 3
+    assert finding.claim.count("95\u00a0% interval") == 3
     assert finding.reproduce == "mmaudit synergy runs/mine"
     assert finding.effect == pytest.approx(0.4)
     assert {e["metric"] for e in finding.evidence} == {"synergy_unused", "synergy"}

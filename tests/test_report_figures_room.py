@@ -9,11 +9,24 @@ import re
 import pytest
 
 from mmaudit.figures.arbitration import arbitration
-from mmaudit.figures.dots import HALF, LETTER, PHONE, Dot, Row, Scale, dot_rows, plot_width, tick_count, tick_step
+from mmaudit.figures.dots import (
+    HALF,
+    LETTER,
+    PHONE,
+    PHONE_LETTERS,
+    Dot,
+    Row,
+    Scale,
+    dot_rows,
+    label_lines,
+    plot_width,
+    tick_count,
+    tick_step,
+)
 from mmaudit.figures.lattice import subset_lattice
 from mmaudit.figures.marks import BLUE, PAPER
 from mmaudit.figures.overview import overview
-from mmaudit.formats import DASH
+from mmaudit.formats import DASH, shorten
 from mmaudit.render.svg import draw
 from mmaudit.report import Report
 from report_html import Page
@@ -44,6 +57,21 @@ def test_labels_of_ticks_stand_apart(limits: tuple[float, float], plot: float, m
 @pytest.mark.parametrize("letters", [0, 3, 14, 22])
 def test_pictures_beside_each_other_are_as_wide_as_a_phone(letters: int) -> None:
     assert plot_width(HALF, ["x" * letters], [""]) + LETTER * letters == pytest.approx(PHONE, abs=16)
+
+
+def test_a_label_too_long_for_a_phone_stands_in_two_lines_above_its_dots() -> None:
+    label = "attribution share, integrated gradients, absolute parts"
+    rows = [Row("image", (Dot("a", 0.2),)), Row(label, (Dot("a", 0.3),), "p 0.235"), Row("text", (Dot("a", 0.4),))]
+    layers = dot_rows(rows, {"a": (BLUE, "circle")}, Scale("share"), width=PHONE)["layer"]
+    words = {d["text"]: d for part in layers for d in part["data"]["values"] if "text" in d}
+    first, second = words["attribution share, integrated gradients,"], words["absolute parts"]
+    dots = [d["y"] for part in layers if part["mark"]["type"] == "point" for d in part["data"]["values"]]
+    assert [w["numbers"] for w in (first, second)] == ["", "p 0.235"]
+    assert dots[0] < first["y"] < second["y"] < dots[1] < words["text"]["y"] < dots[2]
+    assert second["y"] - first["y"] >= 13
+    assert dots[1] - second["y"] >= 13
+    assert label_lines("x" * 60) == [shorten("x" * 60, PHONE_LETTERS)]
+    assert [len(line) for line in label_lines("word " * 40)] == [49, PHONE_LETTERS]
 
 
 def test_on_a_phone_severity_and_modality_stay_and_numbers_stand_before_the_lines(report: Report) -> None:

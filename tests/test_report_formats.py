@@ -18,6 +18,7 @@ from mmaudit.formats import (
     printable,
     readable,
     shorten,
+    unbroken,
 )
 
 NAN = math.nan
@@ -80,6 +81,19 @@ def test_a_number_keeps_its_unit_and_other_whitespace_is_one_space() -> None:
     assert shorten("92.2\u00a0% of 9\u202f673", 40) == "92.2\u00a0% of 9\u202f673"
     hostile = "\u00a0 a\u00a0\u00a0b\n\u202fc \t d\u2028e\x1cf\u3000g\u00a0\n"
     assert shorten(hostile, 40) == "a b c d e f g"
+
+
+@pytest.mark.parametrize(
+    ("text", "joined"),
+    [
+        ("a 95 % interval of 3 pp, 0.4 bits or 20 ms", "a 95_% interval of 3_pp, 0.4_bits or 20_ms"),
+        ("says 0.439 bits [0.418, 0.462] (p < 0.001)", "says 0.439_bits [0.418,_0.462] (p_<_0.001)"),
+        ("H(Y) = 2.45 bits, at α = 0.05; [−0.1, −0.02]", "H(Y) =_2.45_bits, at α =_0.05; [−0.1,_−0.02]"),
+        ("5 msec, 3 bitsy, 1, 2 and 3 samples", "5 msec, 3 bitsy, 1, 2 and 3 samples"),
+    ],
+)
+def test_no_line_ends_between_a_number_and_what_belongs_to_it(text: str, joined: str) -> None:
+    assert unbroken(text).replace("\u00a0", "_") == joined
 
 
 def test_drawable_removes_the_line_ends_that_vega_breaks_on() -> None:

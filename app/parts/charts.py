@@ -12,6 +12,7 @@ import streamlit as st
 
 from mmaudit.app.parts import drawing, state, tables, texts
 from mmaudit.figures import Figure, Panel
+from mmaudit.formats import unbroken
 
 # Panels are laid out by the style sheet (look.py), by the beginning of their container's key.
 MOST = 6  # small panels drawn at once
@@ -31,7 +32,7 @@ def show(figure: Figure, key: str, heading: bool = True) -> None:
         if heading:
             st.subheader(texts.plain(figure.title, 200), anchor=False)
         if figure.caption:
-            st.caption(texts.plain(figure.caption, 2000))
+            st.caption(texts.plain(unbroken(figure.caption), 2000))
         if not figure.panels:
             texts.nothing("Every value of this chart is undefined; the table says why.")
         first, folded = split(figure.panels)

@@ -12,7 +12,7 @@ from mmaudit.figures import Column, Figure, Panel, Table, words
 from mmaudit.figures.base import count_cell, number_cell, p_cell, text_cell, value_cell
 from mmaudit.figures.dots import FULL, PHONE, Dot, Line, Row, Scale, dot_rows
 from mmaudit.figures.marks import BLUE, DOTTED, INK, MUTED, RED, SOLID
-from mmaudit.formats import change, change_unit, estimate, factor, measure, readable, shorten
+from mmaudit.formats import change, change_unit, count, estimate, factor, measure, readable, shorten
 from mmaudit.report import Measured, Report
 
 CLEAN, UNDER = "clean", "under the condition"
@@ -51,7 +51,7 @@ def under(report: Report, metric: str, measured: Measured, groups: Sequence[str]
             if s is not None and math.isfinite(s.value):
                 by, tip = factor(s.unit), f"{label}, {series}: {estimate(s.value, s.low, s.high, s.unit)}"
                 dots.append(Dot(series, by * s.value, by * s.low, by * s.high, tip=tip))
-        rows.append(Row(shorten(label, 32), tuple(dots), f"n = {clean.n}" if clean is not None else ""))
+        rows.append(Row(shorten(label, 32), tuple(dots), f"n = {count(clean.n)}" if clean is not None else ""))
         if here is not None and math.isfinite(here.delta):
             by, tip = factor(here.unit), f"{label}: {change(here.delta, here.delta_low, here.delta_high, here.unit)}"
             one = Dot(CHANGE, by * here.delta, by * here.delta_low, by * here.delta_high, tip=tip)

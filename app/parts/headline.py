@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from mmaudit.app.parts import files, pages, state, texts
-from mmaudit.formats import count
+from mmaudit.formats import NBSP, count
 from mmaudit.render import scope, summary
 from mmaudit.report import Report
 
@@ -47,7 +47,9 @@ def show(o: state.Opened) -> None:
 def _about(report: Report) -> str:
     doc = report.document
     names = " + ".join(m["name"] for m in doc["data"]["modalities"])
-    made = f" · {scope.when(doc['created'])}" if doc["created"] else ""
+    # A date stays on one line: hyphens and spaces that do not break.
+    when = scope.when(doc["created"]).replace("-", "\u2011").replace(" ", NBSP)
+    made = f" · {when}" if when else ""
     kind = f"{doc['task']['kind']} from {names}"
     conditions = f"{count(len(report.conditions))} conditions"
     return f"{doc['model']['name']} · {kind} · {count(doc['data']['n'])} samples · {conditions}{made}"
@@ -73,7 +75,7 @@ def _tiles(report: Report) -> None:
                 st.caption(texts.plain(tile.title, 60))
                 st.markdown(f"**{texts.plain(tile.value, 40)}**")
                 if tile.interval:
-                    st.caption(f"95 % {texts.plain(tile.interval, 60)}")
+                    st.caption(f"95{NBSP}% {texts.plain(tile.interval, 60)}")
                 if tile.detail:
                     st.markdown(f":small[{texts.plain(tile.detail, 80)}]")
                 if tile.href in LEADS_TO:

@@ -6,7 +6,7 @@ import re
 
 import streamlit as st
 
-from mmaudit.formats import printable, shorten
+from mmaudit.formats import printable, shorten, unbroken
 
 MARKS = {"critical": "▲", "major": "◆", "minor": "●", "info": "○", "none": "✓"}
 """A shape per level of finding, so that colour is never alone."""
@@ -40,20 +40,20 @@ def head(title: str, says: str = "") -> None:
     """The heading of a page (ours, plain Markdown) and a sentence that says what it answers."""
     st.title(title, anchor=False)
     if says:
-        st.caption(says)
+        st.caption(unbroken(says))
 
 
 def section(title: str, says: str = "") -> None:
     """The heading of a part of a page and how to read it."""
     st.subheader(title, anchor=False)
     if says:
-        st.caption(says)
+        st.caption(unbroken(says))
 
 
 def nothing(message: str) -> None:
     """The designed empty state: what is not there, and why or what would make it. `message` is plain text."""
     with st.container(border=True, key=None):
-        st.markdown(f":material/do_not_disturb_on: {plain(message)}")
+        st.markdown(f":material/do_not_disturb_on: {plain(unbroken(message))}")
 
 
 def partial(message: str) -> None:

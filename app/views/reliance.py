@@ -7,6 +7,7 @@ import streamlit as st
 from mmaudit.app.parts import charts, choose, estimated, figured, state, tables, texts
 from mmaudit.app.parts.view import Filter
 from mmaudit.errors import MMAuditError
+from mmaudit.formats import unbroken
 from mmaudit.render import synergy as told
 
 VIEWS = {
@@ -69,7 +70,7 @@ def _why(o: state.Opened, view: str) -> None:
     with st.container(border=True, key=f"why-{view}"):
         st.markdown(f"**{title}**")
         for sentence in sentences:
-            st.markdown(f"- {texts.plain(estimated.sentence(sentence), 1200)}")
+            st.markdown(f"- {texts.plain(unbroken(estimated.sentence(sentence)), 1200)}")
 
 
 def _facts(o: state.Opened, view: str) -> None:

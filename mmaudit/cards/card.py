@@ -6,6 +6,7 @@ from mmaudit.cards import sections
 from mmaudit.cards.index import MOST_CONDITIONS, Published, model_index
 from mmaudit.cards.text import plain
 from mmaudit.cards.yaml import to_yaml
+from mmaudit.formats import NBSP
 from mmaudit.render.summary import verdict_sentences
 from mmaudit.report import Report
 
@@ -39,6 +40,6 @@ def _section(report: Report, about: Published) -> str:
     lines += ["### Limitations", "", *sections.limits(report, MOST_GAPS), ""]
     lines += ["### Not tested", "", *sections.untested(report, MOST_GAPS), ""]
     lines += ["### How this was measured", ""]
-    lines += [f"By mmaudit {plain(doc['mmaudit'], 40)}; 95 % bootstrap intervals, differences paired.", ""]
+    lines += [f"By mmaudit {plain(doc['mmaudit'], 40)}; 95{NBSP}% bootstrap intervals, differences paired.", ""]
     lines += [*sections.again(report), ""]
     return "\n".join(line for i, line in enumerate(lines) if line or lines[i - 1])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from mmaudit.cards.index import ON_CLEAN, worst
 from mmaudit.cards.text import code, plain, row, table
 from mmaudit.figures.base import loss, words
-from mmaudit.formats import change, count, estimate, measure, number, p_value, readable
+from mmaudit.formats import NBSP, change, count, estimate, measure, number, p_value, readable
 from mmaudit.render.reproduce import reproduce
 from mmaudit.render.scope import perturbed, scope
 from mmaudit.render.summary import MARKS
@@ -58,7 +58,7 @@ def findings(report: Report, most: int) -> list[str]:
     left = len(report.findings) - most
     if left > 0:
         lines.append(f"- and {count(left)} more in the report")
-    return lines or ["No rule fired: none found its pattern beyond the 95 % intervals."]
+    return lines or [f"No rule fired: none found its pattern beyond the 95{NBSP}% intervals."]
 
 
 def conditions(report: Report, most: int) -> list[str]:
@@ -77,7 +77,7 @@ def conditions(report: Report, most: int) -> list[str]:
     left, measured = len(found) - most, perturbed(report)
     notes = [f"{count(left)} conditions that cost less are left out."] if left > 0 else []
     notes += [f"{count(measured - len(found))} conditions have no value."] if measured > len(found) else []
-    return [*lines, "", " ".join(["95 % intervals in brackets.", *notes])]
+    return [*lines, "", " ".join([f"95{NBSP}% intervals in brackets.", *notes])]
 
 
 def _condition(report: Report, m: Measured) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from mmaudit.errors import BadInput
 from mmaudit.figures.marks import Spec
-from mmaudit.formats import change, count, estimate, measure, number, p_value, plain, readable, shorten
+from mmaudit.formats import change, count, estimate, measure, number, p_value, readable, shorten
 from mmaudit.joint import parts
 from mmaudit.report import Report
 from mmaudit.types import Condition, Score
@@ -92,11 +92,11 @@ def words(c: Condition) -> str:
     elif c.probe == "missing_pattern":
         text = f"{names} absent as in another sample"
     elif c.family == "missing" and c.severity is not None:
-        text = f"{plain(100 * c.severity, 0)} % without {names}"
+        text = f"{number(c.severity, 'share', decimals=0)} without {names}"
     elif c.probe == "mismatch":
         text, options = f"{names} of another sample", options.replace("random", "any")
     elif c.probe == "mismatch_share" and c.severity is not None:
-        text = f"{plain(100 * c.severity, 0)} % with {names} of another sample"
+        text = f"{number(c.severity, 'share', decimals=0)} with {names} of another sample"
     elif c.probe in ("temporal_shift", "temporal_shift_samples") and c.severity is not None:
         others = shorten(c.option("relative_to") or "", 24)
         text = f"{names} {c.severity:g} {c.unit} {c.option('direction')}"
@@ -198,6 +198,8 @@ def why(score: Score, name: str) -> str:
         return "nothing to compare with: this is the clean condition or a summary"
     if name == "lost" and not math.isfinite(score.floor):
         return "this metric has no chance floor"
+    if name == "mde" and math.isfinite(score.delta):
+        return "the change is the same in every resample, which says nothing about what would have been seen"
     return "no reason was recorded"
 
 

@@ -98,8 +98,8 @@ def dot_rows(rows: Sequence[Row], styles: Styles, scale: Scale, *, width: float 
     """
     stacked = width <= PHONE
     if stacked:
-        limit = {"heading": PHONE_HEADING}
-        rows = [replace(r, label=shorten(r.label, limit.get(r.kind, PHONE_LETTERS))) for r in rows]
+        limit = {"heading": PHONE_HEADING, "remark": PHONE_LETTERS, "row": 2 * PHONE_LETTERS}
+        rows = [replace(r, label=shorten(r.label, limit[r.kind])) for r in rows]
     plot = plot_width(width, [r.label for r in rows if r.kind == "row"], [r.numbers for r in rows])
     series = [s for s in styles if any(d.series == s for r in rows for d in r.dots)]
     bars = any(math.isfinite(d.floor) for r in rows for d in r.dots)
@@ -110,12 +110,14 @@ def dot_rows(rows: Sequence[Row], styles: Styles, scale: Scale, *, width: float 
     y = 0.0
     for i, row in enumerate(rows):
         y += 6.0 if i and row.kind == "heading" else 0.0
-        above = 15.0 if stacked and row.kind == "row" else 0.0
+        broken = label_lines(row.label) if stacked and row.kind == "row" else [row.label]
+        above = 15.0 * len(broken) if stacked and row.kind == "row" else 0.0
         high = pitch[row.kind] + above
         middle = y + above + pitch[row.kind] / 2
-        words[row.kind].append(
-            {"y": y + 9.0 if above else middle, "line": y, "text": row.label, "numbers": row.numbers}
-        )
+        for k, text in enumerate(broken):
+            at = y + 9.0 + 15.0 * k if above else middle
+            numbers = row.numbers if k == len(broken) - 1 else ""
+            words[row.kind].append({"y": at, "line": y, "text": text, "numbers": numbers})
         for dot in row.dots:
             shift = 5.0 * (series.index(dot.series) - (len(series) - 1) / 2) if crowd > 1 else 0.0
             data.append(_datum(dot, middle + shift, styles))
@@ -127,7 +129,7 @@ def dot_rows(rows: Sequence[Row], styles: Styles, scale: Scale, *, width: float 
     x: Spec = {"type": "quantitative", "scale": {"domain": limits, "nice": False}, "axis": axis}
     down: Spec = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [height, 0], "nice": False}}
     longest = 0 if stacked else max((len(w["text"]) for w in words["row"]), default=0)
-    numbers = 0 if stacked else max((len(w["numbers"]) for w in words["row"]), default=0)
+    longest_numbers = 0 if stacked else max((len(w["numbers"]) for w in words["row"]), default=0)
     left = 0.0 if stacked else 10 + LETTER * longest
     shown = {s: styles[s] for s in series}
     layers = [
@@ -136,8 +138,19 @@ def dot_rows(rows: Sequence[Row], styles: Styles, scale: Scale, *, width: float 
         _dots(data, x, down, shown, plot + left if legend else 0.0),
         *_words(words, down, plot, left, stacked),
     ]
-    room = {"left": 2 + WIDER * longest, "right": 8 + WIDER * numbers, "top": 2, "bottom": 4}
+    room = {"left": 2 + WIDER * longest, "right": 8 + WIDER * longest_numbers, "top": 2, "bottom": 4}
     return spec(layers, plot, height, room)
+
+
+def label_lines(label: str) -> list[str]:
+    """A label as it stands above its row on a phone: in two lines where one cannot hold it, broken after a comma.
+
+    Without a comma it is broken between words; what two lines cannot hold is cut.
+    """
+    at = label.rfind(", ", 0, PHONE_LETTERS) + 1 or label.rfind(" ", 0, PHONE_LETTERS + 1)
+    if len(label) <= PHONE_LETTERS or at < 1:
+        return [shorten(label, PHONE_LETTERS)]
+    return [label[:at], shorten(label[at:], PHONE_LETTERS)]
 
 
 def plot_width(width: float, labels: Sequence[str], numbers: Sequence[str]) -> float:

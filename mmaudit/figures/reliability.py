@@ -8,7 +8,7 @@ from typing import Any
 
 from mmaudit.figures.base import Cell, Column, Figure, Panel, Table, count_cell, number_cell, text_cell, words
 from mmaudit.figures.marks import BLUE, DASHED, INK, MUTED, Spec, known, layer, scaled, spec
-from mmaudit.formats import count, estimate, number, shorten
+from mmaudit.formats import NBSP, count, estimate, number, shorten
 from mmaudit.report import Report
 
 OPEN_PANELS = 6
@@ -36,7 +36,7 @@ def reliability(report: Report) -> tuple[Figure, ...]:
             f"{name}: confidence is on average {abs(gap):.1f} percentage points {'above' if gap > 0 else 'below'} "
             f"accuracy, over {len(filled)} filled bins. All numbers are in the table."
         )
-        title = name if ece is None else f"{name} · ECE {number(ece.value, ece.unit)}"
+        title = name if ece is None else f"{name} · ECE{NBSP}{number(ece.value, ece.unit)}"
         panels.append(Panel(title, alt, _diagram(bins), folded=i >= OPEN_PANELS))
     columns = (
         Column("condition", numeric=False),

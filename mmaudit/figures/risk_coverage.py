@@ -9,7 +9,7 @@ from typing import Any
 from mmaudit.figures.base import Cell as Shown
 from mmaudit.figures.base import Column, Figure, Panel, Table, text_cell, words
 from mmaudit.figures.marks import BLUE, DASHED, INK, Spec, domain, known, layer, scaled, spec
-from mmaudit.formats import estimate, number, plain, shorten
+from mmaudit.formats import NBSP, estimate, number, plain, shorten
 from mmaudit.report import Report
 
 OPEN_PANELS = 6
@@ -38,7 +38,7 @@ def risk_coverage(report: Report) -> tuple[Figure, ...]:
                 f"{name}: {plain(ends[-1]['risk'], 1)} % wrong when all are answered, {plain(ends[0]['risk'], 1)} % "
                 f"among the {plain(ends[0]['coverage'], 0)} % most confident. All numbers are in the table."
             )
-        title = name if area is None else f"{name} · AURC {number(area.value, area.unit)}"
+        title = name if area is None else f"{name} · AURC{NBSP}{number(area.value, area.unit)}"
         panels.append(Panel(title, alt, _curves(curve, before, limits), folded=i >= OPEN_PANELS))
     columns = (
         Column("condition", numeric=False),

@@ -56,7 +56,7 @@ def tags(report: Report, estimates: Sequence[Estimate]) -> list[Figure]:
     )
     caption = (
         "Every sample by what cross-fitted predictors need to get it right: either modality alone (redundant), only "
-        "one of them (unique), only both together (synergy). The synergy subset are the samples on which every "
+        "one of them (unique), only both together (synergy). The synergy subset holds the samples on which every "
         "predictor of a single modality is wrong (SynIB). A tag is a statement about these predictors, not about the "
         "sample alone: with few classes a lucky guess looks like information. The dashed line is the model on all "
         "samples."

@@ -10,6 +10,7 @@ from mmaudit.types import Condition, Score
 
 MOST_NAMES = 4
 LONGEST_NAME = 40
+INTERVAL = formats.unbroken("95 % interval")
 
 _STAND_INS = {
     "native": "",
@@ -38,13 +39,13 @@ def span(score: Score) -> str:
 def change(score: Score) -> str:
     """A difference and its 95 % interval: `−0.1 pp (95 % interval −0.4 pp to +0.2 pp)`."""
     low, high = (formats.number(x, score.unit, signed=True, change=True) for x in (score.delta_low, score.delta_high))
-    return f"{formats.number(score.delta, score.unit, signed=True, change=True)} (95 % interval {low} to {high})"
+    return f"{formats.number(score.delta, score.unit, signed=True, change=True)} ({INTERVAL} {low} to {high})"
 
 
 def gap(score: Score) -> str:
     """A value that is a difference itself, in percentage points where it is a share."""
     low, high = (formats.number(x, score.unit, change=True) for x in (score.low, score.high))
-    return f"{formats.number(score.value, score.unit, change=True)} (95 % interval {low} to {high})"
+    return f"{formats.number(score.value, score.unit, change=True)} ({INTERVAL} {low} to {high})"
 
 
 def loss(score: Score) -> str:
@@ -59,7 +60,7 @@ def loss(score: Score) -> str:
 def _with_interval(value: str, low: float, high: float, unit: str) -> str:
     if low != low or high != high:
         return value
-    return f"{value} (95 % interval {formats.number(low, unit)} to {formats.number(high, unit)})"
+    return f"{value} ({INTERVAL} {formats.number(low, unit)} to {formats.number(high, unit)})"
 
 
 def name(text: str) -> str:

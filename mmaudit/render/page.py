@@ -31,7 +31,7 @@ from mmaudit.render.synergy import (
     synergy_tile,
 )
 from mmaudit.render.tables import TableView, applied, everything, metric_order, summaries, view
-from mmaudit.render.templates import macro, render, style
+from mmaudit.render.templates import macro, render, rows, style
 from mmaudit.render.theme import PLAIN, Theme
 from mmaudit.report import Metric, Report
 from mmaudit.types import LEVELS
@@ -251,4 +251,4 @@ def _metric(m: Metric) -> str:
 
 def _table(name: str, what: str, t: TableView) -> Part:
     size = len(macro("macros.html.j2", "table", t, "").encode("utf-8"))
-    return Part(name, f"{what} ({t.count} rows)", size, t.count)
+    return Part(name, f"{what} ({rows(t.count)})", size, t.count)

@@ -39,7 +39,7 @@ def scenario_texts(report: Report) -> list[tuple[str, str]]:
     found = []
     for s in report.document.get("scenarios", ()):
         least = number(1 - s["spread"], "share", decimals=0)
-        spread = f"A sample meets {least} to 100 % of the severity." if s["spread"] else ""
+        spread = f"A sample meets {least} to {number(1.0, 'share', decimals=0)} of the severity." if s["spread"] else ""
         why = f"Why together: {s['why']}." if s["why"] else ""
         found.append((_plain(s["probe"]), " ".join(x for x in (f"{s['summary']}.", why, spread) if x)))
     return found

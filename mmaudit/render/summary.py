@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from mmaudit.figures.base import loss, words
-from mmaudit.formats import change, count, estimate, number, readable
+from mmaudit.formats import NBSP, change, count, estimate, number, readable
 from mmaudit.render.scope import faint, perturbed
 from mmaudit.render.untested import FAMILIES, lacking, listed
 from mmaudit.report import Measured, Report
@@ -89,7 +89,7 @@ def _what_breaks(report: Report) -> str:
     findings, measured = report.findings, perturbed(report)
     under = "perturbed condition" if measured == 1 else f"{count(measured)} perturbed conditions"
     if not findings:
-        return f"Under its {under} no rule fired: none found its pattern beyond the 95 % intervals."
+        return f"Under its {under} no rule fired: none found its pattern beyond the 95{NBSP}% intervals."
     *most, last = report.level_counts().split(", ")
     levels = f"{', '.join(most)} and {last}" if most else last
     worst = "" if len(findings) == 1 else ", the worst of them"

@@ -19,7 +19,7 @@ from mmaudit.figures.base import (
     words,
 )
 from mmaudit.figures.severity import severity_cell
-from mmaudit.formats import NBSP, count, measure, number, shorten
+from mmaudit.formats import NBSP, count, measure, number, readable, shorten
 from mmaudit.report import Report
 from mmaudit.types import Score
 
@@ -122,8 +122,18 @@ def summaries(report: Report) -> Table:
     body = []
     for label, scores in found.items():
         cells = [value_cell(s) if s else Cell("") for s in (scores.get(name) for name, _, _ in shown)]
-        body.append((text_cell(shorten(label, 60)), *cells))
+        body.append((text_cell(shorten(summed(label), 60)), *cells))
     return Table(columns, tuple(body))
+
+
+def summed(label: str) -> str:
+    """What a summary sums up, in words: `image.gaussian_blur[photo]` → `gaussian blur · photo`."""
+    probe, _, rest = label.partition("[")
+    inner, _, behind = rest.rpartition("]")
+    where, *options = inner.split(", ") if inner else [""]
+    where = where.removeprefix("baseline=").replace("+", " + ")
+    named = (readable(probe.rpartition(".")[2]), where, *(o.partition("=")[2] or o for o in options), behind)
+    return " · ".join(part for part in named if part)
 
 
 def applied(report: Report) -> Table:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from mmaudit.formats import count, printable, readable
+from mmaudit.formats import count, printable, readable, unbroken
 from mmaudit.report_schema import asset
+
+_QUOTED = re.compile(r"`(\w+)`")
 
 
 @cache
@@ -23,7 +26,8 @@ def environment() -> Environment:
         lstrip_blocks=True,
         finalize=_final,
     )
-    env.filters |= {"count": count, "readable": readable, "sentence": sentence}
+    env.filters |= {"count": count, "readable": readable, "unbroken": unbroken}
+    env.filters |= {"rows": rows, "sentence": sentence, "worded": worded}
     env.tests["in_rows"] = lambda name: str(name).endswith("_rows")
     return env
 
@@ -41,6 +45,16 @@ def macro(template: str, name: str, *values: Any) -> str:
 def style(name: str) -> Markup:
     """A style sheet or script of `reports/`; ours, so not escaped."""
     return Markup(_source(name))
+
+
+def rows(number: int) -> str:
+    """A number of rows with the word: `1 row`, `270 rows`."""
+    return f"{count(number)} row{'' if number == 1 else 's'}"
+
+
+def worded(text: str) -> str:
+    """A description from the code for a reader of the page: a metric's name in backquotes becomes its words."""
+    return _QUOTED.sub(lambda found: readable(found[1]), text)
 
 
 def sentence(text: str) -> str:

@@ -92,7 +92,7 @@ def test_claims_read_as_sentences(findings: list[tuple[Evidence, Finding]]) -> N
 def test_numbers_come_with_their_interval_unless_they_count(findings: list[tuple[Evidence, Finding]]) -> None:
     for _, found in findings:
         if found.rule not in ("model_raised", "silent_failure"):  # counts; labels state a bound
-            assert "95 % interval" in found.claim or "everything it has above chance" in found.claim, found.claim
+            assert "95\u00a0% interval" in found.claim or "everything it has above chance" in found.claim, found.claim
 
 
 def test_levels_and_effects(findings: list[tuple[Evidence, Finding]]) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from fuzz.targets_readers import _picture, _sound
 
 N = 6
 RNG = np.random.default_rng(21)
+_FINAL = "data/features/utterances_final"
 
 
 def _used(data: Any) -> None:
@@ -112,7 +113,7 @@ def _mustard_features(place: Path) -> None:
     import h5py
 
     _mustard(place)
-    base = place / "data" / "features" / "utterances_final"
+    base = place / _FINAL
     base.mkdir(parents=True)
     with h5py.File(base / "resnet_pool5.hdf5", "w") as file:
         file["1_60"] = np.arange(12.0).reshape(3, 4)
@@ -209,56 +210,39 @@ def _hugging_face(file: str) -> Callable[[Path], Ready]:
     return prepare
 
 
+# ---- the tables: name of the target, form, weight, its file, how a folder with it is made, package that it needs
+
+_PUBLIC: tuple[tuple[str, str, float, str, Callable[[Path], None], str], ...] = (
+    ("hateful_memes/dev_seen.jsonl", "bytes", 0.2, "dev_seen.jsonl", _hateful_memes, ""),
+    ("mm_imdb/split.json", "json", 0.3, "split.json", _mm_imdb, ""),
+    ("mm_imdb/film.json", "json", 0.3, "dataset/0012349.json", _mm_imdb, ""),
+    ("av_mnist/labels.npy", "bytes", 0.3, "test_labels.npy", _av_mnist, ""),
+    ("av_mnist/image.npy", "bytes", 0.2, "image/test_data.npy", _av_mnist, ""),
+    ("symile_mimic/cxr.npy", "bytes", 0.2, "data_npy/test/cxr_test.npy", _symile, ""),
+    ("symile_mimic/ids.npy", "bytes", 0.2, "data_npy/test/hadm_id_test.npy", _symile, ""),
+    ("symile_mimic/labs.npy", "bytes", 0.2, "data_npy/test/labs_percentiles_test.npy", _symile, ""),
+    ("crema_d/people.csv", "bytes", 0.1, "VideoDemographics.csv", _crema_d, "soundfile"),
+    ("mustard/table.json", "json", 0.5, "data/sarcasm_data.json", _mustard, ""),
+    ("mustard/features.hdf5", "bytes", 0.3, f"{_FINAL}/resnet_pool5.hdf5", _mustard_features, "h5py"),
+    ("cmu_mosi/labels.csd", "bytes", 0.2, "CMU_MOSI_Opinion_Labels.csd", _csd, "h5py"),
+    ("cmu_mosi/words.csd", "bytes", 0.2, "CMU_MOSI_TimestampedWords.csd", _csd, "h5py"),
+    ("cmu_mosi/folds.py", "bytes", 0.2, "cmu_mosi_std_folds.py", _csd, "h5py"),
+)
+_HUGGING_FACE = (
+    ("huggingface/splits.json", "json", 0.1, "dataset_dict.json"),
+    ("huggingface/state.json", "json", 0.1, "test/state.json"),
+    ("huggingface/info.json", "json", 0.2, "test/dataset_info.json"),
+    ("huggingface/data.arrow", "bytes", 0.3, "test/data-00000-of-00001.arrow"),
+)
+# What a reader is asked for beside the folder.
+_OPTIONS: Mapping[Callable[[Path], None], Mapping[str, Any]] = {_csd: {"modalities": ["text", "audio"]}}
+
 TARGETS = (
-    Target("hateful_memes/dev_seen.jsonl", "bytes", _public("hateful_memes", "dev_seen.jsonl", _hateful_memes), 0.2),
-    Target("mm_imdb/split.json", "json", _public("mm_imdb", "split.json", _mm_imdb), 0.3),
-    Target("mm_imdb/film.json", "json", _public("mm_imdb", "dataset/0012349.json", _mm_imdb), 0.3),
-    Target("av_mnist/labels.npy", "bytes", _public("av_mnist", "test_labels.npy", _av_mnist), 0.3),
-    Target("av_mnist/image.npy", "bytes", _public("av_mnist", "image/test_data.npy", _av_mnist), 0.2),
-    Target("symile_mimic/cxr.npy", "bytes", _public("symile_mimic", "data_npy/test/cxr_test.npy", _symile), 0.2),
-    Target("symile_mimic/ids.npy", "bytes", _public("symile_mimic", "data_npy/test/hadm_id_test.npy", _symile), 0.2),
-    Target(
-        "symile_mimic/labs.npy",
-        "bytes",
-        _public("symile_mimic", "data_npy/test/labs_percentiles_test.npy", _symile),
-        0.2,
+    *(
+        Target(name, form, _public(name.partition("/")[0], file, make, **_OPTIONS.get(make, {})), weight, needs=needs)
+        for name, form, weight, file, make, needs in _PUBLIC
     ),
     Target("symile_mimic/sums.txt", "bytes", _sums, 0.2),
-    Target(
-        "crema_d/people.csv", "bytes", _public("crema_d", "VideoDemographics.csv", _crema_d), 0.1, needs="soundfile"
-    ),
-    Target("mustard/table.json", "json", _public("mustard", "data/sarcasm_data.json", _mustard), 0.5),
-    Target(
-        "mustard/features.hdf5",
-        "bytes",
-        _public("mustard", "data/features/utterances_final/resnet_pool5.hdf5", _mustard_features),
-        0.3,
-        needs="h5py",
-    ),
-    Target(
-        "cmu_mosi/labels.csd",
-        "bytes",
-        _public("cmu_mosi", "CMU_MOSI_Opinion_Labels.csd", _csd, modalities=["text", "audio"]),
-        0.2,
-        needs="h5py",
-    ),
-    Target(
-        "cmu_mosi/words.csd",
-        "bytes",
-        _public("cmu_mosi", "CMU_MOSI_TimestampedWords.csd", _csd, modalities=["text", "audio"]),
-        0.2,
-        needs="h5py",
-    ),
-    Target(
-        "cmu_mosi/folds.py",
-        "bytes",
-        _public("cmu_mosi", "cmu_mosi_std_folds.py", _csd, modalities=["text", "audio"]),
-        0.2,
-        needs="h5py",
-    ),
     Target("cmu_mosi/features.pkl", "bytes", _pickled, 0.3),
-    Target("huggingface/splits.json", "json", _hugging_face("dataset_dict.json"), 0.1, needs="datasets"),
-    Target("huggingface/state.json", "json", _hugging_face("test/state.json"), 0.1, needs="datasets"),
-    Target("huggingface/info.json", "json", _hugging_face("test/dataset_info.json"), 0.2, needs="datasets"),
-    Target("huggingface/data.arrow", "bytes", _hugging_face("test/data-00000-of-00001.arrow"), 0.3, needs="datasets"),
+    *(Target(name, form, _hugging_face(file), weight, needs="datasets") for name, form, weight, file in _HUGGING_FACE),
 )

@@ -1,56 +1,24 @@
-"""Known worlds with random parameters: healthy models, and models with one planted fault each."""
+"""Known worlds with random parameters, all of them by name; and those with one planted fault each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from mmaudit import FunctionModel, Suite
+from mmaudit import FunctionModel
 from mmaudit.findings import rules
 from mmaudit.probes.corruption.numeric import ALPHA
 from mmaudit.types import Array, Batch
+from theory import scenarios_healthy, scenarios_random
 from theory.expectations import Claim
-from theory.known_fusion import Quality, Receiver, Xor
-from theory.known_tasks import Classes, Labels, Regression, World
+from theory.known_fusion import Receiver
+from theory.known_tasks import Labels, Regression, World
 from theory.known_truth import Gaussian, Linear, bayes, gaussian, with_model, wrapped
+from theory.scenario_case import NOISE, SCENARIOS, Case, Rng, correlated, native_only, scenario
 
-Rng = np.random.Generator
-
-SUBSETS = Suite("theory", ("missing", "mismatch"))
-NOISE = Suite("theory", ("missing", "mismatch", "*gaussian_noise_additive"))
-CONFLICT = Suite("theory", ("missing", "mismatch", "conflict"))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A world to audit, and what no closed form decides about it.
-
-    Attributes:
-        world: the world.
-        suite: what to run.
-        model: in place of the world's own, for faults that are not of its kind.
-        faults: findings that must appear whatever the truth of the world says.
-        tolerated: rules that are not judged.
-    """
-
-    world: World
-    suite: Suite = SUBSETS
-    model: Callable[[World], FunctionModel] | None = None
-    faults: frozenset[Claim] = frozenset()
-    tolerated: frozenset[str] = frozenset()
-
-
-SCENARIOS: dict[str, tuple[str, Callable[[Rng], Case]]] = {}
-
-
-def scenario(kind: str) -> Callable[[Callable[[Rng], Case]], Callable[[Rng], Case]]:
-    def register(make: Callable[[Rng], Case]) -> Callable[[Rng], Case]:
-        SCENARIOS[make.__name__] = (kind, make)
-        return make
-
-    return register
+# The other worlds are in SCENARIOS once their modules are imported.
+__all__ = ["SCENARIOS", "Case", "correlated", "scenarios_healthy", "scenarios_random"]
 
 
 def claim(rule: str, *names: str) -> frozenset[Claim]:
@@ -59,133 +27,6 @@ def claim(rule: str, *names: str) -> frozenset[Claim]:
 
 def any_but(*judged: str) -> frozenset[str]:
     return frozenset(r.name for r in rules) - set(judged)
-
-
-def correlated(spread: float, views: int = 2) -> Array:
-    """Covariance of noisy copies of one latent: unit noise in common, `spread` of each copy's own."""
-    return np.ones((views, views)) + spread**2 * np.eye(views)
-
-
-# ---- healthy: the right findings, and no others
-
-
-@scenario("healthy")
-def only_a(rng: Rng) -> Case:
-    return Case(gaussian([rng.uniform(1.2, 2.5), 0.0], native=bool(rng.integers(2))))
-
-
-@scenario("healthy")
-def only_b(rng: Rng) -> Case:
-    return Case(gaussian([0.0, rng.uniform(1.2, 2.5)], native=bool(rng.integers(2))))
-
-
-@scenario("healthy")
-def redundant(rng: Rng) -> Case:
-    """Averages two noisy copies, and one of them if that is all there is."""
-    strength, spread = rng.uniform(1.2, 2.2), rng.uniform(0.1, 0.4)
-    return Case(gaussian([strength, strength], cov=correlated(spread)))
-
-
-@scenario("healthy")
-def redundant_independent(rng: Rng) -> Case:
-    strength = rng.uniform(1.5, 2.5)
-    return Case(gaussian([strength, strength], native=bool(rng.integers(2))))
-
-
-@scenario("healthy")
-def additive(rng: Rng) -> Case:
-    world = gaussian(rng.uniform(0.7, 1.3, 2).tolist(), native=bool(rng.integers(2)))
-    return Case(replace(world, groups={"site": [1.0] * 8, "machine": [0.4, 0.3, 0.2, 0.1]}))
-
-
-@scenario("healthy")
-def additive_under_noise(rng: Rng) -> Case:
-    return Case(gaussian(rng.uniform(0.8, 1.5, 2).tolist()), NOISE)
-
-
-@scenario("healthy")
-def balanced_conflict(rng: Rng) -> Case:
-    """Neither modality wins most conflicts."""
-    strength = rng.uniform(1.2, 2.0)
-    return Case(gaussian([strength, strength], native=bool(rng.integers(2))), CONFLICT)
-
-
-@scenario("healthy")
-def unequal_conflict(rng: Rng) -> Case:
-    """a is far better evidence than b, so a wins."""
-    return Case(gaussian([rng.uniform(1.8, 2.4), rng.uniform(0.4, 0.7)], native=bool(rng.integers(2))), CONFLICT)
-
-
-@scenario("healthy")
-def three_in_conflict(rng: Rng) -> Case:
-    """a against b and c together: it wins where it is better than both."""
-    return Case(gaussian([rng.uniform(0.5, 3.0), *rng.uniform(0.4, 1.2, 2)]), CONFLICT)
-
-
-@scenario("healthy")
-def xor(rng: Rng) -> Case:
-    return Case(Xor(rng.uniform(1.2, 3.0), native=bool(rng.integers(2))))
-
-
-@scenario("healthy")
-def additive_unbalanced(rng: Rng) -> Case:
-    return Case(gaussian(rng.uniform(1.0, 1.6, 2).tolist(), prior=float(rng.choice([0.2, 0.3, 0.7]))))
-
-
-@scenario("healthy")
-def three_additive(rng: Rng) -> Case:
-    return Case(gaussian(rng.uniform(0.6, 1.2, 3).tolist()))
-
-
-@scenario("healthy")
-def two_copies_and_noise(rng: Rng) -> Case:
-    cov = np.eye(3)
-    cov[:2, :2] = correlated(rng.uniform(0.2, 0.5))
-    return Case(gaussian([2.0, 2.0, 0.0], cov=cov))
-
-
-@scenario("healthy")
-def weak(rng: Rng) -> Case:
-    """Little above chance, so every share of it is uncertain."""
-    return Case(gaussian([rng.uniform(0.2, 0.4), rng.uniform(0.2, 0.4)]))
-
-
-@scenario("healthy")
-def fallback(rng: Rng) -> Case:
-    """Reads a, and b only where a is missing: b is not ignored."""
-    world = gaussian([rng.uniform(1.5, 2.0), rng.uniform(1.2, 1.5)])
-    return Case(with_model(world, ("a", "b"), Linear(np.array([2 * world.mean[0], 0.0]))))
-
-
-@scenario("healthy")
-def quality(rng: Rng) -> Case:
-    """b says how much a can be trusted: no answer depends on it, every confidence does."""
-    return Case(Quality(rng.uniform(0.2, 0.4), rng.uniform(2.5, 3.5)))
-
-
-@scenario("healthy")
-def classes(rng: Rng) -> Case:
-    return Case(
-        Classes({"a": rng.uniform(1.5, 2.5), "b": rng.uniform(1.5, 2.5)}, int(rng.integers(3, 8))), native_only()
-    )
-
-
-@scenario("healthy")
-def labels(rng: Rng) -> Case:
-    return Case(Labels({"a": rng.uniform(0.8, 1.4), "b": rng.uniform(0.8, 1.4)}))
-
-
-@scenario("healthy")
-def regression(rng: Rng) -> Case:
-    slopes = {"a": rng.uniform(0.5, 1.0), "b": rng.uniform(0.5, 1.0), "c": 0.0}
-    return Case(Regression(slopes, noise=rng.uniform(0.2, 0.6), native=bool(rng.integers(2))))
-
-
-def native_only() -> Suite:
-    return replace(SUBSETS, baselines=("native", "zero"))
-
-
-# ---- one planted fault each
 
 
 @scenario("fault")
@@ -372,42 +213,3 @@ def regression_offset(rng: Rng) -> Case:
     """Zeros in place of b are far from anything seen."""
     slopes = {"a": 1.0, "b": 0.1}
     return Case(Regression(slopes, offset={"b": rng.uniform(15, 30)}, native=False))
-
-
-# ---- anything: models that are a little wrong in every way, so that truths lie on both sides of every threshold
-
-
-@scenario("random")
-def any_two(rng: Rng) -> Case:
-    return Case(_anything(rng, 2), NOISE)
-
-
-@scenario("random")
-def any_three(rng: Rng) -> Case:
-    return Case(_anything(rng, 3), native_only())
-
-
-@scenario("random")
-def any_regression(rng: Rng) -> Case:
-    slopes = {m: float(rng.uniform(-1, 1)) for m in "abc"}
-    used = {m: s + rng.normal(0, 0.3) * rng.integers(2) for m, s in slopes.items()}
-    offset = {m: rng.normal(0, 1) for m in "abc"}
-    return Case(Regression(slopes, rng.uniform(0.2, 1.0), offset, used, native=bool(rng.integers(2))), SUBSETS)
-
-
-def _anything(rng: Rng, count: int) -> Gaussian:
-    """Modalities of any strength and dependence; weights, bias and temperature of every subset off by something."""
-    mean = rng.uniform(0, 2, count) * rng.integers(0, 2, count) + rng.uniform(0, 0.3, count)
-    root = rng.normal(0, 0.4, (count, count)) + np.eye(count)
-    offset = rng.normal(0, 0.5, count) * rng.integers(2)
-    native = bool(rng.integers(2))
-    world = gaussian(
-        mean.tolist(), cov=root @ root.T, offset=offset.tolist(), prior=rng.uniform(0.3, 0.7), native=native
-    )
-    models = {
-        s: Linear(m.weights * rng.uniform(0.6, 1.4, count), m.bias + rng.normal(0, 0.3)).scaled(
-            np.exp(rng.normal(0, 0.5))
-        )
-        for s, m in world.models.items()
-    }
-    return replace(world, models=models)

@@ -17,7 +17,7 @@ from mmaudit.probes import probes
 from mmaudit.types import Modality, Task
 from theory.known_truth import NODES, WEIGHTS, Gaussian, Linear, gaussian
 from theory.rates import audit as audit_world
-from theory.scenarios import CONFLICT, Case
+from theory.scenario_case import CONFLICT, Case
 
 RATE, LENGTH, WIDTH = 100.0, 240, 4.0  # Hz, samples, σ of the pulse in samples
 SHIFTS = tuple(range(10, 260, 10))
