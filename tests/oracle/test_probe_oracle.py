@@ -115,9 +115,9 @@ class Moments:
 @pytest.mark.parametrize("alpha", [0.1, 0.5, 0.95])
 def test_noise_moments_are_the_two_readings(alpha):
     rng, n = np.random.default_rng(0), 40_000
-    x = np.array([7.0, 20.0])
-    added = np.array([gaussian_noise_additive(x, alpha, rng, Moments) for _ in range(n)])
-    mixed = np.array([gaussian_noise_convex(x, alpha, rng, Moments) for _ in range(n)])
+    x, numbers = np.array([7.0, 20.0]), Modality("e", "embedding", (2,))
+    added = np.array([gaussian_noise_additive(x, alpha, rng, numbers, Moments) for _ in range(n)])
+    mixed = np.array([gaussian_noise_convex(x, alpha, rng, numbers, Moments) for _ in range(n)])
     error = 5 * alpha * Moments.std / np.sqrt(n) + 1e-6
     assert (np.abs(added.mean(0) - (x + alpha * Moments.mean)) < error).all()
     assert (np.abs(mixed.mean(0) - ((1 - alpha) * x + alpha * Moments.mean)) < error).all()
