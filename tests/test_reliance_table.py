@@ -179,7 +179,8 @@ def test_many_modalities_are_sampled(tmp_path: Path) -> None:
         assert guess.value == pytest.approx(exact.value, abs=0.02)
         held.append(guess.low <= exact.value <= guess.high)
         assert guess.high - guess.low > exact.high - exact.low
-        assert few[f"leave_one_out[{name}, baseline=native]"] == many[f"leave_one_out[{name}, baseline=native]"]
+        alone = [repr(table[f"leave_one_out[{name}, baseline=native]"]) for table in (few, many)]
+        assert alone[0] == alone[1]  # not the values: from Python 3.13 on, one without a null differs from itself
     assert sum(held) >= 6  # 95 % each
     assert few["shapley_value[g, baseline=native, subsets=sampled]"].p > 0.01
     assert abs(few["shapley_efficiency_error[baseline=native, subsets=sampled]"].value) < 1e-12

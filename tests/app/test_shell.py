@@ -205,7 +205,8 @@ def test_a_group_takes_the_place_of_all_samples() -> None:
     assert [repr(replace(s, group=group)) for s in part.rows] == [repr(s) for s in wanted]
     assert {s.group for s in part.rows} == {""}
     assert part.document["reliability"] == []
-    assert filtered(report, Filter(group="no=such")).rows == report.rows
+    # By what they show: from Python 3.13 on, values that are not numbers make a row differ from itself.
+    assert repr(filtered(report, Filter(group="no=such")).rows) == repr(report.rows)
 
 
 # ---- texts of strangers
