@@ -89,19 +89,26 @@ def test_the_example_runs_on_two_workers(
 
 
 class HangsElsewhere:
-    """Answers on one node, and on no other."""
+    """Answers on one node once another one was asked, which never answers."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, asked: Path) -> None:
         self.node = node
+        self.asked = asked
 
     def __call__(self, batch: Batch, rows: Array) -> Array:
-        if os.environ.get("RAY_RAYLET_PID") and ray.get_runtime_context().get_node_id() != self.node:
+        if not os.environ.get("RAY_RAYLET_PID"):
+            return rows
+        if ray.get_runtime_context().get_node_id() != self.node:
+            self.asked.touch()
             time.sleep(600)
+        until = time.monotonic() + 120
+        while not self.asked.exists() and time.monotonic() < until:
+            time.sleep(0.05)
         return rows
 
 
 def test_a_node_that_is_lost_with_its_shard_costs_nothing_but_time(cluster: Any, tmp_path: Path) -> None:
-    fault = HangsElsewhere(cluster.head_node.node_id)
+    fault = HangsElsewhere(cluster.head_node.node_id, tmp_path / "asked")
     expected, _ = predicted(tmp_path / "one", fault)
     lost: list[Any] = []
 
