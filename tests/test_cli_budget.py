@@ -6,19 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from helpers.cli_cases import AUDIT, Command, make_place, shell
+from helpers.cli_cases import AUDIT, Command
 from helpers.run_cases import contents
 from mmaudit import Run
 
-
-@pytest.fixture
-def mmaudit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return shell(monkeypatch, capsys)
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return make_place(tmp_path, monkeypatch)
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def test_answers(place: Path, mmaudit: Command) -> None:

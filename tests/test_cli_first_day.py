@@ -10,23 +10,12 @@ import numpy as np
 import pytest
 import typer
 
-from helpers.cli_cases import AUDIT, BASE, Command, make_place, shell
+from helpers.cli_cases import AUDIT, BASE, Command
 from mmaudit import cli, console
 from mmaudit.cli.application import JOURNEY, app
 from mmaudit.cli.report import _make
 from mmaudit.errors import BadInput, UnknownName
 from mmaudit.models.clauses import Check
-
-
-@pytest.fixture
-def mmaudit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return shell(monkeypatch, capsys)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return make_place(tmp_path, monkeypatch)
-
 
 # ---- where to begin
 
@@ -49,12 +38,12 @@ def test_list_alone_says_what_there_is_to_list(mmaudit: Command) -> None:
     assert len(mmaudit("list", "rules", "--json").json) == listed["rules"]
 
 
-def test_list_of_a_folder_of_runs_names_the_runs(folder: Path, mmaudit: Command) -> None:
-    (folder / "runs" / "mine").mkdir(parents=True)
+def test_list_of_a_folder_of_runs_names_the_runs(place: Path, mmaudit: Command) -> None:
+    (place / "runs" / "mine").mkdir(parents=True)
     empty = mmaudit("list", "runs")
     assert empty.code == 2
     assert "there is no run in it" in empty.err
-    (folder / "runs" / "mine" / "run.json").write_text("{}", encoding="utf-8")
+    (place / "runs" / "mine" / "run.json").write_text("{}", encoding="utf-8")
     done = mmaudit("list", "runs")
     assert done.code == 2
     assert f"give one of the runs in it: {Path('runs/mine')}." in done.err
@@ -63,8 +52,8 @@ def test_list_of_a_folder_of_runs_names_the_runs(folder: Path, mmaudit: Command)
 # ---- what goes wrong
 
 
-def test_an_error_of_ones_own_code_says_where_it_was_raised(folder: Path, mmaudit: Command) -> None:
-    (folder / "broken.py").write_text("def make():\n    raise RuntimeError('not trained yet')\n", encoding="utf-8")
+def test_an_error_of_ones_own_code_says_where_it_was_raised(place: Path, mmaudit: Command) -> None:
+    (place / "broken.py").write_text("def make():\n    raise RuntimeError('not trained yet')\n", encoding="utf-8")
     done = mmaudit("audit", "--model", "broken:make", *BASE, "--out", "runs/mine")
     assert done.code == 2
     assert "not trained yet. (broken.py, line 2, in make)" in done.err
@@ -72,9 +61,9 @@ def test_an_error_of_ones_own_code_says_where_it_was_raised(folder: Path, mmaudi
     assert "line" not in mmaudit("audit", "--config", "nowhere.toml").err
 
 
-def test_what_is_a_group_in_the_audit_is_no_modality_to_the_doctor(folder: Path, mmaudit: Command) -> None:
-    with np.load(folder / "data.npz") as data:
-        np.savez(folder / "sites.npz", **{name: data[name] for name in ("table", "note", "target", "site")})
+def test_what_is_a_group_in_the_audit_is_no_modality_to_the_doctor(place: Path, mmaudit: Command) -> None:
+    with np.load(place / "data.npz") as data:
+        np.savez(place / "sites.npz", **{name: data[name] for name in ("table", "note", "target", "site")})
     taken = ("doctor", "--model", "toy_model:factory", "--data", "sites.npz", "--task", "regression:mm")
     without = mmaudit(*taken)
     assert "the model does not read 'site'" in without.out, without.err
@@ -103,9 +92,9 @@ def test_the_doctor_says_one_thing_once(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out.splitlines()[-1] == "note  stages: in one stage"
 
 
-def test_a_file_where_no_folder_can_be_made_is_refused_in_one_line(folder: Path) -> None:
-    (folder / "file").write_text("", encoding="utf-8")
-    target = folder / "file" / "deep" / "x.pdf"
+def test_a_file_where_no_folder_can_be_made_is_refused_in_one_line(place: Path) -> None:
+    (place / "file").write_text("", encoding="utf-8")
+    target = place / "file" / "deep" / "x.pdf"
     with pytest.raises(BadInput, match=r"cannot write .*x\.pdf: .*choose a place"):
         _make(target.parent, target)
 
@@ -175,7 +164,7 @@ def test_no_color_is_heeded_everywhere(monkeypatch: pytest.MonkeyPatch, value: s
 # ---- runs in a store
 
 
-def test_a_run_in_a_store_is_named_by_its_url(folder: Path, mmaudit: Command) -> None:
+def test_a_run_in_a_store_is_named_by_its_url(place: Path, mmaudit: Command) -> None:
     fsspec = pytest.importorskip("fsspec")
     pytest.importorskip("upath")
     fsspec.filesystem("memory").store.clear()
@@ -189,4 +178,4 @@ def test_a_run_in_a_store_is_named_by_its_url(folder: Path, mmaudit: Command) ->
             assert "mmaudit dashboard" not in done.out  # it reads folders of this machine
     finally:
         fsspec.filesystem("memory").store.clear()
-    assert not (folder / "memory:").exists()
+    assert not (place / "memory:").exists()

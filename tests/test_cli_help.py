@@ -9,14 +9,8 @@ import time
 
 import pytest
 
-from helpers.cli_cases import Command, shell
+from helpers.cli_cases import Command
 from mmaudit.cli import app
-
-
-@pytest.fixture
-def mmaudit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    return shell(monkeypatch, capsys)
-
 
 COMMANDS = [c.name or c.callback.__name__ for c in app.registered_commands]  # type: ignore[union-attr]
 

@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.probe_samples import scope_of, whole
-from mmaudit.data import ArrayData, all_statistics
+from helpers.one_modality import OneModality
 from mmaudit.errors import BadInput, NotApplicable
-from mmaudit.probes import Declined, Source, probes
+from mmaudit.probes import probes
 from mmaudit.probes.corruption import series_time, series_values
-from mmaudit.probes.proof import moved
-from mmaudit.types import Array, Condition, Modality, Task
+from mmaudit.types import Array, Modality
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 TWO_CHANNELS = ("channel_swap", "missing_channel")
@@ -24,30 +22,9 @@ ANY = ("gaussian_noise", "drift", "jitter", "time_warp", *(n for n in SHARES if 
 EVERY = (*ANY, *TWO_CHANNELS)
 
 
-class Series:
-    """Series as a data set, and their corruptions."""
-
+class Series(OneModality):
     def __init__(self, x: Array | list[Array], layout: str | None = "TC") -> None:
-        modality = Modality("x", "series", layout=layout)
-        data = ArrayData({"x": x}, np.arange(len(x)) % 2, Task.classification(2), modalities=[modality])
-        self.source, self.batch, self.scope = Source(data, all_statistics(data)), whole(data), scope_of(data)
-        self.x = self.batch.inputs["x"]
-
-    def after(self, name: str, severity: float) -> Array:
-        probe = probes.get(f"series.{name}")
-        return probe.apply(self.batch, probe.condition(("x",), severity), self.source).inputs["x"]
-
-    def declined(self, name: str) -> list[str]:
-        return [c.reason for c in probes.get(f"series.{name}").grid(self.scope) if isinstance(c, Declined)]
-
-    def curve(self, name: str) -> list[float]:
-        probe, far = probes.get(f"series.{name}"), []
-        for condition in probe.grid(self.scope):
-            assert isinstance(condition, Condition)
-            new = probe.apply(self.batch, condition, self.source).inputs["x"]
-            _, distance = moved(self.x, new, self.source.modality("x"), self.source.statistics["x"])
-            far.append(float(distance.mean()))
-        return far
+        super().__init__(x, Modality("x", "series", layout=layout))
 
 
 def waves(n: int = 300, length: int = 200, channels: int = 3, seed: int = 0) -> Array:

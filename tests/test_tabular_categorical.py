@@ -9,11 +9,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from helpers.probe_samples import scope_of, whole
-from mmaudit.data import ArrayData, all_statistics
-from mmaudit.probes import Declined, Source, probes
-from mmaudit.probes.proof import moved
-from mmaudit.types import Array, Condition, Modality, Task
+from helpers.one_modality import OneModality
+from mmaudit.probes import probes
+from mmaudit.types import Array, Modality
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 MISSING = ("missing_mcar", "missing_mar", "missing_mnar")
@@ -24,31 +22,9 @@ CODES = (1, 3)  # columns
 NUMBERS = (0, 2, 4)
 
 
-class Table:
-    """A table as a data set, and its corruptions."""
-
+class Table(OneModality):
     def __init__(self, x: Array, categorical: tuple[int, ...] | None = CODES) -> None:
-        modality = Modality("x", "tabular", categorical=categorical)
-        data = ArrayData({"x": x}, np.arange(len(x)), Task.regression(1), modalities=[modality])
-        self.source: Source = Source(data, all_statistics(data))
-        self.data, self.batch, self.scope = data, whole(data), scope_of(data)
-        self.x = self.batch.inputs["x"]
-
-    def after(self, name: str, severity: float) -> Array:
-        probe = probes.get(f"tabular.{name}")
-        return probe.apply(self.batch, probe.condition(("x",), severity), self.source).inputs["x"]
-
-    def declined(self, name: str) -> list[str]:
-        return [c.reason for c in probes.get(f"tabular.{name}").grid(self.scope) if isinstance(c, Declined)]
-
-    def curve(self, name: str) -> list[float]:
-        probe, far = probes.get(f"tabular.{name}"), []
-        for condition in probe.grid(self.scope):
-            assert isinstance(condition, Condition)
-            new = probe.apply(self.batch, condition, self.source).inputs["x"]
-            _, distance = moved(self.x, new, self.source.modality("x"), self.source.statistics["x"])
-            far.append(float(distance.mean()))
-        return far
+        super().__init__(x, Modality("x", "tabular", categorical=categorical))
 
 
 def mixed(n: int = 20_000) -> Array:

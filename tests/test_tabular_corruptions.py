@@ -8,13 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.probe_samples import scope_of, whole
-from mmaudit.data import ArrayData, all_statistics
+from helpers.one_modality import OneModality
 from mmaudit.errors import BadInput
-from mmaudit.probes import Declined, Source, probes
 from mmaudit.probes.corruption import tabular
-from mmaudit.probes.proof import moved
-from mmaudit.types import Array, Batch, Condition, Modality, Task
+from mmaudit.types import Array, Modality
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 ARITHMETIC = ("scaling", "shift", "outliers", "column_swap", "rounding")
@@ -23,33 +20,9 @@ EVERY = ("missing_mcar", "missing_mar", "missing_mnar", "category_flip", "stale_
 NUMERIC = ("gaussian_noise_additive", "gaussian_noise_convex")
 
 
-class Table:
-    """A table as a data set, and its corruptions."""
-
+class Table(OneModality):
     def __init__(self, x: Array) -> None:
-        # A regression, since one record alone has no two classes.
-        data = ArrayData({"x": x}, np.arange(len(x)), Task.regression(1), modalities=[Modality("x", "tabular")])
-        self.source: Source = Source(data, all_statistics(data))
-        self.batch: Batch = whole(data)
-        self.scope = scope_of(data)
-        self.x = self.batch.inputs["x"]
-
-    def after(self, name: str, severity: float) -> Array:
-        probe = probes.get(f"tabular.{name}")
-        return probe.apply(self.batch, probe.condition(("x",), severity), self.source).inputs["x"]
-
-    def declined(self, name: str) -> list[str]:
-        grid = probes.get(f"tabular.{name}").grid(self.scope)
-        return [c.reason for c in grid if isinstance(c, Declined)]
-
-    def curve(self, name: str) -> list[float]:
-        probe, far = probes.get(f"tabular.{name}"), []
-        for condition in probe.grid(self.scope):
-            assert isinstance(condition, Condition)
-            new = probe.apply(self.batch, condition, self.source).inputs["x"]
-            _, distance = moved(self.x, new, self.source.modality("x"), self.source.statistics["x"])
-            far.append(float(distance.mean()))
-        return far
+        super().__init__(x, Modality("x", "tabular"))
 
 
 def gaussian(n: int = 20_000, d: int = 4, dtype: type = np.float64) -> Array:
