@@ -303,12 +303,7 @@ class ScoreTable:
         value = float("nan") if reason else float(result[0])
         low, high = interval(result[1:], value)
         if unseen := unseen_share(metric, result, clean.w):
-            # In the summary's unit, a share of the clean value or of what that has above chance, it is as much more.
-            start = abs(float(clean.values[0]) - (clean.floor if summary.floored else 0.0))
-            unseen /= 1.0 if summary.unit is None else max(start, 1e-12)
-            low, high = value - unseen, value + unseen
-            if summary.unit is None:
-                low, high = max(low, metric.range[0]), min(high, metric.range[1])
+            low, high = summary.around(value, unseen, float(clean.values[0]), clean.floor, metric.range)
         return Score(
             condition=digest(group.name, summary.name),
             label=group.name,

@@ -59,6 +59,24 @@ class Summary:
     fn: Callable[[FloatArray, FloatArray, FloatArray, float, Better], FloatArray] | None
     floored: bool = False
 
+    def around(
+        self, value: float, unseen: float, clean: float, floor: float, limits: tuple[float, float]
+    ) -> tuple[float, float]:
+        """Return the bounds of a value where the summarised metric may be off by `unseen`.
+
+        A share of the clean value, or of what that has above chance, may be off by as much more.
+
+        Args:
+            value: of the summary.
+            unseen: in the metric's unit.
+            clean, floor: the metric on clean data, and its chance level.
+            limits: the metric's range, which holds for summaries in its unit.
+        """
+        if self.unit is None:
+            return max(value - unseen, limits[0]), min(value + unseen, limits[1])
+        by = unseen / max(abs(clean - (floor if self.floored else 0.0)), 1e-12)
+        return value - by, value + by
+
     def reason(self, clean: float, floor: float, better: Better) -> str:
         """Why the value is undefined; empty where it is defined."""
         return robustness.why_undefined(clean, better, floor if self.floored else float("nan"))
