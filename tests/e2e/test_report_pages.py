@@ -15,6 +15,8 @@ from report_samples import poisoned, sample_report
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
 KINDS = ("image", "text", "audio", "tabular")
+EXAMPLE = Path(__file__).parents[2] / "reports" / "example.html"
+"""The demo's own report, which has every section that a whole audit draws."""
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +37,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "hostile": poisoned(sample_report(examples=2, baselines=("zero",)), script),
         "long": poisoned(sample_report(examples=2, baselines=("zero",)), long),
     }
-    return {name: Report.from_json(d).to_html(folder / f"{name}.html") for name, d in documents.items()}
+    made = {name: Report.from_json(d).to_html(folder / f"{name}.html") for name, d in documents.items()}
+    return made | {"demo": EXAMPLE}
 
 
-@pytest.mark.parametrize("name", ["two", "four", "failed", "hostile", "long"])
+@pytest.mark.parametrize("name", ["two", "four", "failed", "hostile", "long", "demo"])
 @pytest.mark.parametrize("width", [390, 820, 1280])
 def test_quiet_alone_and_no_wider_than_the_screen(browser: Any, files: dict[str, Path], name: str, width: int) -> None:
     with Opened(browser, files[name], width) as opened:
