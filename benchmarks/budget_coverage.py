@@ -61,10 +61,10 @@ def truths(of: Population) -> dict[tuple[str, str, str], float]:
                     if (other.key, m) in value:
                         found[c.label, m, other.key] = value[c.key, m] - value[other.key, m]
     metric = metrics.get(primary)
-    floor = metric.chance(of.task, of.target)
+    chance = np.array([metric.chance(of.task, of.target)])
     each = {c.key: np.array([value[c.key, primary]]) for c in CONDITIONS}
     for group in groups(CONDITIONS):
-        for summary, result in summarise(group, each[CLEAN.key], each, floor, metric.better):
+        for summary, result in summarise(group, each[CLEAN.key], each, chance, metric.better):
             found[group.name, summary.name, ""] = float(result[0])
     return found
 

@@ -21,28 +21,44 @@ class Measured:
         w: the resamples behind them.
         floor: chance level on these samples; NaN where there is none.
         reason: why it is undefined; empty otherwise.
+        floors: `float64[1 + replicates]`, the chance level with its replicates, where others are held against this;
+            None: not asked for.
     """
 
     values: FloatArray
     w: Resamples
     floor: float = float("nan")
     reason: str = ""
+    floors: FloatArray | None = None
 
     @property
     def n(self) -> int:
         """Samples it rests on."""
         return self.w.n
 
+    @property
+    def chance(self) -> FloatArray:
+        """`float64[1 + replicates]`: the chance level, as uncertain as it is known to be."""
+        return np.full_like(self.values, self.floor) if self.floors is None else self.floors
 
-def measure(metric: Metric, predictions: Predictions, w: Resamples) -> Measured:
-    """Return a metric's estimate and replicates; all NaN with the reason where it is undefined."""
+
+def measure(metric: Metric, predictions: Predictions, w: Resamples, *, reference: bool = False) -> Measured:
+    """Return a metric's estimate and replicates; all NaN with the reason where it is undefined.
+
+    Args:
+        metric, predictions, w: what is measured, and over which resamples.
+        reference: whether others will be held against it, as a share of what it has above chance (`Measured.floors`).
+    """
     try:
         value = metric(predictions, Resamples.ones(predictions.n))
         values = np.concatenate([value, metric(predictions, w)])
     except Undefined as undefined:
         return nothing(w, str(undefined))
     reason = "" if np.isfinite(values[0]) else "not defined on these samples"
-    return Measured(values, w, metric.chance(predictions.task, predictions.target), reason)
+    if not reference:
+        return Measured(values, w, metric.chance(predictions.task, predictions.target), reason)
+    floors = metric.chances(predictions.task, predictions.target, w)
+    return Measured(values, w, float(floors[0]), reason, floors)
 
 
 def nothing(w: Resamples, reason: str) -> Measured:
@@ -107,7 +123,7 @@ def score_row(
         return row
     sign = 1.0 if metric.better == "higher" else -1.0
     if room is None:
-        room = sign * (reference.values - found.floor)
+        room = sign * (reference.values - reference.chance)
     # Where the reference is no better than chance there is nothing to lose, and the share is undefined.
     lost = np.divide(-sign * delta, room, out=np.full_like(delta, np.nan), where=room > 1e-12)
     lost_low, lost_high = interval(lost[1:], float(lost[0]))

@@ -37,23 +37,25 @@ DESCRIPTIONS = (
 """Name, direction, unit and meaning, for the report's list of metrics."""
 
 
-def half_width(shift: FloatArray, clean: FloatArray, perturbed: FloatArray, floor: float, better: Better) -> FloatArray:
+def half_width(
+    shift: FloatArray, clean: FloatArray, perturbed: FloatArray, chance: FloatArray, better: Better
+) -> FloatArray:
     """Return the smallest shift at which half of the above-chance value is lost, per replicate.
 
-    The share kept, (value − floor) / (clean − floor), is 1 at shift 0 and runs in straight lines between the shifts
+    The share kept, (value − chance) / (clean − chance), is 1 at shift 0 and runs in straight lines between the shifts
     measured; later recoveries do not count. inf where half is never lost; NaN where the clean value is not better than
-    the floor, or a value is undefined.
+    chance, or a value is undefined.
 
     Args:
         shift: `float64[k]`, above 0 and increasing.
         clean: `float64[1 + B]`, the metric in step; the estimate first, then its replicates.
         perturbed: `float64[k, 1 + B]`, the same at each shift.
-        floor: chance level of the metric.
+        chance: `float64[1 + B]`, chance level of the metric.
         better: its direction.
     """
     sign = 1.0 if better == "higher" else -1.0
-    margin = sign * (clean - floor)
-    kept = ratio(sign * (perturbed - floor), np.broadcast_to(np.where(margin > 0, margin, np.nan), perturbed.shape))
+    margin = sign * (clean - chance)
+    kept = ratio(sign * (perturbed - chance), np.broadcast_to(np.where(margin > 0, margin, np.nan), perturbed.shape))
     kept = np.concatenate([np.ones((1, kept.shape[1])), kept])
     at = np.concatenate([[0.0], shift])
     low = kept <= 0.5
@@ -95,13 +97,13 @@ class Reference:
 
     Attributes:
         values: `float64[1 + B]`, estimate and replicates on clean data.
-        floor: chance level.
+        chance: `float64[1 + B]`, chance level with its replicates.
         better: direction.
         n: samples.
     """
 
     values: FloatArray
-    floor: float
+    chance: FloatArray
     better: Better
     n: int
 
@@ -139,7 +141,7 @@ def _half_width(
 ) -> tuple[Score, FloatArray]:
     shift = np.array([c.severity or 0.0 for c in curve.conditions])
     widths = half_width(
-        shift, clean.values, np.stack([measured[c.key].values for c in curve.conditions]), clean.floor, clean.better
+        shift, clean.values, np.stack([measured[c.key].values for c in curve.conditions]), clean.chance, clean.better
     )
     unit = curve.conditions[0].unit
     unknown = next((c for c in curve.conditions if c.key in unanswered), None)
@@ -148,7 +150,10 @@ def _half_width(
         widths = np.full_like(widths, np.nan)
         reason = unanswered[unknown.key]
     elif np.isnan(widths[0]):
-        reason = why_undefined(float(clean.values[0]), clean.better, clean.floor) or "a value of the curve is undefined"
+        reason = (
+            why_undefined(float(clean.values[0]), clean.better, float(clean.chance[0]))
+            or "a value of the curve is undefined"
+        )
     elif np.isinf(widths[0]):
         reason = f"not reached within {farthest}: more than half of what is above chance is left there"
     else:

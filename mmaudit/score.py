@@ -154,7 +154,7 @@ class ScoreTable:
         for metric in self.metrics:
             if (is_clean and metric.needs_clean) or (rival is None and metric.needs_rival):
                 continue
-            found = measure(metric, predictions, w)
+            found = measure(metric, predictions, w, reference=is_clean)
             self.measured[condition.key, metric.name] = found
             reference = None
             if not (is_clean or metric.needs_clean or metric.needs_rival):
@@ -180,7 +180,7 @@ class ScoreTable:
 
     def _clean_on(self, rows: str, metric: Metric, clean: Predictions, w: Resamples) -> Measured:
         """A metric of clean data on some samples; a budget leaves many conditions the same ones, which have a name."""
-        found = self.clean_on.get((rows, metric.name)) or measure(metric, clean, w)
+        found = self.clean_on.get((rows, metric.name)) or measure(metric, clean, w, reference=True)
         if rows:
             self.clean_on[rows, metric.name] = found
         return found
@@ -230,7 +230,7 @@ class ScoreTable:
                     reference = None
                     if condition.key != CLEAN.key:
                         before = Predictions(self.task, clean.outputs[rows], clean.target[rows])
-                        reference = measure(metric, before, w.take(rows))
+                        reference = measure(metric, before, w.take(rows), reference=True)
                     yield score_row(self.task, condition, metric, found, reference, group=group)
 
     # ---- between conditions
@@ -240,7 +240,7 @@ class ScoreTable:
         metric = metrics.get(self.primary)
         clean = self.measured[CLEAN.key, self.primary]
         sign = 1.0 if metric.better == "higher" else -1.0
-        room = sign * (clean.values - clean.floor)
+        room = sign * (clean.values - clean.chance)
         for before, after in neighbours(self.conditions):
             if before.key in self.unanswered or after.key in self.unanswered:
                 continue
@@ -261,7 +261,7 @@ class ScoreTable:
         for group in groups(self.conditions):
             undefined = (c for c in group.conditions if c.key in self.unanswered or np.isnan(values[c.key][0]))
             why = next((self._undefined(c) for c in undefined), "")
-            for summary, result in summarise(group, clean.values, values, clean.floor, metric.better):
+            for summary, result in summarise(group, clean.values, values, clean.chance, metric.better):
                 yield self._summary(group, summary, result, metric, clean, why)
             if not group.curve:
                 why = next((w for c in group.conditions if (w := self._not_everywhere(c))), "")
@@ -287,7 +287,7 @@ class ScoreTable:
     def _tolerances(self) -> Iterator[Score]:
         """How far sequences may be out of step."""
         clean, better = self.beside[CLEAN.key], metrics.get(self.primary).better
-        reference = Reference(clean.values, clean.floor, better, clean.n)
+        reference = Reference(clean.values, clean.chance, better, clean.n)
         yield from tolerance(self.conditions, self.beside, reference, self.unanswered)
 
     def _summary(

@@ -47,7 +47,7 @@ class Summary:
         unit: of its value; None where it is that of the summarised metric.
         summary: one line for the report.
         curve_only: whether it needs a severity curve.
-        fn: `(clean, perturbed, severity, floor, better) -> float64[1 + B]`; None where values per condition do not do.
+        fn: `(clean, perturbed, severity, chance, better) -> float64[1 + B]`; None where values per condition do not do.
         floored: whether it divides by what the clean value has above chance.
     """
 
@@ -56,7 +56,7 @@ class Summary:
     unit: str | None
     summary: str
     curve_only: bool
-    fn: Callable[[FloatArray, FloatArray, FloatArray, float, Better], FloatArray] | None
+    fn: Callable[[FloatArray, FloatArray, FloatArray, FloatArray, Better], FloatArray] | None
     floored: bool = False
 
     def around(
@@ -89,7 +89,7 @@ SUMMARIES: tuple[Summary, ...] = (
         "share",
         "MultiModal Impact: share of the clean value lost, mean over conditions (Qiu et al. 2024)",
         False,
-        lambda clean, perturbed, severity, floor, better: robustness.mmi(clean, perturbed, better),
+        lambda clean, perturbed, severity, chance, better: robustness.mmi(clean, perturbed, better),
     ),
     Summary(
         "relative_robustness",
@@ -97,7 +97,7 @@ SUMMARIES: tuple[Summary, ...] = (
         "share",
         "share of the clean value kept, mean over conditions (rPC, Michaelis et al. 2019)",
         False,
-        lambda clean, perturbed, severity, floor, better: robustness.relative_robustness(clean, perturbed, better),
+        lambda clean, perturbed, severity, chance, better: robustness.relative_robustness(clean, perturbed, better),
     ),
     Summary(
         "chance_normalised_drop",
@@ -105,8 +105,8 @@ SUMMARIES: tuple[Summary, ...] = (
         "share",
         "share of the above-chance value lost, mean over conditions",
         False,
-        lambda clean, perturbed, severity, floor, better: robustness.chance_normalised_drop(
-            clean, perturbed, floor, better
+        lambda clean, perturbed, severity, chance, better: robustness.chance_normalised_drop(
+            clean, perturbed, chance, better
         ),
         floored=True,
     ),
@@ -116,7 +116,7 @@ SUMMARIES: tuple[Summary, ...] = (
         None,
         "the primary metric under the worst condition",
         False,
-        lambda clean, perturbed, severity, floor, better: robustness.worst_case(perturbed, better)[0],
+        lambda clean, perturbed, severity, chance, better: robustness.worst_case(perturbed, better)[0],
     ),
     Summary(
         "severity_area",
@@ -124,8 +124,8 @@ SUMMARIES: tuple[Summary, ...] = (
         "share",
         "share of the above-chance value kept, averaged over severity: area under the severity curve; 1 is flat",
         True,
-        lambda clean, perturbed, severity, floor, better: robustness.severity_area(
-            severity, clean, perturbed, better, floor
+        lambda clean, perturbed, severity, chance, better: robustness.severity_area(
+            severity, clean, perturbed, better, chance
         ),
         floored=True,
     ),
@@ -202,7 +202,7 @@ def _scenario(c: Condition) -> tuple[object, ...]:
 
 
 def summarise(
-    group: Group, clean: FloatArray, values: Mapping[str, FloatArray], floor: float, better: Better
+    group: Group, clean: FloatArray, values: Mapping[str, FloatArray], chance: FloatArray, better: Better
 ) -> list[tuple[Summary, FloatArray]]:
     """Every summary of a group, each with its replicates.
 
@@ -210,13 +210,13 @@ def summarise(
         group: the conditions.
         clean: `float64[1 + B]`, the metric on clean data.
         values: the same under each condition, by key.
-        floor: chance level of the metric.
+        chance: `float64[1 + B]`, chance level of the metric.
         better: its direction.
     """
     perturbed = np.stack([values[c.key] for c in group.conditions])
     severity = np.array([c.severity or 0.0 for c in group.conditions])
     return [
-        (summary, summary.fn(clean, perturbed, severity, floor, better))
+        (summary, summary.fn(clean, perturbed, severity, chance, better))
         for summary in SUMMARIES
         if summary.fn is not None and (group.curve or not summary.curve_only)
     ]

@@ -26,7 +26,7 @@ from mmaudit.types import Array, Better, FloatArray, Task, TaskKind
 __all__ = ["DECISIONS", "Metric", "Predictions", "Resamples", "metric", "metrics"]
 
 Function = Callable[[Predictions, Resamples], FloatArray]
-Floor = Callable[[Task, Array], float]
+Floor = Callable[[Task, Array, Resamples], FloatArray]
 
 DECISIONS: tuple[TaskKind, ...] = ("classification", "multilabel")
 
@@ -41,8 +41,8 @@ class Metric:
         tasks: kinds of task it is defined for.
         unit: of its values; `target` where it is that of the regression target (see `unit_of`).
         range: lowest and highest possible value.
-        floor: what the best prediction that ignores the inputs reaches, from task and target; None where the metric
-            has no such level.
+        floor: `(task, target, resamples) -> float64[replicates]`, what the best prediction that ignores the inputs
+            reaches; None where the metric has no such level.
         needs_clean: whether it compares with the clean condition (`Predictions.clean`).
         needs_rival: whether it needs the class that each side of a conflict speaks for (`Predictions.rival`).
         doc: docstring of its function.
@@ -93,7 +93,22 @@ class Metric:
 
     def chance(self, task: Task, target: Array) -> float:
         """Return the floor on this target, NaN where there is none."""
-        return float("nan") if self.floor is None or not len(target) else float(self.floor(task, np.asarray(target)))
+        if self.floor is None or not len(target):
+            return float("nan")
+        return float(self.floor(task, np.asarray(target), Resamples.ones(len(target)))[0])
+
+    def chances(self, task: Task, target: Array, w: Resamples) -> FloatArray:
+        """Return `float64[1 + replicates]`: the floor on this target, then on each replicate; NaN where there is none.
+
+        Replicates are moved to have the floor as their mean: the largest of several shares is larger in a resample
+        than in the sample that is drawn from, for which a share of what is above chance would pay.
+        """
+        floor = self.chance(task, target)
+        if self.floor is None or not np.isfinite(floor):
+            return np.full(1 + w.replicates, np.nan)
+        drawn = self.floor(task, np.asarray(target), w)
+        known = drawn[~np.isnan(drawn)]
+        return np.concatenate([[floor], drawn - known.mean() + floor if len(known) else drawn])
 
     def unit_of(self, task: Task) -> str:
         """Return the unit of its values for a task."""

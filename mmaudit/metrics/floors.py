@@ -1,99 +1,120 @@
 """Chance floors: what the best prediction that ignores the inputs reaches, given how often each answer occurs.
 
-Each function takes the task and its target column and returns one number, NaN where it is not defined.
+Each function takes the task, its target column and resamples, like a metric, and returns `float64[replicates]`, NaN
+where it is not defined.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.special
 
+from mmaudit.kernels.bootstrap import Resamples, ratio
 from mmaudit.types import Array, FloatArray, Task
 
 
-def class_shares(task: Task, target: Array) -> FloatArray:
-    """Return the share of each class, or for multilabel how often each label applies."""
+def class_shares(task: Task, target: Array, w: Resamples) -> FloatArray:
+    """Return `float64[classes, replicates]`: share of each class, or for multilabel how often each label applies."""
     if task.kind == "classification":
-        return np.bincount(target, minlength=task.width) / len(target)
-    return np.asarray(target.mean(axis=0), np.float64)
+        return ratio(w.sums(np.ones(len(target)), target, task.width)[:, 0], w.total)
+    return ratio(w.sums(target)[0], w.total)
 
 
-def majority_share(task: Task, target: Array) -> float:
+def majority_share(task: Task, target: Array, w: Resamples) -> FloatArray:
     """Share of the most frequent class; multilabel: of the most frequent set of labels."""
-    answers = target if task.kind == "classification" else np.ascontiguousarray(target)
-    return float(np.unique(answers, axis=0, return_counts=True)[1].max() / len(target))
+    if task.kind == "classification":
+        return np.asarray(class_shares(task, target, w).max(axis=0))
+    sets, number = np.unique(target, axis=0, return_inverse=True)
+    return np.asarray(ratio(w.sums(np.ones(len(target)), number.reshape(-1), len(sets))[:, 0], w.total).max(axis=0))
 
 
-def one_over_classes(task: Task, target: Array) -> float:
+def one_over_classes(task: Task, target: Array, w: Resamples) -> FloatArray:
     """1 / number of classes present."""
-    return 1 / np.count_nonzero(class_shares(task, target))
+    present = (class_shares(task, target, w) > 0).sum(axis=0)
+    return ratio(np.ones(len(present)), present)
 
 
-def constant_f1(task: Task, target: Array) -> float:
+def constant_f1(task: Task, target: Array, w: Resamples) -> FloatArray:
     """Best macro-F1 of a constant prediction: always one class; multilabel: every label that occurs.
 
     Predicting a class of share π always has F1 2π/(1+π) on it, and 0 on all other classes present.
     """
-    share = class_shares(task, target)
-    present = share[share > 0]
-    if not len(present):
-        return float("nan")
-    f1 = 2 * present / (1 + present)
-    return float(f1.max() / len(present) if task.kind == "classification" else f1.mean())
+    share = class_shares(task, target, w)
+    f1, present = 2 * share / (1 + share), (share > 0).sum(axis=0)
+    return ratio(f1.max(axis=0) if task.kind == "classification" else f1.sum(axis=0), present)
 
 
-def half(task: Task, target: Array) -> float:
+def half(task: Task, target: Array, w: Resamples) -> FloatArray:
     """0.5 where some class or label has samples with and without it."""
-    share = class_shares(task, target)
-    return 0.5 if ((share > 0) & (share < 1)).any() else float("nan")
+    share = class_shares(task, target, w)
+    return np.where(((share > 0) & (share < 1)).any(axis=0), 0.5, np.nan)
 
 
-def prevalence(task: Task, target: Array) -> float:
+def prevalence(task: Task, target: Array, w: Resamples) -> FloatArray:
     """Mean share over classes or labels that some samples have and some lack; binary: share of class 1."""
-    share = class_shares(task, target)
+    share = class_shares(task, target, w)
     if task.kind == "classification" and task.width == 2:
         share = share[1:]
-    share = share[(share > 0) & (share < 1)]
-    return float(share.mean()) if len(share) else float("nan")
+    varies = (share > 0) & (share < 1)
+    return ratio(np.where(varies, share, 0.0).sum(axis=0), varies.sum(axis=0))
 
 
-def prior_brier(task: Task, target: Array) -> float:
+def prior_brier(task: Task, target: Array, w: Resamples) -> FloatArray:
     """Brier score of predicting the shares themselves."""
-    share = class_shares(task, target)
+    share = class_shares(task, target, w)
     terms = share * (1 - share)
-    return float(terms.sum() if task.kind == "classification" else terms.mean())
+    return np.asarray(terms.sum(axis=0) if task.kind == "classification" else terms.mean(axis=0))
 
 
-def prior_entropy(task: Task, target: Array) -> float:
+def prior_entropy(task: Task, target: Array, w: Resamples) -> FloatArray:
     """Negative log-likelihood of predicting the shares themselves: their entropy, in nats."""
-    share = class_shares(task, target)
+    share = class_shares(task, target, w)
     if task.kind == "classification":
-        return float(scipy.special.entr(share).sum())
-    return float((scipy.special.entr(share) + scipy.special.entr(1 - share)).mean())
+        return np.asarray(scipy.special.entr(share).sum(axis=0))
+    return np.asarray((scipy.special.entr(share) + scipy.special.entr(1 - share)).mean(axis=0))
 
 
-def constant_risk(task: Task, target: Array) -> float:
+def constant_risk(task: Task, target: Array, w: Resamples) -> FloatArray:
     """Share of wrong decisions of the best constant prediction, at any coverage."""
-    share = class_shares(task, target)
+    share = class_shares(task, target, w)
     if task.kind == "classification":
-        return float(1 - share.max())
-    return float(np.minimum(share, 1 - share).mean())
+        return np.asarray(1 - share.max(axis=0))
+    return np.asarray(np.minimum(share, 1 - share).mean(axis=0))
 
 
-def spread(task: Task, target: Array) -> float:
+def spread(task: Task, target: Array, w: Resamples) -> FloatArray:
     """Standard deviation of the target: RMSE of predicting its mean; mean over dimensions."""
-    return float(_columns(target).std(axis=0).mean())
+    return np.asarray(np.sqrt(_variances(target, w)).mean(axis=0))
 
 
-def absolute_spread(task: Task, target: Array) -> float:
+def absolute_spread(task: Task, target: Array, w: Resamples) -> FloatArray:
     """Mean absolute deviation from the median: MAE of predicting it; mean over dimensions."""
-    y = _columns(target)
-    return float(np.abs(y - np.median(y, axis=0)).mean())
+
+    def of(y: FloatArray) -> float:
+        return float(np.abs(y - np.median(y, axis=0)).mean())
+
+    return each(of, _columns(target), w)
 
 
-def zero(task: Task, target: Array) -> float:
+def zero(task: Task, target: Array, w: Resamples) -> FloatArray:
     """0: R² of predicting the mean; NaN for a target that does not vary."""
-    return 0.0 if (np.ptp(_columns(target), axis=0) > 0).any() else float("nan")
+    return np.where((_variances(target, w) > 0).any(axis=0), 0.0, np.nan)
+
+
+def each(of: Callable[[Array], float], target: Array, w: Resamples) -> FloatArray:
+    """Return a function of a target column over each replicate, one after the other: where no sum says it."""
+    replicates = (target[w.repeat(b)] for b in range(w.replicates))
+    return np.array([of(y) if len(y) else np.nan for y in replicates])
+
+
+def _variances(target: Array, w: Resamples) -> FloatArray:
+    """`float64[dimensions, replicates]`, exactly 0 where only rounding varies."""
+    y = _columns(target)
+    y = y - y.mean(axis=0)  # keeps Σy²/n − (Σy/n)² from cancelling
+    first, second = ratio(w.sums(y)[0], w.total), ratio(w.sums(y**2)[0], w.total)
+    return np.asarray(np.where(second - first**2 <= 1e-12 * second, 0.0, second - first**2))
 
 
 def _columns(target: Array) -> FloatArray:

@@ -16,7 +16,8 @@ import numpy as np
 import scipy.special
 
 from mmaudit.kernels.retrieval import mean_reciprocal, medians, middle_rank
-from mmaudit.metrics.base import Predictions, Resamples, metric
+from mmaudit.metrics import floors
+from mmaudit.metrics.base import Floor, Predictions, Resamples, metric
 from mmaudit.types import CANDIDATES, HIGHER, LOG_RIGHT, RIGHT, TIED, TIED_RIGHT, Array, FloatArray, Task
 
 __all__ = ["expected_hit", "expected_reciprocal", "ranks", "reciprocal_ranks"]
@@ -77,18 +78,22 @@ def _random(target: Array) -> tuple[Array, Array, Array]:
     return np.zeros(len(target)), target[:, CANDIDATES] - target[:, RIGHT], target[:, RIGHT]
 
 
-def _hit_floor(k: int) -> Callable[[Task, Array], float]:
-    def floor(task: Task, target: Array) -> float:
-        return float(expected_hit(k, *_random(target)).mean())
+def _hit_floor(k: int) -> Floor:
+    def floor(task: Task, target: Array, w: Resamples) -> FloatArray:
+        return w.mean(expected_hit(k, *_random(target)))
 
     return floor
 
 
-def _reciprocal_floor(task: Task, target: Array) -> float:
-    return float(expected_reciprocal(*_random(target)).mean())
+def _reciprocal_floor(task: Task, target: Array, w: Resamples) -> FloatArray:
+    return w.mean(expected_reciprocal(*_random(target)))
 
 
-def _rank_floor(task: Task, target: Array) -> float:
+def _rank_floor(task: Task, target: Array, w: Resamples) -> FloatArray:
+    return floors.each(_random_median, target, w)
+
+
+def _random_median(target: Array) -> float:
     """Median of the rank over queries and random orders: where the mean of P(rank ≤ x) over queries reaches a half."""
     kinds, count = np.unique(target[:, [CANDIDATES, RIGHT]].astype(np.float64), axis=0, return_counts=True)
     total, right = kinds.T
@@ -109,8 +114,8 @@ def _rank_floor(task: Task, target: Array) -> float:
     return high + (0.5 if within(high) < 0.5 + 1e-9 else 0.0)
 
 
-def _uniform_log(task: Task, target: Array) -> float:
-    return float(np.log(target[:, CANDIDATES] / target[:, RIGHT]).mean())
+def _uniform_log(task: Task, target: Array, w: Resamples) -> FloatArray:
+    return w.mean(np.log(target[:, CANDIDATES] / target[:, RIGHT]))
 
 
 @metric("mrr", better="higher", unit="share", tasks=("retrieval",), floor=_reciprocal_floor, range=(0, 1))

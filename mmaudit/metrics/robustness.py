@@ -5,6 +5,7 @@ bootstrap replicates (`beside`). So a summary of replicates is the replicate of 
 
     clean       float64[1 + B]                 one metric under the clean condition
     perturbed   float64[conditions, 1 + B]     the same metric under each condition
+    chance      float64[1 + B]                 its chance level, resampled too (`Metric.chances`); or one number
 
 All but `mmi` and `chance_normalised_drop` (drops: lower is better) and `worst_case` (in the metric's own direction) are
 better when higher, whatever the direction of the metric: among curves that never beat the clean value a flat one
@@ -48,14 +49,16 @@ def relative_robustness(clean: FloatArray, perturbed: FloatArray, better: Better
     return np.asarray(_kept(clean, perturbed, better).mean(axis=0))
 
 
-def chance_normalised_drop(clean: FloatArray, perturbed: FloatArray, floor: float, better: Better) -> FloatArray:
-    """Share of the above-chance value lost, mean over conditions: (clean − perturbed) / (clean − floor).
+def chance_normalised_drop(
+    clean: FloatArray, perturbed: FloatArray, chance: FloatArray | float, better: Better
+) -> FloatArray:
+    """Share of the above-chance value lost, mean over conditions: (clean − perturbed) / (clean − chance).
 
     0 is unharmed, 1 is no better than ignoring the inputs, above 1 is worse than that, below 0 is better than clean.
     The formula is the same in both directions, as the signs of both differences turn. NaN where the clean value is
-    not better than the floor: there is nothing to lose.
+    not better than chance: there is nothing to lose.
     """
-    return ratio((clean - perturbed).mean(axis=0), _margin(clean, floor, better))
+    return ratio((clean - perturbed).mean(axis=0), _margin(clean, chance, better))
 
 
 def severity_area(
@@ -63,18 +66,17 @@ def severity_area(
     clean: FloatArray,
     perturbed: FloatArray,
     better: Better,
-    floor: float = float("nan"),
+    chance: FloatArray | float = float("nan"),
 ) -> FloatArray:
     """Share of the clean value kept, averaged over severity: normalised area under the severity curve.
 
-    Trapezoids over severities 0 (clean, where the share is 1) to the largest one, divided by it. With a floor, kept
-    is 1 − chance-normalised drop; without (NaN), it is as in `relative_robustness`. 1 is a flat curve. MultiBench
+    Trapezoids over severities 0 (clean, where the share is 1) to the largest one, divided by it. With a chance level,
+    kept is 1 − chance-normalised drop; without (NaN), it is as in `relative_robustness`. 1 is a flat curve. MultiBench
     (Liang et al. 2021) takes the area under the raw metric, so for its error metrics an exploding curve scores best.
 
     Args:
         severity: `float64[conditions]`, positive and increasing; or positions 1, 2, …, or missing rates.
-        clean, perturbed, better: see the module.
-        floor: chance level of the metric.
+        clean, perturbed, chance, better: see the module.
 
     Raises:
         BadInput: when severities are not positive and increasing, or not one per condition.
@@ -84,10 +86,10 @@ def severity_area(
         raise BadInput(f"{len(severity)} severities for {len(perturbed)} conditions; give one for each.")
     if not (np.diff(severity, prepend=0.0) > 0).all():
         raise BadInput(f"severities {severity.tolist()} must be positive and increasing; 0 is the clean condition.")
-    if np.isnan(floor):
+    if np.isnan(np.ravel(chance)[0]):
         kept = _kept(clean, perturbed, better)
     else:
-        kept = 1 - ratio(clean - perturbed, np.broadcast_to(_margin(clean, floor, better), perturbed.shape))
+        kept = 1 - ratio(clean - perturbed, np.broadcast_to(_margin(clean, chance, better), perturbed.shape))
     start = np.where(np.isnan(kept[:1]), np.nan, 1.0)
     heights = np.concatenate([start, kept])
     widths = np.diff(severity, prepend=0.0) / severity[-1]
@@ -137,6 +139,6 @@ def _positive(x: FloatArray) -> FloatArray:
     return np.where(x > 0, x, np.nan)
 
 
-def _margin(clean: FloatArray, floor: float, better: Better) -> FloatArray:
-    margin: Array = clean - floor
+def _margin(clean: FloatArray, chance: FloatArray | float, better: Better) -> FloatArray:
+    margin: Array = clean - chance
     return np.where(_sign(better) * margin > 0, margin, np.nan)

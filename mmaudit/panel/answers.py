@@ -32,15 +32,20 @@ class Paired:
         seeds: `float64[S, 1 + B]`, the estimate of each seed, then its replicates.
         audited: `float64[1 + B]`, the audited model's.
         w: the resamples of these samples.
-        floor: chance level on them; NaN where there is none.
+        chance: `float64[1 + B]`, chance level on them; one NaN where there is none.
         reason: why it is undefined; empty otherwise.
     """
 
     seeds: FloatArray
     audited: FloatArray
     w: Resamples
-    floor: float = float("nan")
+    chance: FloatArray = field(default_factory=lambda: np.full(1, np.nan))
     reason: str = ""
+
+    @property
+    def floor(self) -> float:
+        """Chance level on these samples."""
+        return float(self.chance[0])
 
     @property
     def n(self) -> int:
@@ -95,7 +100,7 @@ class Reader:
         answers = self.run.read(condition)
         rows = self.base[""] & answers.answered
         mine = self._measure(self.run, metric, condition, rows, answers)
-        found = {"": Paired(mine.values[None], mine.values, mine.w, mine.floor, mine.reason)}
+        found = {"": Paired(mine.values[None], mine.values, mine.w, mine.chance, mine.reason)}
         for name, runs in self.members.items():
             found[name] = self._method(metric, condition, runs, self.base[name] & rows, answers)
         return found
@@ -114,7 +119,7 @@ class Reader:
             seeds.append(self._measure(run, metric, condition, rows, answers))
         mine = self._measure(self.run, metric, condition, rows, audited)
         reason = next((m.reason for m in (mine, *seeds) if m.reason), "")
-        return Paired(np.stack([m.values for m in seeds]), mine.values, mine.w, mine.floor, reason)
+        return Paired(np.stack([m.values for m in seeds]), mine.values, mine.w, mine.chance, reason)
 
     def _measure(
         self, run: Run, metric: Metric, condition: Condition, rows: BoolArray, answers: ConditionOutputs
@@ -126,7 +131,8 @@ class Reader:
         w = self.w if rows.all() else self.w.take(rows)
         if not rows.any():
             return nothing(w, NO_SAMPLE)
-        found = measure(metric, self._predictions(answers, rows), w)
+        is_clean = condition.key == CLEAN.key
+        found = measure(metric, self._predictions(answers, rows), w, reference=is_clean)
         if run is self.run:
             self._known[key] = found
         return found

@@ -138,8 +138,8 @@ class _Table:
         sign = 1.0 if self.metric.better == "higher" else -1.0
 
         def share(values: FloatArray, start: FloatArray) -> FloatArray:
-            room = start - clean.floor
-            return ratio(values - clean.floor, np.where(sign * room > 1e-12, room, 0.0))
+            room = start - clean.chance
+            return ratio(values - clean.chance, np.where(sign * room > 1e-12, room, 0.0))
 
         left = share(p.mean, clean.mean)
         # To first order: what each seed does to the quotient of the means.
@@ -273,7 +273,7 @@ def _mean_of(parts: Sequence[Paired]) -> Paired:
     if not reason and len({p.n for p in parts}) > 1:
         reason = "some samples have no answer under one of the conditions from some model"
     seeds, audited = (np.mean([getattr(p, name) for p in parts], axis=0) for name in ("seeds", "audited"))
-    return Paired(seeds, audited, parts[0].w, parts[0].floor, reason)
+    return Paired(seeds, audited, parts[0].w, parts[0].chance, reason)
 
 
 def _quotient(top: FloatArray, bottom: FloatArray) -> FloatArray:

@@ -122,7 +122,7 @@ class _Maker:
         weights: FloatArray,
         table: FloatArray,
         *,
-        constant: float = 0.0,
+        constant: FloatArray | float = 0.0,
         test: bool = True,
         extra: float = 0.0,
     ) -> Found:
@@ -131,11 +131,12 @@ class _Maker:
         up, down = float(weights[weights > 0].sum()), float(weights[weights < 0].sum())
         within, share = NO_BOUNDS, None
         if np.isfinite(low) and np.isfinite(high):
-            within = (constant + up * low + down * high, constant + up * high + down * low)
+            at = float(np.ravel(constant)[0])
+            within = (at + up * low + down * high, at + up * high + down * low)
             share = within if self.metric.unit == "share" else None
         values = weights @ table + constant
         # Values that cancel leave rounding, which must not pass for variation.
-        rounding = 1e-12 * float(np.abs(weights) @ np.abs(table).max(axis=1, initial=0) + abs(constant))
+        rounding = 1e-12 * float(np.abs(weights) @ np.abs(table).max(axis=1, initial=0) + np.abs(constant).max())
         if np.ptp(values) <= rounding:
             values = np.full_like(values, 0.0 if abs(values[0]) <= rounding else values[0])
         return found(about, values, self.w, within=within, per_sample=share, test=test, extra=extra)
@@ -180,7 +181,7 @@ class _Maker:
         for player, name in enumerate(game.players):
             loss, only = self.about(LEAVE_ONE_OUT, (name,)), self.about(ONLY_ONE, (name,))
             use = replace(self.about(UTILISATION, (name,)), unit="share")
-            only = replace(only, better="higher", null=game.floor)
+            only = replace(only, better="higher", null=float(game.chance[0]))
             rest, alone = game.without(player), game.alone(player)
             if rest is None:
                 for about in (loss, use):
@@ -213,19 +214,19 @@ class _Maker:
 
         With b the value of the best answer that reads nothing (the majority class) in place of v(∅): contribution is
         the Shapley value of that game, cooperation of T is v(T) − b − Σ_{m ∈ T} [v({m}) − b]. The contributions add up
-        to v(N) − b, and for two modalities so do what each is worth alone and their cooperation. b is held fixed in
-        the interval.
+        to v(N) − b, and for two modalities so do what each is worth alone and their cooperation. b is resampled
+        with the values.
         """
         game, players = self.game, len(self.game.players)
         singles = [game.alone(i) for i in range(players)]
-        if not np.isfinite(game.floor) or any(v is None for v in singles):
+        if not np.isfinite(game.chance[0]) or any(v is None for v in singles):
             return
-        floor = game.floor
+        chance = game.chance
         if len(game.values.keys() | {0}) == game.full + 1:
             table = np.stack([game.values[mask] for mask in range(1, game.full + 1)])
             for name, weights in zip(game.players, shapley_weights(players), strict=True):
                 about = self.about(CONTRIBUTION, (name,))
-                yield self.linear(about, weights[1:], table, constant=float(weights[0]) * floor)
+                yield self.linear(about, weights[1:], table, constant=float(weights[0]) * chance)
         for size in range(2, players + 1):
             for chosen in combinations(range(players), size):
                 joint = game.values.get(sum(1 << i for i in chosen))
@@ -234,4 +235,4 @@ class _Maker:
                 table = np.stack([joint, *(v for i in chosen if (v := singles[i]) is not None)])
                 weights = np.array([1.0, *[-1.0] * size])
                 about = self.about(COOPERATION, tuple(game.players[i] for i in chosen))
-                yield self.linear(about, weights, table, constant=(size - 1) * floor)
+                yield self.linear(about, weights, table, constant=(size - 1) * chance)

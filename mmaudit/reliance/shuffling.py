@@ -73,10 +73,14 @@ def _scores(values: Values, name: str, conditions: list[Condition]) -> Iterator[
     if clean is None:
         return
     best = max(values.sign * end for end in values.metric.range)
-    room = best - values.floor
+    room = best - values.chance()
     for how, whole, why in (
         ("model", clean, "the clean value is not above 0, so there is no share of it"),
-        ("task", np.full_like(clean, room), "the metric has no best value above that of an answer that reads nothing"),
+        (
+            "task",
+            np.broadcast_to(room, clean.shape),
+            "the metric has no best value above that of an answer that reads nothing",
+        ),
     ):
         about = Estimate(PERCEPTUAL, (name,), (("normalised", how),), unit="share")
         if plain.estimate.reason or not (np.isfinite(whole[0]) and whole[0] > 0):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -59,10 +59,10 @@ class Values:
             measured = None  # of other samples
         self.w = w.take(self.usable)
         self.target = run.samples.target[self.usable]
-        self.floor = self.sign * self.metric.chance(self.task, self.target)
         self.reasons: dict[str, str] = {}
         self._measured = dict(measured or {})
         self._values: dict[str, dict[str, FloatArray]] = {}
+        self._chance: dict[str, FloatArray] = {}
         _ = self._totals  # made once, before several threads ask for it
         with ThreadPoolExecutor(min(2, workers())) as pool:
             for condition, found in zip(wanted, pool.map(self._read, wanted), strict=True):
@@ -114,6 +114,14 @@ class Values:
         """The same as rows of the run."""
         there = np.flatnonzero(self.usable)
         return {name: there[rows] for name, rows in self.groups.items()}
+
+    def chance(self, group: str = "") -> FloatArray:
+        """`float64[1 + B]`: value of the best answer that reads nothing, among all samples or a group's."""
+        if group not in self._chance:
+            rows = self.groups[group] if group else np.arange(len(self.target))
+            found = self.metric.chances(self.task, self.target[rows], self.w.take(rows))
+            self._chance[group] = self.sign * found
+        return self._chance[group]
 
     # ---- reading
 
@@ -172,14 +180,14 @@ class Game:
         baseline: what stands in for what is absent.
         values: `float64[1 + B]` by mask, higher is better; v(N) included.
         reason: why subsets are lacking; empty where none is.
-        floor: value of the best answer that reads nothing.
+        chance: `float64[1 + B]`, value of the best answer that reads nothing.
     """
 
     players: tuple[str, ...]
     baseline: str
     values: Mapping[int, FloatArray]
     reason: str = ""
-    floor: float = float("nan")
+    chance: FloatArray = field(default_factory=lambda: np.full(1, np.nan))
 
     @property
     def full(self) -> int:
@@ -242,7 +250,7 @@ def games(values: Values, group: str = "") -> list[Game]:
         if len(known) < 2 ** len(players):
             reason = f"with this baseline {len(known)} of the {2 ** len(players)} subsets of modalities have a value"
             reason += f" ({reasons[0]})" if reasons else ""
-        found.append(Game(players, baseline, known, reason, values.floor))
+        found.append(Game(players, baseline, known, reason, values.chance(group)))
     return found
 
 

@@ -33,8 +33,11 @@ def test_weights_are_repetitions(p, data):
         if p.task.kind not in metric.tasks:
             continue
         got = replicates(metric, p, w)
-        expected = [value(metric, p.take(w.repeat(b))) for b in range(w.replicates)]
-        assert same(got, expected), metric.name
+        repeated = [p.take(w.repeat(b)) for b in range(w.replicates)]
+        assert same(got, [value(metric, r) for r in repeated]), metric.name
+        if metric.floor:
+            floors = metric.floor(p.task, p.target, w)
+            assert same(floors, [metric.chance(p.task, r.target) for r in repeated]), metric.name
 
 
 @slow
