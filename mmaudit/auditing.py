@@ -116,7 +116,7 @@ def audit(
     _require_whole("resamples", resamples, 1)
     _require_whole("seed", seed, 0)
     if batch_rows != "auto":
-        _require_whole("batch_rows", BATCH_ROWS if batch_rows is None else batch_rows, 1)
+        _require_whole("batch_rows", BATCH_ROWS if batch_rows is None else batch_rows, 1, ', or "auto"')
     require_count("keep_samples", keep_samples)
     limit = Budget.given(budget, forwards)
     way = chosen(executor, jobs)
@@ -171,9 +171,9 @@ def show(run: Run, prepared: Prepared) -> None:
     keep(run, data, source, count)
 
 
-def _require_whole(name: str, value: object, least: int) -> None:
+def _require_whole(name: str, value: object, least: int, otherwise: str = "") -> None:
     if not isinstance(value, int | np.integer) or value < least:
-        raise BadInput(f"{name}={value!r:.200} is not usable; give a whole number of at least {least}.")
+        raise BadInput(f"{name}={value!r:.200} is not usable; give a whole number of at least {least}{otherwise}.")
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,8 @@ def merge(model: object, data: Dataset, *, out: str | Path, suite: AnySuite = "s
     run = Run.open(out)
     if lacking := sorted({shard for shard, _ in run.lacking()}):
         raise BadInput(
-            f"{len(lacking)} of {len(run.shards())} shards of {place(out)} are missing: {ranges(lacking)}. Run "
+            f"{len(lacking)} of {len(run.shards())} shards of {place(out)} "
+            f"{'is' if len(lacking) == 1 else 'are'} missing: {ranges(lacking)}. Run "
             "`mmaudit work` again for the shares that they belong to (shard s is in share s mod n + 1), then merge."
         )
     return audit(model, data, out=out, suite=suite, **more)

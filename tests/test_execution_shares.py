@@ -110,7 +110,7 @@ def test_a_run_in_shares_is_that_of_one_audit(tmp_path: Path, monkeypatch: pytes
         )
         assert (done.answered, done.before, done.left) == (len(done.share.of(4)), 0, ())
         assert seen[-1][0] == seen[-1][1]
-    with pytest.raises(BadInput, match="1 of 4 shards of run are missing: 1"):
+    with pytest.raises(BadInput, match="1 of 4 shards of run is missing: 1"):
         merge(model(fault), data, out="run", suite=PLAIN, train=train)
     before = work(model(fault), data, out="run", suite=PLAIN, train=train, share="1/3")
     assert (before.answered, before.before) == (0, 2)
@@ -249,7 +249,7 @@ def test_the_three_commands_from_a_shell(tmp_path: Path, shell: Callable[..., Sa
     assert (told["share"], told["answered"], told["left"]) == ("1/2", 2, [])
     early = shell("merge")
     assert early.returncode == 2
-    assert "1 of 3 shards of run are missing: 1." in early.stderr
+    assert "1 of 3 shards of run is missing: 1." in early.stderr
     assert shell("work", "--shard", "2/2").returncode == 0
     merged = shell("merge", "--json")
     assert merged.returncode == 0, merged.stderr

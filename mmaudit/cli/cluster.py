@@ -86,7 +86,8 @@ def work(
     else:
         left = f", {len(worked.left)} left" if worked.left else ""
         typer.echo(
-            f"share {shard} of {given.out}: {worked.answered} shards answered, {worked.before} done before{left}."
+            f"share {shard} of {given.out}: {worked.answered} {'shard' if worked.answered == 1 else 'shards'} answered, "
+            f"{worked.before} done before{left}."
         )
     if worked.left:
         raise typer.Exit(TERMINATED)

@@ -208,7 +208,10 @@ def _task(
         return with_names(task, names)
     text: Any = task
     if not isinstance(text, str):
-        raise BadInput(f"{where}: the task is not given; say task='classification', 'multilabel' or 'regression'.")
+        raise BadInput(
+            f"{where}: the task is not given; say task='classification', 'multilabel' or 'regression' "
+            "(in the shell: --task classification)."
+        )
     # The file's class names belong to the file's own target, not to another column that the caller chose.
     if names is None and own_target and "classes" in arrays.names and not text.startswith("regression"):
         try:

@@ -69,7 +69,7 @@ def _parts(verdict: Verdict) -> Iterator[str]:
             yield f"- … and {more} more.\n"
         if judged.left_out:
             yield f"- Left out as too small: {escaped(shorten(', '.join(judged.left_out), 5 * NAME))}.\n"
-    yield "\nThe bound of the 95 % interval decides, never the point value.\n"
+    yield "\nThe bound of the 95\u00a0% interval decides, never the point value.\n"
 
 
 def escaped(text: str) -> str:

@@ -60,7 +60,9 @@ def _driver() -> dict[str, Any]:
                 "id": f"mmaudit/{kind}",
                 "name": f"{kind.capitalize()}Requirement",
                 "shortDescription": {"text": said},
-                "fullDescription": {"text": f"{said} The bound of the 95 % interval decides, not the point value."},
+                "fullDescription": {
+                    "text": f"{said} The bound of the 95\u00a0% interval decides, not the point value."
+                },
                 "help": {"text": "docs/gate.md of mmaudit says what each requirement means and what to do."},
                 "defaultConfiguration": {"level": "error"},
             }

@@ -73,9 +73,16 @@ def attempt(model: Model, batch: Batch) -> tuple[OutputArray, Check]:
         found = Check(error.clause, False, told(error))
     except Exception as error:  # any model may raise anything
         rows = _raising_rows(model, batch)
-        where = f" (first for sample {rows[0]})" if 0 < len(rows) < len(batch) else ""
+        some = 0 < len(rows) < len(batch)
+        where = f" (first for sample {rows[0]})" if some else f"; it was given {_arrays(batch)}"
         found = Check("raises nothing", False, f"predict raised {told(error)}{where}", rows[:3])
     return np.empty((0, 0), np.float32), found
+
+
+def _arrays(batch: Batch) -> str:
+    """Names, types and shapes of what a model is given, in one line."""
+    kinds = {name: "objects" if a.dtype == object else str(a.dtype) for name, a in batch.inputs.items()}
+    return ", ".join(f"{name!r}: {kinds[name]} {list(a.shape)}" for name, a in batch.inputs.items())
 
 
 def _raising_rows(model: Model, batch: Batch) -> tuple[Any, ...]:

@@ -145,7 +145,7 @@ def test_the_slurm_example_plans_answers_in_two_shares_and_merges(tmp_path: Path
     assert "--dependency=afterok:1 " in jobs[1]
     assert "--dependency=afterok:2 " in jobs[2]
     assert "share 1/2 of run: 2 shards answered" in log
-    assert "share 2/2 of run: 1 shards answered" in log
+    assert "share 2/2 of run: 1 shard answered" in log
     assert (tmp_path / "run" / "report.html").exists()
 
 

@@ -59,7 +59,7 @@ CASES = {
         real_data.avmnist,
         real_models.digits,
         48,
-        FULL,
+        ONCE,
         frozenset({"image.fgsm", "image.pgd", "audio.fgsm", "audio.pgd", "joint.fgsm", "joint.pgd"}),
         frozenset({"scenario.rainy_night_call", "scenario.cheap_video_call"}),
     ),
