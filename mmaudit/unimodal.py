@@ -16,11 +16,12 @@ import numpy as np
 from mmaudit.data.statistics import spread
 from mmaudit.distances import Unmeasurable, ngrams
 from mmaudit.probes import Source, canonical
-from mmaudit.types import Array, Batch, FloatArray, Modality, Task
+from mmaudit.types import Array, Batch, FloatArray, IntArray, Modality, Task
 
 FOLDS, FIT_ROWS = 3, 2000
 # Images are averaged to this many cells a side, time series and spectra to this many segments.
 CELLS, SEGMENTS, CHANNELS, WIDEST = 12, 24, 16, 512
+GUESSED, DECLARED = 20, 256  # distinct values that count as categories in a column, see `category_limits`
 STANDARD_ERRORS = 2.0
 
 
@@ -161,6 +162,33 @@ def features(values: Array, modality: Modality) -> FloatArray:
     return np.asarray(np.nan_to_num(table, nan=0.0, posinf=0.0, neginf=0.0))
 
 
+def category_limits(modality: Modality, columns: int) -> IntArray:
+    """Return `int64[columns]`: the most distinct values that count as categories in each number; 0: it is an amount.
+
+    Categories have no order, so each value deserves a number of its own. Declared columns (`Modality.categorical`) have
+    up to 256; where nothing is declared, columns of whole numbers may be codes and have up to 20.
+
+    Args:
+        modality: of any kind; only tables have categories.
+        columns: numbers per sample, or `WIDEST` of them as `features` chooses.
+    """
+    found = np.zeros(columns, np.int64)
+    if modality.kind != "tabular" or (modality.categorical is not None and modality.ragged):
+        return found
+    if modality.categorical is None:
+        found[:] = GUESSED if np.dtype(modality.dtype).kind in "iub" else 0
+        return found
+    width = int(np.prod(np.array(modality.shape, np.int64)))
+    chosen = np.arange(width) if width == columns else _chosen(width)
+    found[np.isin(chosen, modality.categorical)] = DECLARED
+    return found
+
+
+def _chosen(width: int) -> IntArray:
+    """Which of too many numbers stand for all."""
+    return np.linspace(0, width - 1, WIDEST).astype(np.int64)
+
+
 def _one(value: Array, modality: Modality) -> FloatArray:
     if modality.kind == "image":
         x = canonical.forward(value[None], modality)[0].astype(np.float64)
@@ -177,7 +205,7 @@ def _one(value: Array, modality: Modality) -> FloatArray:
     flat = x.ravel()
     if modality.ragged:
         flat = np.concatenate([flat, np.zeros(max(0, WIDEST - len(flat)))])
-    return flat if len(flat) <= WIDEST else flat[np.linspace(0, len(flat) - 1, WIDEST).astype(np.int64)]
+    return flat if len(flat) <= WIDEST else flat[_chosen(len(flat))]
 
 
 def _segments(x: FloatArray, count: int) -> FloatArray:

@@ -11,6 +11,7 @@ from helpers.run_cases import Rowwise, dataset
 from mmaudit import ArrayData, Modality, Task
 from mmaudit.crossfit import images
 from mmaudit.crossfit.features import WIDEST, describe, read, words
+from mmaudit.crossfit.representation import Representation
 from mmaudit.types import Array, Batch
 
 RNG = np.random.default_rng(0)
@@ -196,3 +197,33 @@ def test_whole_numbers_of_a_table_may_name_categories() -> None:
     table = describe(Modality("x", "tabular", (2,), "int16"), RNG.integers(0, 5, (9, 2)).astype(np.int16))
     assert table.codes.all()
     assert not describe(Modality("x", "tabular", (2,), "float32"), np.ones((9, 2), np.float32)).codes.any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16"])
+def test_what_is_declared_of_a_table_decides(dtype: str) -> None:
+    def named(*columns: int, width: int = 3) -> list[int]:
+        modality = Modality("x", "tabular", (width,), dtype, categorical=columns)
+        return np.flatnonzero(describe(modality, np.ones((4, width), dtype)).codes).tolist()
+
+    assert named(0, 2) == [0, 2]
+    assert named() == []
+    assert named(0, 1022, 1023, width=1024) == [0, 511], "of too many columns every second is taken, and the last"
+
+
+def test_a_declared_category_of_any_order_can_be_learned() -> None:
+    """Codes 0 to 5 whose answer alternates: no line through the codes says it, their names do."""
+    code = RNG.integers(0, 6, 300)
+    answer = code % 2
+
+    def right(categorical: tuple[int, ...]) -> float:
+        modality = Modality("x", "tabular", (1,), "float32", categorical=categorical)
+        table = describe(modality, code[:, None].astype(np.float32))
+        z = Representation(table)(table)
+        fitted = (
+            np.column_stack([z, np.ones(300)])
+            @ np.linalg.lstsq(np.column_stack([z, np.ones(300)]), answer.astype(float), rcond=None)[0]
+        )
+        return float(((fitted > 0.5) == answer).mean())
+
+    assert right((0,)) == 1.0
+    assert right(()) < 0.75

@@ -13,7 +13,7 @@ from mmaudit.crossfit.candidates import along_directions, by_networks
 from mmaudit.crossfit.directions import Directions
 from mmaudit.crossfit.heads import Numbers, Options
 from mmaudit.crossfit.network import BOLD, Networks
-from mmaudit.crossfit.representation import CATEGORIES, MOST, Representation
+from mmaudit.crossfit.representation import MOST, Representation
 from mmaudit.crossfit.ridge import PENALTIES, Ridge
 from mmaudit.crossfit.samples import Table
 from mmaudit.crossfit.spaces import Gaussian, linear, quadratic, with_products
@@ -27,8 +27,8 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-def table(*blocks: Array, alike: bool = False, codes: bool = False) -> Table:
-    return Table.of(blocks, [alike] * len(blocks), codes)
+def table(*blocks: Array, alike: bool = False, codes: int = 0) -> Table:
+    return Table.of(blocks, [alike] * len(blocks), np.full(sum(b.shape[1] for b in blocks), codes))
 
 
 # ---- ridge regression
@@ -112,11 +112,12 @@ def test_representation_is_standardised_by_its_own_rows_only() -> None:
 
 def test_categories_that_training_rows_do_not_have_are_none_of_theirs() -> None:
     codes = np.arange(30).reshape(-1, 1) % 3
-    made = Representation(table(codes, codes=True))
+    made = Representation(table(codes, codes=20))
     assert made.width == 4  # the value and one column per category
-    np.testing.assert_array_equal(made._expanded(table(np.array([[7]]), codes=True)), [[7, 0, 0, 0]])
-    many = np.arange(CATEGORIES + 1).reshape(-1, 1)
-    assert Representation(table(many, codes=True)).width == 1
+    np.testing.assert_array_equal(made._expanded(table(np.array([[7]]), codes=20)), [[7, 0, 0, 0]])
+    many = np.arange(21).reshape(-1, 1)
+    assert Representation(table(many, codes=20)).width == 1
+    assert Representation(table(many, codes=21)).width == 22
 
 
 @pytest.mark.parametrize("shape", [(700, 100), (90, 900), (650, 660)], ids=["narrow", "few rows", "large"])

@@ -138,6 +138,15 @@ def test_columns_of_categories_get_codes_and_new_categories_none(data: ArrayData
     assert (fitted.one("codes", batch.replace({"codes": odd}))[:, 3:] < 0).all()
 
 
+def test_declared_categories_get_codes_and_nothing_else_does() -> None:
+    values = np.column_stack([np.arange(40) % 30, np.arange(40) % 5, np.arange(40) % 4]).astype(np.float32)
+    for categorical, width in (((0, 2), 3 + 30 + 4), ((), 3), (None, 3)):
+        modality = Modality("codes", "tabular", categorical=categorical)
+        data = ArrayData({"codes": values}, np.arange(40) % 3, Task.classification(3), modalities=[modality])
+        fitted = Inputs.fit(data, np.arange(40))
+        assert fitted.one("codes", data.rows(np.arange(40))).shape == (40, width), categorical
+
+
 @pytest.mark.parametrize("name", SHAPES)
 def test_rows_do_not_depend_on_their_batch(name: str, data: ArrayData, fitted: Inputs) -> None:
     whole = fitted.one(name, data.rows(np.arange(40)))

@@ -72,7 +72,9 @@ def test_normalisations(kind: str, tmp_path: Path) -> None:
         assert model.value == pytest.approx(plain.value / clean)
         assert task.value == pytest.approx(plain.value / (1 - values.chance()[0]))
         assert model.low < model.value < model.high
-    assert values.chance()[0] == pytest.approx({"classification": 1 / 3, "regression": 0.0}.get(kind, data.target.mean()))
+    assert values.chance()[0] == pytest.approx(
+        {"classification": 1 / 3, "regression": 0.0}.get(kind, data.target.mean())
+    )
 
 
 def test_a_worthless_model_has_no_share(tmp_path: Path) -> None:

@@ -85,10 +85,8 @@ def work(
         console.print_json({"out": str(given.out), **vars(worked), "share": shard})
     else:
         left = f", {len(worked.left)} left" if worked.left else ""
-        typer.echo(
-            f"share {shard} of {given.out}: {worked.answered} {'shard' if worked.answered == 1 else 'shards'} answered, "
-            f"{worked.before} done before{left}."
-        )
+        answered = f"{worked.answered} {'shard' if worked.answered == 1 else 'shards'} answered"
+        typer.echo(f"share {shard} of {given.out}: {answered}, {worked.before} done before{left}.")
     if worked.left:
         raise typer.Exit(TERMINATED)
 

@@ -20,6 +20,7 @@ from mmaudit.errors import NotApplicable
 from mmaudit.models import TwoStage
 from mmaudit.probes import canonical
 from mmaudit.types import Array, FloatArray, IntArray, Modality
+from mmaudit.unimodal import category_limits
 from mmaudit.unimodal import features as simple
 
 ROWS = 256  # read at a time
@@ -82,7 +83,7 @@ def describe(modality: Modality, values: Array) -> Table:
     """Return plain features of one modality's rows.
 
     Text: hashed sequences of 1 to 3 letters, and hashed words. Images: means over a grid, colours, directions of edges.
-    Tables: their values; columns of whole numbers may name categories. Others: see `mmaudit.unimodal.features`.
+    Tables: their values; columns may name categories. Others: see `mmaudit.unimodal.features`.
     """
     if modality.kind == "text":
         return Table.of([ngrams(values), words(values)], [True, True])
@@ -92,8 +93,8 @@ def describe(modality: Modality, values: Array) -> Table:
         except NotApplicable:
             flat = np.stack([_resampled(np.asarray(v, np.float64).ravel()) for v in values])
             return Table.of([np.nan_to_num(flat, posinf=0.0, neginf=0.0)], [True])
-    whole = modality.kind == "tabular" and np.dtype(modality.dtype).kind in "iub"
-    return Table.of([simple(values, modality)], [False], codes=whole)
+    found = simple(values, modality)
+    return Table.of([found], [False], category_limits(modality, found.shape[1]))
 
 
 def words(texts: Array) -> FloatArray:

@@ -8,7 +8,6 @@ from mmaudit.crossfit.samples import Table
 from mmaudit.types import FloatArray
 
 MOST = 64  # numbers per modality that predictors are given
-CATEGORIES = 20  # a column of whole numbers with no more distinct values than this may name categories
 FARTHEST = 8.0  # standard deviations: beyond, a value says no more, and would drown all others
 EXACT = 640  # up to this many rows or columns principal components are computed exactly
 
@@ -62,9 +61,9 @@ class Representation:
 
 
 def _categories(table: Table) -> dict[int, FloatArray]:
-    """Distinct values of the columns that may name categories; two values are one number, and need no codes."""
+    """Distinct values of the columns of categories; two values are one number, and need no codes."""
     found = {c: np.unique(table.values[:, c]).astype(np.float64) for c in np.flatnonzero(table.codes).tolist()}
-    return {c: values for c, values in found.items() if 2 < len(values) <= CATEGORIES}
+    return {c: values for c, values in found.items() if 2 < len(values) <= table.codes[c]}
 
 
 def _principal(z: FloatArray) -> FloatArray:

@@ -16,22 +16,24 @@ class Table:
 
     Attributes:
         values: `float32[n, d]`, finite.
-        codes: `bool[d]`, columns of whole numbers that may name categories.
+        codes: `int64[d]`, the most distinct values that count as categories in a column; 0: it is an amount. See
+            `mmaudit.unimodal.category_limits`.
         block: `int64[d]`, which columns belong together, numbered from 0; blocks are given the same weight.
         alike: `bool[blocks]`, whether a block's columns have one unit (pixels, counts), so that sizes can be compared.
     """
 
     values: Array
-    codes: BoolArray
+    codes: IntArray
     block: IntArray
     alike: BoolArray
 
     @classmethod
-    def of(cls, blocks: Sequence[Array], alike: Sequence[bool], codes: bool = False) -> Table:
-        """Join blocks of columns, each `[n, d]`; `codes`: whether all of them may name categories."""
+    def of(cls, blocks: Sequence[Array], alike: Sequence[bool], codes: IntArray | None = None) -> Table:
+        """Join blocks of columns, each `[n, d]`; no `codes`: none names categories."""
         block = np.repeat(np.arange(len(blocks)), [b.shape[1] for b in blocks])
         values = np.concatenate([np.asarray(b, np.float32) for b in blocks], axis=1)
-        return cls(values, np.full(len(block), codes), block, np.asarray(alike, np.bool_))
+        codes = np.zeros(len(block), np.int64) if codes is None else codes
+        return cls(values, codes, block, np.asarray(alike, np.bool_))
 
     def take(self, rows: Array) -> Table:
         """Return some rows, as a copy."""

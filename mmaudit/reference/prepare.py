@@ -16,11 +16,11 @@ from torch import Tensor
 from mmaudit.errors import BadInput
 from mmaudit.probes.canonical import working_dtype
 from mmaudit.types import Array, Modality
+from mmaudit.unimodal import category_limits
 
 # Standard deviations. No reference is asked to tell larger ones apart, and products of three stay finite.
 FARTHEST = 1e4
 CONSTANT = 1e-7  # a standard deviation below this share of the mean is rounding
-CATEGORIES = 20  # a column of whole numbers with no more distinct values than this may name categories
 WIDEST = 512  # numbers that values of no fixed length are cut or filled up to
 _BLOCK = 32 << 20
 
@@ -116,8 +116,8 @@ class Preparation:
 class Values(Preparation):
     """Vectors: embeddings, tables, and other numbers without a form. Columns of categories get one-hot codes too.
 
-    A column of whole numbers with 3 to 20 distinct values among the training rows may name categories, whose order
-    means nothing: it is kept, and a column is added for each value. Another value later has no code.
+    The order of categories (`mmaudit.unimodal.category_limits`) means nothing: such a column is kept, and a column is
+    added for each of its values among the training rows, where they are more than two. Another value later has no code.
     """
 
     form = "values"
@@ -145,12 +145,11 @@ class Values(Preparation):
         return torch.from_numpy(np.stack([_one(np.asarray(v), self.modality, kind) for v in values]))
 
     def learn(self, raw: Tensor) -> None:
-        """Find the columns that may name categories."""
-        if self.modality.kind != "tabular" or np.dtype(self.modality.dtype).kind not in "iub":
-            return
-        for c in range(raw.shape[1]):
-            found = torch.unique(raw[:, c])
-            if 2 < len(found) <= CATEGORIES:
+        """Find the values of the columns of categories."""
+        most = category_limits(self.modality, raw.shape[1])
+        for c in np.flatnonzero(most).tolist():
+            found = torch.unique(raw[:, c][torch.isfinite(raw[:, c])])
+            if 2 < len(found) <= most[c]:
                 self.categories[c] = found.cpu()
 
     def expand(self, raw: Tensor) -> Tensor:
