@@ -1,4 +1,4 @@
-"""One row of the scores: a metric of a condition with its interval, and its paired difference from another one."""
+"""Rows of the scores: a metric of a condition with its interval, its paired difference from another, adjusted p."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mmaudit.errors import Undefined
-from mmaudit.kernels.inference import interval, minimum_detectable_effect, p_value, standard_error
+from mmaudit.kernels.inference import (
+    benjamini_hochberg,
+    interval,
+    minimum_detectable_effect,
+    p_value,
+    standard_error,
+)
 from mmaudit.metrics import Metric, Predictions, Resamples
 from mmaudit.types import CLEAN, Condition, FloatArray, Score, Task
 
@@ -155,3 +161,21 @@ def exact_bound(w: Resamples) -> float:
     """
     units = int(np.count_nonzero(np.bincount(w.unit)))
     return float(1.0 - 0.025 ** (1.0 / units))
+
+
+def adjust(rows: list[Score]) -> list[Score]:
+    """Add Benjamini-Hochberg p values over the whole grid: every difference on all samples is one test.
+
+    The step of a lattice from a lone missing modality up to clean is that condition's difference from clean again, the
+    other way round, and no test of its own.
+    """
+    known = [i for i, row in enumerate(rows) if not row.group and row.p == row.p]
+    tested = [i for i in known if rows[i].condition != CLEAN.key]
+    adjusted = benjamini_hochberg(np.array([rows[i].p for i in tested]))
+    out = list(rows)
+    for i, p in zip(tested, adjusted, strict=True):
+        out[i] = replace(rows[i], p_adjusted=float(p))
+    from_clean = {(r.condition, r.metric): r.p_adjusted for r in out if r.against == CLEAN.key and not r.group}
+    for i in set(known).difference(tested):
+        out[i] = replace(rows[i], p_adjusted=from_clean.get((rows[i].against, rows[i].metric), rows[i].p))
+    return out

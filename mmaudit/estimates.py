@@ -63,6 +63,7 @@ class Estimate:
         unit: of value, interval and null.
         better: direction of goodness.
         reason: why the value or its interval is undefined, or what to know when reading it; mostly empty.
+        p_adjusted: p, adjusted (Benjamini-Hochberg) over all estimates of a scored run; NaN before it is scored.
     """
 
     estimator: str
@@ -78,6 +79,7 @@ class Estimate:
     unit: str = ""
     better: Better = "neither"
     reason: str = ""
+    p_adjusted: float = float("nan")
 
     @property
     def key(self) -> str:
@@ -107,6 +109,7 @@ class Estimate:
             high=self.high,
             floor=self.null,
             p=self.p,
+            p_adjusted=self.p_adjusted,
             unit=self.unit,
             better=self.better,
             reason=self.reason,
@@ -146,4 +149,5 @@ class Estimate:
             unit=score.unit,
             better=score.better,
             reason=score.reason,
+            p_adjusted=score.p_adjusted,
         )

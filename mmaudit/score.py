@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -18,7 +17,7 @@ import pyarrow as pa
 
 from mmaudit import decomposition, reliance
 from mmaudit.beside import Beside, beside, opened, unseen, widened
-from mmaudit.comparison import Measured, measure, nothing, score_row, unseen_share
+from mmaudit.comparison import Measured, adjust, measure, nothing, score_row, unseen_share
 from mmaudit.controls import controls
 from mmaudit.desync import Reference, tolerance
 from mmaudit.errors import BadInput, DamagedRun
@@ -28,7 +27,7 @@ from mmaudit.findings.base import Evidence
 from mmaudit.folder import write_atomically
 from mmaudit.formats import count
 from mmaudit.interaction import interactions
-from mmaudit.kernels.inference import benjamini_hochberg, interval
+from mmaudit.kernels.inference import interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
 from mmaudit.metrics.primary import PRIMARY
 from mmaudit.metrics.retrieval import reciprocal_ranks
@@ -331,16 +330,6 @@ def _threads(n: int, width: int) -> int:
 def _usable(rows: Array, usable: BoolArray) -> Array:
     """The usable rows; the array itself where all are."""
     return rows if usable.all() else rows[usable]
-
-
-def adjust(rows: list[Score]) -> list[Score]:
-    """Add Benjamini-Hochberg p values over the whole grid: every difference on all samples is one test."""
-    tested = [i for i, row in enumerate(rows) if not row.group and row.p == row.p]
-    adjusted = benjamini_hochberg(np.array([rows[i].p for i in tested]))
-    out = list(rows)
-    for i, p in zip(tested, adjusted, strict=True):
-        out[i] = replace(rows[i], p_adjusted=float(p))
-    return out
 
 
 def evidence(run: Run) -> Evidence:

@@ -16,7 +16,8 @@ IDENTITY = Condition("identity", "control", 1, BOTH)
 
 def bits(name: str, value: float, half: float = 0.02, modalities: tuple[str, ...] = BOTH, **options: str) -> Estimate:
     given = tuple(options.items())
-    return Estimate(name, modalities, given, "", 1000, value, value - half, value + half, p=0.001, unit="bits")
+    low, high = value - half, value + half
+    return Estimate(name, modalities, given, "", 1000, value, low, high, p=0.001, p_adjusted=0.001, unit="bits")
 
 
 def share(name: str, value: float, half: float = 0.02, **options: str) -> Estimate:
@@ -33,7 +34,7 @@ def found(*estimates: Estimate) -> list[Finding]:
 
 
 def synergy(unused: float, half: float = 0.02, p: float = 0.001) -> tuple[Estimate, ...]:
-    available = replace(bits("synergy", 0.5, of="data"), p=p)
+    available = replace(bits("synergy", 0.5, of="data"), p_adjusted=p)
     used = bits("synergy", 0.5 - unused, of="model", baseline="zero")
     return bits("entropy", 1.0, 0.0, (), of="data"), available, used, bits("synergy_unused", unused, half)
 
@@ -58,7 +59,7 @@ def test_synergy_that_is_left_is_told_with_its_numbers_and_command() -> None:
         (0.04, 0.001, 0.001),  # a twentieth of a bit of one bit is not worth a line
         (0.4, 0.36, 0.001),  # not sure to be worth one
         (-1.0, 0.02, 0.001),  # the model needs together what the data give one by one
-        (0.4, 0.02, 0.2),  # a shuffle of labels gives as much
+        (0.4, 0.02, 0.2),  # among so many estimates a shuffle of labels gives as much
         (float("nan"), 0.02, 0.001),
     ],
 )

@@ -105,7 +105,8 @@ def test_multilabel_scores_are_those_of_scikit_learn(tmp_path: Path) -> None:
 def test_p_values_are_adjusted_over_the_whole_grid(classified: tuple[Run, Report]) -> None:
     _, report = classified
     estimates = {e.key for e in report.estimates}
-    tested = [s for s in report.rows if not s.group and s.p == s.p]
+    known = [s for s in report.rows if not s.group and s.p == s.p]
+    tested = [s for s in known if s.condition != CLEAN.key]
     grid, estimated = ([s for s in tested if (s.condition in estimates) == which] for which in (False, True))
     assert len(grid) > 100
     assert len(estimated) > 5
@@ -113,6 +114,16 @@ def test_p_values_are_adjusted_over_the_whole_grid(classified: tuple[Run, Report
         adjusted = scipy.stats.false_discovery_control([s.p for s in family], method="bh")
         np.testing.assert_allclose([s.p_adjusted for s in family], adjusted, rtol=1e-12)
     assert all(s.p_adjusted != s.p_adjusted for s in report.rows if s.group or s.p != s.p)
+
+
+def test_a_step_up_to_clean_is_no_test_of_its_own(classified: tuple[Run, Report]) -> None:
+    _, report = classified
+    steps = [s for s in report.rows if s.condition == CLEAN.key and s.against]
+    assert len(steps) > 2
+    for step in steps:
+        same = next(s for s in report.rows if (s.condition, s.metric) == (step.against, step.metric) and not s.group)
+        assert (step.p, step.p_adjusted) == (pytest.approx(same.p), same.p_adjusted)
+        assert step.delta == pytest.approx(-same.delta)
 
 
 def test_every_difference_has_an_effect_that_could_have_been_seen(classified: tuple[Run, Report]) -> None:

@@ -9,9 +9,8 @@ import pytest
 
 from helpers.run_cases import Rowwise, dataset
 from mmaudit import ArrayData, Run, audit
-from mmaudit.comparison import measure, score_row
+from mmaudit.comparison import adjust, measure, score_row
 from mmaudit.metrics import Predictions, Resamples, metrics
-from mmaudit.score import adjust
 from mmaudit.types import CLEAN, Score, Task
 
 

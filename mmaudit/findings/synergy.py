@@ -24,7 +24,7 @@ def synergy_unused(evidence: Evidence) -> Iterator[Draft]:
         if entropy is None or not unused.low > WORTHWHILE * entropy.value:
             continue
         available, used = _of(evidence, unused, "data"), _of(evidence, unused, "model")
-        if available is None or not available.p <= ALPHA:
+        if available is None or not available.p_adjusted <= ALPHA:
             continue
         sides = (*unused.modalities, *(["the other modalities"] if unused.option("against") else []))
         said = f" The model's own answers hold {span(used.score())} of that sort." if used is not None else ""

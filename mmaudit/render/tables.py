@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+from markupsafe import Markup, escape
 
 from mmaudit.figures.base import (
     Cell,
@@ -19,7 +22,7 @@ from mmaudit.figures.base import (
     words,
 )
 from mmaudit.figures.severity import severity_cell
-from mmaudit.formats import NBSP, count, measure, number, readable, shorten
+from mmaudit.formats import NBSP, count, measure, number, printable, readable, shorten
 from mmaudit.report import Report
 from mmaudit.types import Score
 
@@ -51,10 +54,30 @@ class TableView:
         """Rows of the table, whether they are shown or not."""
         return len(self.rows) or self.missing
 
+    @cached_property
+    def body(self) -> Markup:
+        """The rows as HTML. Made once: a page with a byte budget is measured and put together several times."""
+        return Markup("".join(f"<tr>{''.join(_cells(row))}</tr>\n" for row in self.rows))
+
     @property
     def without_rows(self) -> TableView:
         """The table with nothing but a note of how many rows it would have."""
         return TableView(self.columns, (), (), len(self.rows))
+
+
+def _cells(row: Sequence[CellView]) -> Iterator[str]:
+    for place, c in enumerate(row):
+        main, mark = _safe(c.main), f"<sup>{_safe(c.note)}</sup>" if c.note else ""
+        if place == 0 and c.main:
+            yield f'<th scope="row">{main}{mark}</th>'
+        elif c.numeric:
+            yield f"<td>{main}{f' <i>{_safe(c.interval)}</i>' if c.interval else ''}{mark}</td>"
+        else:
+            yield f'<td class="l">{main}{mark}</td>'
+
+
+def _safe(text: str) -> Markup:
+    return escape(printable(text))
 
 
 def view(table: Table) -> TableView:
