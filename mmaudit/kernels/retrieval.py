@@ -109,37 +109,3 @@ def middle_rank(higher, tied, right):  # type: ignore[no-untyped-def]
             j += 1
         out[i] = higher[i] + 1 + j + (0.5 if reached < 0.5 + 1e-12 else 0.0)
     return out
-
-
-@numba.njit(nogil=True, cache=True)
-def medians(counts, unit, order, values):  # type: ignore[no-untyped-def]
-    """Return `float64[replicates]`: median of each replicate; NaN for an empty one.
-
-    Args:
-        counts, unit: of `Resamples`.
-        order: `int64[n]`, samples by ascending value.
-        values: `float64[n]`, by sample (not sorted).
-    """
-    replicates = counts.shape[1]
-    total, below = np.zeros(replicates), np.zeros(replicates)
-    for i in order:
-        row = counts[unit[i]]
-        for b in range(replicates):
-            total[b] += row[b]
-    out = np.full(replicates, np.nan)
-    waiting = np.zeros(replicates, np.bool_)
-    for i in order:
-        row = counts[unit[i]]
-        for b in range(replicates):
-            if row[b] == 0:
-                continue
-            if waiting[b]:
-                out[b] = (out[b] + values[i]) / 2
-                waiting[b] = False
-            before = below[b]
-            below[b] += row[b]
-            if 2 * before < total[b] and 2 * below[b] >= total[b]:
-                out[b] = values[i]
-                # Half of the replicate lies at or below this value: the median is the mean of it and the next one.
-                waiting[b] = 2 * below[b] == total[b]
-    return out

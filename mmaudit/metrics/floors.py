@@ -6,13 +6,14 @@ where it is not defined.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import scipy.special
 
 from mmaudit.kernels.bootstrap import Resamples, ratio
+from mmaudit.kernels.medians import absolute_deviations, medians
 from mmaudit.types import Array, FloatArray, Task
+
+MOST_SETS = 1000
 
 
 def class_shares(task: Task, target: Array, w: Resamples) -> FloatArray:
@@ -26,8 +27,12 @@ def majority_share(task: Task, target: Array, w: Resamples) -> FloatArray:
     """Share of the most frequent class; multilabel: of the most frequent set of labels."""
     if task.kind == "classification":
         return np.asarray(class_shares(task, target, w).max(axis=0))
-    sets, number = np.unique(target, axis=0, return_inverse=True)
-    return np.asarray(ratio(w.sums(np.ones(len(target)), number.reshape(-1), len(sets))[:, 0], w.total).max(axis=0))
+    _, number, count = np.unique(target, axis=0, return_inverse=True, return_counts=True)
+    rank = np.empty(len(count), np.int64)
+    rank[np.argsort(-count, kind="stable")] = np.arange(len(count))
+    place = np.minimum(rank[number.reshape(-1)], MOST_SETS)  # no set behind so many others is ever the most frequent
+    groups = min(len(count), MOST_SETS + 1)
+    return np.asarray(ratio(w.sums(np.ones(len(target)), place, groups)[:MOST_SETS, 0], w.total).max(axis=0))
 
 
 def one_over_classes(task: Task, target: Array, w: Resamples) -> FloatArray:
@@ -91,22 +96,15 @@ def spread(task: Task, target: Array, w: Resamples) -> FloatArray:
 
 def absolute_spread(task: Task, target: Array, w: Resamples) -> FloatArray:
     """Mean absolute deviation from the median: MAE of predicting it; mean over dimensions."""
-
-    def of(y: FloatArray) -> float:
-        return float(np.abs(y - np.median(y, axis=0)).mean())
-
-    return each(of, _columns(target), w)
+    columns = np.ascontiguousarray(_columns(target).T)
+    centres = [medians(w.counts, w.unit, np.argsort(y, kind="stable"), y) for y in columns]
+    sums = [absolute_deviations(w.counts, w.unit, y, m) for y, m in zip(columns, centres, strict=True)]
+    return np.asarray(np.mean([ratio(total, w.total) for total in sums], axis=0))
 
 
 def zero(task: Task, target: Array, w: Resamples) -> FloatArray:
     """0: R² of predicting the mean; NaN for a target that does not vary."""
     return np.where((_variances(target, w) > 0).any(axis=0), 0.0, np.nan)
-
-
-def each(of: Callable[[Array], float], target: Array, w: Resamples) -> FloatArray:
-    """Return a function of a target column over each replicate, one after the other: where no sum says it."""
-    replicates = (target[w.repeat(b)] for b in range(w.replicates))
-    return np.array([of(y) if len(y) else np.nan for y in replicates])
 
 
 def _variances(target: Array, w: Resamples) -> FloatArray:

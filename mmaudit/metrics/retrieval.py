@@ -15,8 +15,9 @@ from collections.abc import Callable
 import numpy as np
 import scipy.special
 
-from mmaudit.kernels.retrieval import mean_reciprocal, medians, middle_rank
-from mmaudit.metrics import floors
+from mmaudit.kernels.bootstrap import ratio
+from mmaudit.kernels.medians import medians
+from mmaudit.kernels.retrieval import mean_reciprocal, middle_rank
 from mmaudit.metrics.base import Floor, Predictions, Resamples, metric
 from mmaudit.types import CANDIDATES, HIGHER, LOG_RIGHT, RIGHT, TIED, TIED_RIGHT, Array, FloatArray, Task
 
@@ -90,28 +91,32 @@ def _reciprocal_floor(task: Task, target: Array, w: Resamples) -> FloatArray:
 
 
 def _rank_floor(task: Task, target: Array, w: Resamples) -> FloatArray:
-    return floors.each(_random_median, target, w)
-
-
-def _random_median(target: Array) -> float:
     """Median of the rank over queries and random orders: where the mean of P(rank ≤ x) over queries reaches a half."""
-    kinds, count = np.unique(target[:, [CANDIDATES, RIGHT]].astype(np.float64), axis=0, return_counts=True)
-    total, right = kinds.T
-    wrong, log_gamma = total - right, scipy.special.gammaln
+    kinds, number = np.unique(target[:, [CANDIDATES, RIGHT]].astype(np.float64), axis=0, return_inverse=True)
+    share = ratio(w.sums(np.ones(len(target)), number.reshape(-1), len(kinds))[:, 0], w.total)
 
-    def within(x: float) -> float:
-        # All of the first x are wrong with probability C(wrong, x) / C(total, x).
-        still = np.minimum(x, wrong)
-        log_missed = log_gamma(wrong + 1) - log_gamma(wrong - still + 1)
-        log_missed -= log_gamma(total + 1) - log_gamma(total - still + 1)
-        missed = np.where(x > wrong, 0.0, np.exp(log_missed))
-        return float(((1 - missed) * count).sum() / count.sum())
+    def within(x: FloatArray) -> FloatArray:
+        out = np.empty(len(x))
+        for one in np.unique(x):  # few, as replicates differ little
+            out[x == one] = _found_within(one, *kinds.T) @ share[:, x == one]
+        return out
 
-    low, high = 0, int(total.max())
-    while high - low > 1:
+    low, high = np.zeros(w.replicates), np.full(w.replicates, kinds[:, 0].max())
+    while (high - low > 1).any():
         middle = (low + high) // 2
-        low, high = (low, middle) if within(middle) >= 0.5 - 1e-9 else (middle, high)
-    return high + (0.5 if within(high) < 0.5 + 1e-9 else 0.0)
+        enough = within(middle) >= 0.5 - 1e-9
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    between = np.where(within(high) < 0.5 + 1e-9, 0.5, 0.0)
+    return np.where(w.total > 0, high + between, np.nan)
+
+
+def _found_within(x: float, total: FloatArray, right: FloatArray) -> FloatArray:
+    """P(rank ≤ x) in a random order: not all of the first x are wrong, which has C(wrong, x) / C(total, x)."""
+    wrong, log_gamma = total - right, scipy.special.gammaln
+    still = np.minimum(x, wrong)
+    log_missed = log_gamma(wrong + 1) - log_gamma(wrong - still + 1)
+    log_missed -= log_gamma(total + 1) - log_gamma(total - still + 1)
+    return np.asarray(1 - np.where(x > wrong, 0.0, np.exp(log_missed)))
 
 
 def _uniform_log(task: Task, target: Array, w: Resamples) -> FloatArray:
