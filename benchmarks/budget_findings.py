@@ -20,10 +20,11 @@ import numpy as np
 
 from mmaudit.auditing import prepare
 from mmaudit.budget import Budget
+from mmaudit.comparison import adjust
 from mmaudit.findings import find
 from mmaudit.portions import random_order
 from mmaudit.predict import Progress, predict
-from mmaudit.score import ScoreTable, adjust, evidence_from
+from mmaudit.score import ScoreTable, evidence_from
 from mmaudit.spending import require_room, spend
 from mmaudit.timing import Timing
 

@@ -13,10 +13,11 @@ import numpy as np
 
 from mmaudit import ArrayData
 from mmaudit.auditing import prepare
+from mmaudit.comparison import adjust
 from mmaudit.findings import Evidence, find, rules
 from mmaudit.metrics import Predictions, Resamples
 from mmaudit.predict import predict
-from mmaudit.score import ScoreTable, adjust, evidence_from
+from mmaudit.score import ScoreTable, evidence_from
 from mmaudit.side_tables import SideTables
 from mmaudit.types import Condition, Finding
 from theory.expectations import Expectations
