@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,17 +25,15 @@ class Measured:
     Attributes:
         values: `float64[1 + replicates]`.
         w: the resamples behind them.
-        floor: chance level on these samples; NaN where there is none.
+        chance: `float64[1 + replicates]`, the chance level on these samples, or one number for all; NaN where there is
+            none.
         reason: why it is undefined; empty otherwise.
-        floors: `float64[1 + replicates]`, the chance level with its replicates, where others are held against this;
-            None: not asked for.
     """
 
     values: FloatArray
     w: Resamples
-    floor: float = float("nan")
+    chance: FloatArray = field(default_factory=lambda: np.full(1, np.nan))
     reason: str = ""
-    floors: FloatArray | None = None
 
     @property
     def n(self) -> int:
@@ -43,17 +41,19 @@ class Measured:
         return self.w.n
 
     @property
-    def chance(self) -> FloatArray:
-        """`float64[1 + replicates]`: the chance level, as uncertain as it is known to be."""
-        return np.full_like(self.values, self.floor) if self.floors is None else self.floors
+    def floor(self) -> float:
+        """The chance level itself."""
+        return float(self.chance[0])
 
 
-def measure(metric: Metric, predictions: Predictions, w: Resamples, *, reference: bool = False) -> Measured:
+def measure(metric: Metric, predictions: Predictions, w: Resamples, *, chance: FloatArray | None = None) -> Measured:
     """Return a metric's estimate and replicates; all NaN with the reason where it is undefined.
 
     Args:
         metric, predictions, w: what is measured, and over which resamples.
-        reference: whether others will be held against it, as a share of what it has above chance (`Measured.floors`).
+        chance: `float64[1 + replicates]`, chance on these samples (`Metric.chances`). Where others are held against
+            this as a share of what it has above chance; or known already, as it is the same under every condition.
+            None: the level alone is worked out.
     """
     try:
         value = metric(predictions, Resamples.ones(predictions.n))
@@ -61,10 +61,9 @@ def measure(metric: Metric, predictions: Predictions, w: Resamples, *, reference
     except Undefined as undefined:
         return nothing(w, str(undefined))
     reason = "" if np.isfinite(values[0]) else "not defined on these samples"
-    if not reference:
-        return Measured(values, w, metric.chance(predictions.task, predictions.target), reason)
-    floors = metric.chances(predictions.task, predictions.target, w)
-    return Measured(values, w, float(floors[0]), reason, floors)
+    if chance is None:
+        chance = np.full(1, metric.chance(predictions.task, predictions.target))
+    return Measured(values, w, chance, reason)
 
 
 def nothing(w: Resamples, reason: str) -> Measured:

@@ -67,12 +67,12 @@ def additivity(clean: FloatArray, a: FloatArray, b: FloatArray, both: FloatArray
 
 
 def independence(
-    clean: FloatArray, a: FloatArray, b: FloatArray, both: FloatArray, floor: float, sign: float
+    clean: FloatArray, a: FloatArray, b: FloatArray, both: FloatArray, chance: FloatArray, sign: float
 ) -> FloatArray:
-    """Return k(a,b) − k(a,0)·k(0,b); NaN where the clean value is not better than the floor."""
-    margin = sign * (clean - floor)
+    """Return k(a,b) − k(a,0)·k(0,b); NaN where the clean value is not better than chance."""
+    margin = sign * (clean - chance)
     room = np.where(margin > 1e-12, margin, np.nan)
-    kept_a, kept_b, kept = (sign * (x - floor) / room for x in (a, b, both))
+    kept_a, kept_b, kept = (sign * (x - chance) / room for x in (a, b, both))
     return np.asarray(kept - kept_a * kept_b)
 
 
@@ -136,10 +136,10 @@ def _cell(
         return "not every sample has an answer under these conditions", nothing
     sign = 1.0 if metric.better == "higher" else -1.0
     start, a, b, both = (_adding(m.values, metric) for m in (clean, *known))
-    floor = float(_adding(np.array([clean.floor]), metric)[0])
+    chance = _adding(clean.chance, metric)
     residuals = {
         ADDITIVITY.name: additivity(start, a, b, both, sign),
-        INDEPENDENCE.name: independence(start, a, b, both, floor, sign),
+        INDEPENDENCE.name: independence(start, a, b, both, chance, sign),
     }
     if not np.isfinite(residuals[ADDITIVITY.name][0]):
         return "one of the values is undefined", residuals

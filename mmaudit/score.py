@@ -153,12 +153,13 @@ class ScoreTable:
         for metric in self.metrics:
             if (is_clean and metric.needs_clean) or (rival is None and metric.needs_rival):
                 continue
-            found = measure(metric, predictions, w, reference=is_clean)
-            self.measured[condition.key, metric.name] = found
             reference = None
             if not (is_clean or metric.needs_clean or metric.needs_rival):
                 whole = self.measured[CLEAN.key, metric.name]
                 reference = whole if everything else self._clean_on(same, metric, clean, w)
+            chance = metric.chances(self.task, target, w) if is_clean else reference.chance if reference else None
+            found = measure(metric, predictions, w, chance=chance)
+            self.measured[condition.key, metric.name] = found
             row = score_row(self.task, condition, metric, found, reference)
             side = Beside(found)
             if limited and reference:
@@ -179,7 +180,8 @@ class ScoreTable:
 
     def _clean_on(self, rows: str, metric: Metric, clean: Predictions, w: Resamples) -> Measured:
         """A metric of clean data on some samples; a budget leaves many conditions the same ones, which have a name."""
-        found = self.clean_on.get((rows, metric.name)) or measure(metric, clean, w, reference=True)
+        if not (found := self.clean_on.get((rows, metric.name))):
+            found = measure(metric, clean, w, chance=metric.chances(self.task, clean.target, w))
         if rows:
             self.clean_on[rows, metric.name] = found
         return found
@@ -225,11 +227,12 @@ class ScoreTable:
                         few = nothing(w.take(rows), f"fewer than {SMALLEST_GROUP} samples")
                         yield score_row(self.task, condition, metric, few, group=group)
                         continue
-                    found = measure(metric, part, w.take(rows))
                     reference = None
                     if condition.key != CLEAN.key:
                         before = Predictions(self.task, clean.outputs[rows], clean.target[rows])
-                        reference = measure(metric, before, w.take(rows), reference=True)
+                        chance = metric.chances(self.task, before.target, w.take(rows))
+                        reference = measure(metric, before, w.take(rows), chance=chance)
+                    found = measure(metric, part, w.take(rows), chance=reference.chance if reference else None)
                     yield score_row(self.task, condition, metric, found, reference, group=group)
 
     # ---- between conditions

@@ -215,7 +215,7 @@ def test_a_run_without_what_a_corruption_does_alone_has_reasons(audited: tuple[R
     from mmaudit.metrics import Resamples, metrics
 
     run = Run.open(out)
-    clean = Measured(np.array([0.9, 0.9, 0.9]), Resamples.draw(240, 2, 0, None), 0.3)
+    clean = Measured(np.array([0.9, 0.9, 0.9]), Resamples.draw(240, 2, 0, None), np.full(1, 0.3))
     some = {c.key: clean for c in run.conditions if not c.label.startswith("text.keyboard[note]@5")}
     rows = list(interactions(run.conditions, clean, some, metrics.get("accuracy"), run.task))
     undefined = [s for s in rows if s.value != s.value]

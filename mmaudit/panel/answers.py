@@ -131,8 +131,10 @@ class Reader:
         w = self.w if rows.all() else self.w.take(rows)
         if not rows.any():
             return nothing(w, NO_SAMPLE)
+        predictions = self._predictions(answers, rows)
         is_clean = condition.key == CLEAN.key
-        found = measure(metric, self._predictions(answers, rows), w, reference=is_clean)
+        chance = metric.chances(predictions.task, predictions.target, w) if is_clean else None
+        found = measure(metric, predictions, w, chance=chance)
         if run is self.run:
             self._known[key] = found
         return found
