@@ -58,7 +58,7 @@ CASES = {
     "AV-MNIST": Case(
         real_data.avmnist,
         real_models.digits,
-        48,
+        32,
         ONCE,
         frozenset({"image.fgsm", "image.pgd", "audio.fgsm", "audio.pgd", "joint.fgsm", "joint.pgd"}),
         frozenset({"scenario.rainy_night_call", "scenario.cheap_video_call"}),
@@ -82,7 +82,7 @@ CASES = {
     "easy-VQA": Case(
         real_data.easy_vqa,
         vqa_model,
-        48,
+        32,
         ONCE,
         frozenset({"image.fgsm", "image.pgd"}),
         frozenset({"scenario.bad_scan"}),
