@@ -12,7 +12,8 @@ import pytest
 from mmaudit import Run
 from mmaudit.auditing import prepare
 from mmaudit.decomposition import CROSSFIT_FILE, TAGS_FILE, estimates, explanations, present
-from mmaudit.decomposition.rows import clopper_pearson
+from mmaudit.decomposition.names import LOW, SYNERGY
+from mmaudit.decomposition.rows import clopper_pearson, row
 from mmaudit.estimates import Estimate, estimators
 from mmaudit.information.crossfitted import CrossFitted, write_crossfit
 from mmaudit.kernels.bootstrap import Resamples
@@ -214,3 +215,15 @@ def test_exact_shares() -> None:
     low, high = clopper_pearson(3, 10)
     assert low == pytest.approx(0.06674, abs=1e-4)
     assert high == pytest.approx(0.65245, abs=1e-4)
+
+
+def test_an_interval_has_the_longer_arm_on_both_sides() -> None:
+    skewed = np.concatenate([[0.1], 0.08 + 0.05 * np.random.default_rng(0).exponential(size=999)])
+    low, high = np.quantile(skewed[1:], [0.025, 0.975])
+    assert 0.1 - low < 0.03 < 0.1 < high - 0.1
+    e = row(SYNERGY, NAMES, (), skewed, 300)
+    assert (e.value, e.low, e.high) == pytest.approx((0.1, 0.2 - high, high))
+    left = row(SYNERGY, NAMES, (), -skewed, 300)
+    assert (left.low, left.high) == pytest.approx((-high, high - 0.2))
+    bound = row(LOW, NAMES, (), skewed, 300, least=0.0)
+    assert (bound.low, bound.high) == pytest.approx((0.0, high))

@@ -14,9 +14,11 @@ from helpers.run_cases import Rowwise, dataset
 from mmaudit import reliance
 from mmaudit.auditing import prepare
 from mmaudit.crossing import cross
+from mmaudit.metrics import metrics
 from mmaudit.plan import Suite
 from mmaudit.reliance.combinations import FILE, read_about, read_crossed
-from mmaudit.reliance.crossed import estimates
+from mmaudit.reliance.crossed import _emap, estimates
+from mmaudit.reliance.emap import Emap
 from mmaudit.store import Run
 from mmaudit.types import CLEAN
 
@@ -93,3 +95,10 @@ def test_files_of_earlier_versions_do_not_name_their_schema(run: Run, tmp_path: 
     assert old is not None
     assert new is not None
     np.testing.assert_array_equal(old.outputs, new.outputs)
+
+
+def test_a_gap_is_no_larger_than_the_metric_can_be(run: Run) -> None:
+    found = Emap(60, whole=1.0, value=0.05, error=0.05, gap_error=0.05, groups=20)
+    emap, gap = _emap(run, metrics.get("accuracy"), found, 0.5, resamples(run, 30))
+    assert (emap.low, emap.value, gap.value, gap.high) == (0.0, 0.05, 0.95, 1.0)
+    assert gap.low == pytest.approx(0.95 - found.gap_half_width)

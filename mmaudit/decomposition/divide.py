@@ -31,7 +31,7 @@ def divided(
     """
     n = predictors.rows
     if ("of", "model") not in options and predictors.kind != "regression":
-        yield row(called.ENTROPY, (), options, lambda: predictors.entropy, n)
+        yield row(called.ENTROPY, (), options, lambda: predictors.entropy, n, least=0.0)
     for subset in sorted(_subsets(predictors, names), key=lambda s: (len(s), [names.index(m) for m in s])):
         yield _information(predictors, subset, options)
     for sides in Sides.every(names):
@@ -90,7 +90,7 @@ def _sides(
         found: FloatArray = getattr(bounds_of(predictors, names, sides, total), which)
         return found
 
-    yield row(called.LOW, sides.modalities, about, lambda: bound("low"), n)
+    yield row(called.LOW, sides.modalities, about, lambda: bound("low"), n, least=0.0)
     yield row(called.HIGH, sides.modalities, about, lambda: bound("high"), n, reason=low_reason)
     yield row(called.INTERACTION, sides.modalities, about, lambda: bound("interaction"), n)
     yield from atoms_rows(lambda: parts_of(predictors, names, sides), sides, about, n)

@@ -134,7 +134,8 @@ def _emap(run: Run, metric: Metric, found: Emap, floor: float, w: Resamples, gro
     elif found.gap_error > 0:
         p = _t_p(gap / found.gap_error, found.groups)
     about = Estimate(EMAP_GAP, (), group=group, n=found.n, unit=unit, reason=found.reason)
-    yield replace(about, value=gap, low=gap - half, high=gap + half, p=p)
+    most = metric.range[1] - metric.range[0]
+    yield replace(about, value=gap, low=max(gap - half, -most), high=min(gap + half, most), p=p)
 
 
 def _t_p(t: float, groups: int) -> float:

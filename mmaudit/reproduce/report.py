@@ -84,9 +84,11 @@ def markdown(chosen: Reproduction, rows: Sequence[Row], seeds: int, quick: bool,
 def _line(row: Row) -> str:
     high = min(row.high, 1.0) if row.unit == "share" else row.high  # Student's t does not know what a share is
     low_high = f"{_number(row.low, row.unit)} to {_number(high, row.unit)}" if row.low == row.low else "one seed"
-    reported = _number(row.reported, row.unit) if row.reported == row.reported else ""
+    unit = "" if row.unit == "share" else f" {row.unit}"
+    measured = _number(row.measured, row.unit) + unit
+    reported = _number(row.reported, row.unit) + unit if row.reported == row.reported else ""
     agrees = {True: "yes", False: "no", None: ""}[row.agrees]
-    cells = (row.setting, row.method, _number(row.measured, row.unit), low_high, str(row.seeds), reported, row.origin)
+    cells = (row.setting, row.method, measured, low_high, str(row.seeds), reported, row.origin)
     return "| " + " | ".join([*cells, agrees, row.note]) + " |"
 
 
@@ -98,4 +100,4 @@ def _spaced(sentence: str) -> str:
 def _number(value: float, unit: str) -> str:
     if value != value:
         return "undefined"
-    return f"{value:.3f}" if unit == "share" else f"{value:.4g} {unit}".rstrip()
+    return (f"{value:.3f}" if unit == "share" else f"{value:.3g}").replace("-", "−")

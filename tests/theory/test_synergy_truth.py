@@ -67,6 +67,17 @@ def test_intervals_hold_what_the_predictors_know(name: str) -> None:
     assert len(missed) <= 3, missed
 
 
+@pytest.mark.parametrize(("name", "label"), [("unique", "interaction_information"), ("only b", "synergy")])
+def test_intervals_hold_as_often_as_they_say_where_replicates_are_skewed(name: str, label: str) -> None:
+    """60 data sets of 200 samples; percentiles hold 52 of the first world (docs/decisions/0042)."""
+    held = 0
+    for seed in range(60):
+        fitted, found = estimated(name, 200, seed)
+        e, truth = found[f"{label}[a+b, of=data]"], fitted.truth()[label]
+        held += e.low <= truth <= e.high
+    assert held >= 54
+
+
 @pytest.mark.parametrize("name", WORLDS)
 def test_estimates_are_near_the_closed_form(name: str) -> None:
     """Predictors of 1,600 samples know a little less than there is: intervals miss it by 0.03 bits at most."""
