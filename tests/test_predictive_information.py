@@ -107,6 +107,14 @@ def test_the_smaller_of_two_noisy_numbers_is_not_too_small() -> None:
     np.testing.assert_allclose(corrected(np.array([1.0, 1.5, 1.7])), [0.4, 0.3, 0.5])
 
 
+def test_where_one_side_is_surely_the_smaller_the_noise_of_the_bootstrap_corrects_nothing() -> None:
+    rng = np.random.default_rng(3)
+    small, large = (np.concatenate([[c], c + 0.05 * rng.normal(size=300)]) for c in (0.5, 1.0))
+    np.testing.assert_allclose(lesser(small, large), small, rtol=1e-14)
+    np.testing.assert_allclose(lesser(large, small), small, rtol=1e-14)
+    np.testing.assert_allclose(lesser(large[:1], small[:1]), small[:1])
+
+
 def test_the_product_is_right_for_independent_views() -> None:
     """p(y | a, b) of two flips of a fair bit, from p(y | a) and p(y | b)."""
     e = 0.2
