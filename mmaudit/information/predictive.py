@@ -203,7 +203,7 @@ def lesser(first: FloatArray, second: FloatArray) -> FloatArray:
     known = apart[1:][~np.isnan(apart[1:])]
     bias = float(np.abs(known - known.mean() + apart[0]).mean() - size[0]) if len(known) else 0.0
     off = np.concatenate([[bias], np.full(len(apart) - 1, 2 * bias)])
-    return np.maximum(0, (first + second - np.maximum(size - off, -size)) / 2)
+    return np.asarray(np.maximum(0, (first + second - np.maximum(size - off, -size)) / 2))
 
 
 @dataclass(frozen=True, eq=False)
