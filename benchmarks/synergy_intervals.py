@@ -1,9 +1,10 @@
-"""Three bootstrap intervals of the same informations: python benchmarks/synergy_intervals.py [--seeds 150] [--n 200]
+"""Four bootstrap intervals of the same informations: python benchmarks/synergy_intervals.py [--seeds 150] [--n 200]
 
 Data sets of known truth as in `synergy_rates.py`. An information is a mean over rows of bits, widened by what training
-adds, and so is the interaction v12 − v1 − v2; each gets three 95 % intervals from the same 1,000 resamples:
+adds, and so is the interaction v12 − v1 − v2; each gets four 95 % intervals from the same 1,000 resamples:
 
-    percentile   as mmaudit gives it
+    both arms    the longer arm of the percentiles on both sides, as mmaudit gives it (docs/decisions/0042)
+    percentile   Efron 1981
     BCa          corrected for bias and acceleration (Efron 1987)
     studentised  quantiles of (replicate − estimate) / its own standard error (Hall 1988)
 
@@ -35,7 +36,7 @@ worlds: Any = import_module("theory.synergy_worlds")
 
 WORST = ("unique", "sum", "erasures", "xor", "redundant", "noisy views")
 TINY = 0.0002  # bits, as in synergy_rates.py
-INTERVALS = ("percentile", "BCa", "studentised")
+INTERVALS = ("both arms", "percentile", "BCa", "studentised")
 
 
 def rows_of(fitted: Any, task: Task) -> Iterator[tuple[str, FloatArray]]:
@@ -55,7 +56,7 @@ def _widened(bits: FloatArray, share: float) -> FloatArray:
 
 
 def intervals(bits: FloatArray, counts: FloatArray) -> list[tuple[float, float]]:
-    """The three intervals of a mean, in the order of `INTERVALS`."""
+    """The four intervals of a mean, in the order of `INTERVALS`."""
     n, mean = len(bits), float(bits.mean())
     means = counts @ bits / n
     off = bits - mean
@@ -67,7 +68,14 @@ def intervals(bits: FloatArray, counts: FloatArray) -> list[tuple[float, float]]
     known = spread > 0
     t = np.quantile((means[known] - mean) / spread[known], [0.025, 0.975])
     error = float(bits.std(ddof=1)) / np.sqrt(n)
-    return [interval(means, mean), (float(low), float(high)), (mean - t[1] * error, mean - t[0] * error)]
+    below, above = interval(means, mean)
+    arm = max(mean - below, above - mean)
+    return [
+        (mean - arm, mean + arm),
+        (below, above),
+        (float(low), float(high)),
+        (mean - t[1] * error, mean - t[0] * error),
+    ]
 
 
 def compare(name: str, n: int, seeds: range) -> None:
@@ -87,7 +95,10 @@ def compare(name: str, n: int, seeds: range) -> None:
             found.setdefault(what, []).append(row)
     for what, rows in found.items():
         table = np.array(rows, np.float64)
-        cells = [f"{100 * table[:, 2 + 2 * i].mean():5.1f} % ({table[:, 3 + 2 * i].mean():.4f})" for i in range(3)]
+        cells = [
+            f"{100 * table[:, 2 + 2 * i].mean():5.1f} % ({table[:, 3 + 2 * i].mean():.4f})"
+            for i in range(len(INTERVALS))
+        ]
         stated = np.sqrt(np.square(table[:, 1]).mean())
         print(f"{name:12s} {what:24s} {table[:, 0].std():.4f}  {stated:.4f}  " + "  ".join(cells), flush=True)
 
