@@ -122,8 +122,13 @@ def test_residuals_by_hand() -> None:
     clean, a, b, both = (np.array([v]) for v in (0.9, 0.7, 0.8, 0.5))
     assert additivity(clean, a, b, both, 1.0) == pytest.approx(-0.1)
     assert additivity(-clean, -a, -b, -both, -1.0) == pytest.approx(-0.1), "the sign follows the direction of goodness"
-    assert independence(clean, a, b, both, 0.5, 1.0) == pytest.approx(0.0 - 0.5 * 0.75)
-    assert np.isnan(independence(np.array([0.5]), a, b, both, 0.5, 1.0)).all(), "nothing to lose"
+    half = np.array([0.5])
+    assert independence(clean, a, b, both, half, 1.0) == pytest.approx(0.0 - 0.5 * 0.75)
+    assert np.isnan(independence(half, a, b, both, half, 1.0)).all(), "nothing to lose"
+    # Every replicate has a chance level of its own.
+    levels = np.array([0.5, 0.3])
+    each = independence(*(np.repeat(v, 2) for v in (clean, a, b, both)), levels, 1.0)
+    assert each == pytest.approx([0.0 - 0.5 * 0.75, 2 / 6 - 4 / 6 * 5 / 6])
 
 
 def test_what_a_shared_severity_does(tmp_path: Path) -> None:
