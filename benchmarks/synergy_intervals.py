@@ -28,7 +28,7 @@ from mmaudit.decomposition.sources import of_crossfit
 from mmaudit.information.crossfitted import DATA
 from mmaudit.information.predictive import independent_product, pvi, substance
 from mmaudit.kernels.bootstrap import Resamples
-from mmaudit.kernels.inference import interval
+from mmaudit.kernels.inference import interval, symmetric_interval
 from mmaudit.types import FloatArray, Task
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -68,11 +68,9 @@ def intervals(bits: FloatArray, counts: FloatArray) -> list[tuple[float, float]]
     known = spread > 0
     t = np.quantile((means[known] - mean) / spread[known], [0.025, 0.975])
     error = float(bits.std(ddof=1)) / np.sqrt(n)
-    below, above = interval(means, mean)
-    arm = max(mean - below, above - mean)
     return [
-        (mean - arm, mean + arm),
-        (below, above),
+        symmetric_interval(means, mean),
+        interval(means, mean),
         (float(low), float(high)),
         (mean - t[1] * error, mean - t[0] * error),
     ]

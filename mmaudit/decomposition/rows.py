@@ -12,7 +12,7 @@ import scipy.special
 from mmaudit.errors import Undefined
 from mmaudit.estimates import Estimate, estimators
 from mmaudit.kernels.bootstrap import Resamples
-from mmaudit.kernels.inference import interval, p_value
+from mmaudit.kernels.inference import interval, p_value, symmetric_interval
 from mmaudit.types import Array, FloatArray
 
 Subset = tuple[str, ...]
@@ -72,9 +72,7 @@ def row(
 ) -> Estimate:
     """Return an estimate of `float64[1 + B]` values; NaN with the reason where making them raises `Undefined`.
 
-    Its interval is what percentile and basic bootstrap interval hold together: on both sides the longer arm of either.
-    Informations are skewed at 0, and where two sides say equally much; to which side an interval must then lean
-    depends on the world, and leaning to one of them holds as little as 78 % (docs/decisions/0042).
+    Informations are skewed at 0, and where two sides say equally much; hence the symmetric interval.
 
     Args:
         name, modalities, options, n, null: what it is about.
@@ -89,9 +87,8 @@ def row(
     except Undefined as undefined:
         return Estimate(name, modalities, options, n=n, unit=about.unit, better=about.better, reason=str(undefined))
     value = 0.0 if abs(values[0]) <= ROUNDING else float(values[0])
-    low, high = interval(values[1:], value)
-    arm = max(value - low, high - value)
-    low, high = max(value - arm, least), value + arm
+    low, high = symmetric_interval(values[1:], value)
+    low = max(low, least)
     if not np.isfinite(value):
         reason = reason or "not defined on these samples"
     p = float("nan")

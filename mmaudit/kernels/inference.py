@@ -42,6 +42,17 @@ def interval(
     return float(np.clip(low - bias, *within)), float(np.clip(high - bias, *within))
 
 
+def symmetric_interval(replicates: FloatArray, value: float) -> tuple[float, float]:
+    """Return what percentile and basic bootstrap interval hold together: the longer arm of `interval` on both sides.
+
+    For estimates whose replicates are skewed while nothing says to which side their error is: percentiles lean to the
+    one, the basic interval (Davison & Hinkley 1997, section 5.2) to the other (docs/decisions/0042).
+    """
+    low, high = interval(replicates, value)
+    arm = max(value - low, high - value)
+    return value - arm, value + arm
+
+
 def undefined(replicates: FloatArray) -> int:
     """Return how many replicates have no value."""
     return int(np.isnan(replicates).sum())
