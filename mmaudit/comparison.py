@@ -28,17 +28,24 @@ class Measured:
         chance: `float64[1 + replicates]`, the chance level on these samples, or one number for all; NaN where there is
             none.
         reason: why it is undefined; empty otherwise.
+        rarest: independent units of the rarest class, for metrics in which all classes weigh alike; else 0.
     """
 
     values: FloatArray
     w: Resamples
     chance: FloatArray = field(default_factory=lambda: np.full(1, np.nan))
     reason: str = ""
+    rarest: int = 0
 
     @property
     def n(self) -> int:
         """Samples it rests on."""
         return self.w.n
+
+    @property
+    def fewest(self) -> int:
+        """Independent units behind it; of the rarest class where all classes weigh alike."""
+        return self.rarest or self.w.units
 
     @property
     def floor(self) -> float:
@@ -63,7 +70,7 @@ def measure(metric: Metric, predictions: Predictions, w: Resamples, *, chance: F
     reason = "" if np.isfinite(values[0]) else "not defined on these samples"
     if chance is None:
         chance = np.full(1, metric.chance(predictions.task, predictions.target))
-    return Measured(values, w, chance, reason)
+    return Measured(values, w, chance, reason, predictions.rarest(w) if metric.per_class else 0)
 
 
 def nothing(w: Resamples, reason: str) -> Measured:
@@ -92,8 +99,8 @@ def score_row(
         room: `float64[1 + replicates]`, what a loss is a share of; what the reference has above the floor without it.
     """
     value = float(found.values[0])
-    low, high = interval(found.values[1:], value, metric.range)
-    if unseen := unseen_share(metric, found.values, found.w):
+    low, high = interval(found.values[1:], value, metric.range, units=found.w.units)
+    if unseen := unseen_share(metric, found.values, found):
         low, high = max(value - unseen, metric.range[0]), min(value + unseen, metric.range[1])
     row = Score(
         condition=condition.key,
@@ -112,17 +119,17 @@ def score_row(
     if reference is None:
         return row
     delta = found.values - reference.values
-    unseen = unseen_share(metric, delta, found.w)
+    unseen, units = unseen_share(metric, delta, found), found.w.units
     width = metric.range[1] - metric.range[0]  # two values of a metric cannot differ by more
-    delta_low, delta_high = interval(delta[1:], float(delta[0]), (-width, width))
+    delta_low, delta_high = interval(delta[1:], float(delta[0]), (-width, width), units=units)
     row = replace(
         row,
         against=against.key,
         delta=float(delta[0]),
         delta_low=max(delta_low - unseen, -width),
         delta_high=min(delta_high + unseen, width),
-        p=p_value(float(delta[0]), delta[1:]),
-        mde=unseen or minimum_detectable_effect(standard_error(delta[1:])),
+        p=p_value(float(delta[0]), delta[1:], units),
+        mde=unseen or minimum_detectable_effect(standard_error(delta[1:]), units=units),
     )
     if metric.better == "neither" or (np.isnan(found.floor) and room is None):
         return row
@@ -131,7 +138,7 @@ def score_row(
         room = sign * (reference.values - reference.chance)
     # Where the reference is no better than chance there is nothing to lose, and the share is undefined.
     lost = np.divide(-sign * delta, room, out=np.full_like(delta, np.nan), where=room > 1e-12)
-    lost_low, lost_high = interval(lost[1:], float(lost[0]))
+    lost_low, lost_high = interval(lost[1:], float(lost[0]), units=units)
     drop = -sign * delta[0] / reference.values[0] if sign > 0 and reference.values[0] > 0 else float("nan")
     return replace(
         row,
@@ -142,23 +149,29 @@ def score_row(
     )
 
 
-def unseen_share(metric: Metric, values: FloatArray, w: Resamples) -> float:
+def unseen_share(metric: Metric, values: FloatArray, found: Measured) -> float:
     """How far a share may really be from a value that no replicate leaves; 0 where the replicates vary.
 
     No error in n samples does not mean that there are none: the bootstrap cannot draw what the sample lacks, and its
-    interval has width 0.
+    interval has width 0. A metric in which all classes weigh alike moves with its rarest class.
+
+    Args:
+        metric: the metric.
+        values: `float64[1 + replicates]`, of the metric or a difference of two.
+        found: the measurement behind them.
     """
-    if metric.unit != "share" or not np.isfinite(values).all() or standard_error(values[1:]) > 0:
+    if metric.unit != "share" or not np.isfinite(values[0]) or standard_error(values[1:]) != 0:
         return 0.0
-    return exact_bound(w)
+    return bound_of(found.fewest)
 
 
 def exact_bound(w: Resamples) -> float:
-    """Largest share of samples that may differ from all of those seen: the exact (Clopper-Pearson) bound.
+    """Largest share of samples that may differ from all of those seen: the exact (Clopper-Pearson) bound."""
+    return bound_of(w.units)
 
-    It is 1 − 0.025^(1/n), about 3.7 / n, with n the number of independent units (clusters count once).
-    """
-    units = int(np.count_nonzero(np.bincount(w.unit)))
+
+def bound_of(units: int) -> float:
+    """Return 1 − 0.025^(1/n), about 3.7 / n, with n the number of independent units (clusters count once)."""
     return float(1.0 - 0.025 ** (1.0 / units))
 
 

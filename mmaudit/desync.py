@@ -76,7 +76,7 @@ def asymmetry(earlier: FloatArray, later: FloatArray) -> FloatArray:
     return ratio(difference, np.where(known, later + earlier, np.nan))
 
 
-def bounds(values: FloatArray) -> tuple[float, float]:
+def bounds(values: FloatArray, units: int | None = None) -> tuple[float, float]:
     """Return the 95 % interval of half-widths; an end that lies beyond the largest shift is inf.
 
     Replicates that never lose half are larger than any that do. NaN where more than half of them are undefined.
@@ -85,7 +85,7 @@ def bounds(values: FloatArray) -> tuple[float, float]:
     if 2 * len(replicates) < len(values) - 1 or not len(replicates):
         return float("nan"), float("nan")
     if np.isfinite(replicates).all():
-        return interval(values[1:], float(values[0]), (0.0, np.inf))
+        return interval(values[1:], float(values[0]), (0.0, np.inf), units=units)
     ordered = np.sort(replicates)
     last = len(ordered) - 1
     return float(ordered[int(np.floor(0.025 * last))]), float(ordered[int(np.ceil(0.975 * last))])

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmaudit.comparison import Measured
+from mmaudit.comparison import Measured, exact_bound
 from mmaudit.joint import parts
 from mmaudit.kernels.inference import interval, minimum_detectable_effect, p_value, standard_error
 from mmaudit.metrics import Metric
@@ -163,7 +163,7 @@ def _row(
     reason: str,
 ) -> Score:
     value = float(values[0])
-    low, high = interval(values[1:], value)
+    low, high = interval(values[1:], value, units=clean.w.units)
     unit = unit_of(residual, metric, task)
     if not reason and not np.isfinite(value):
         reason = "the clean value is not better than chance, so there is nothing to lose"
@@ -171,8 +171,7 @@ def _row(
     if unit == "share" and error == 0:
         # As for a single share (`comparison.score_row`): no event among n samples does not mean that there are none.
         # Each sample of four conditions can move the residual by twice its share.
-        units = int(np.count_nonzero(np.bincount(clean.w.unit)))
-        unseen = 2 * float(1.0 - 0.025 ** (1.0 / units))
+        unseen = 2 * exact_bound(clean.w)
         low, high = value - unseen, value + unseen
     return Score(
         condition=key,
@@ -182,8 +181,8 @@ def _row(
         value=value,
         low=low,
         high=high,
-        p=p_value(value, values[1:]),
-        mde=minimum_detectable_effect(error),
+        p=p_value(value, values[1:], clean.w.units),
+        mde=minimum_detectable_effect(error, units=clean.w.units),
         unit=unit,
         better="neither",
         reason=reason,

@@ -29,7 +29,7 @@ from mmaudit.formats import count
 from mmaudit.interaction import interactions
 from mmaudit.kernels.inference import interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
-from mmaudit.metrics.primary import PRIMARY
+from mmaudit.metrics.primary import BETWEEN_GROUPS, PRIMARY
 from mmaudit.metrics.retrieval import reciprocal_ranks
 from mmaudit.outputs import ConditionOutputs, Float32Array, read_parquet, write_parquet
 from mmaudit.panel.file import panel_or_reason
@@ -37,9 +37,9 @@ from mmaudit.scored_tables import APPLIED, SCORES, read_rows, score_of
 from mmaudit.side_tables import TABLES, SideTables, how_applied
 from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, Group, Summary, groups, neighbours, summarise
-from mmaudit.types import CLEAN, RIGHT, Array, BoolArray, Condition, FloatArray, Score, digest
+from mmaudit.types import CLEAN, RIGHT, Array, BoolArray, Condition, FloatArray, Score, Task, digest
 
-GROUP_METRICS = ("overconfidence",)
+GROUP_METRICS = ("overconfidence",)  # beside the primary one, and that by which groups are compared
 SMALLEST_GROUP = 30
 BOOTSTRAP_FILE = "bootstrap.json"  # how many replicates the scores rest on, and their seed
 MOST_GROUPS = 20
@@ -215,7 +215,8 @@ class ScoreTable:
         """Primary metric and overconfidence for each value of each group column."""
         if condition.family not in ("clean", "missing", "mismatch") or condition.severity is not None:
             return
-        chosen = [m for m in self.metrics if m.name == self.primary or m.name in GROUP_METRICS]
+        wanted = {self.primary, BETWEEN_GROUPS.get(self.task.kind), *GROUP_METRICS}
+        chosen = [m for m in self.metrics if m.name in wanted]
         for column, values in self.run.samples.groups.items():
             names, place, sizes = np.unique(values[usable].astype(str), return_inverse=True, return_counts=True)
             for number in np.argsort(-sizes, kind="stable")[:MOST_GROUPS]:
@@ -303,8 +304,8 @@ class ScoreTable:
     ) -> Score:
         """A row; undefined where some condition is, as leaving that one out would make the model look better."""
         value = float("nan") if reason else float(result[0])
-        low, high = interval(result[1:], value)
-        if unseen := unseen_share(metric, result, clean.w):
+        low, high = interval(result[1:], value, units=clean.w.units)
+        if unseen := unseen_share(metric, result, clean):
             low, high = summary.around(value, unseen, float(clean.values[0]), clean.floor, metric.range)
         return Score(
             condition=digest(group.name, summary.name),
@@ -355,7 +356,7 @@ def evidence_from(run: Run, rows: Sequence[Score], applied: Sequence[Mapping[str
         rows,
         estimates=estimated,
         explanations=decomposition.explanations(estimated),
-        disagreements=reliance.explain_disagreement(estimated),
+        disagreements=reliance.explain_disagreement(estimated, besides=reliance.about_others(run)),
         panel=panel_or_reason(run)[0],
         controls=controls(run, rows, applied, PRIMARY[run.task.kind]),
         raised={row["condition"]: row["raised"] for row in applied},
@@ -363,7 +364,16 @@ def evidence_from(run: Run, rows: Sequence[Score], applied: Sequence[Mapping[str
         changed={row["condition"]: row["changed"] for row in applied},
         n=run.n,
         folder=folder or str(run.folder),
+        absent=absent_classes(run.task, run.samples.target),
     )
+
+
+def absent_classes(task: Task, target: Array) -> list[str]:
+    """Classes of the task that no sample has; none for other tasks."""
+    if task.kind != "classification":
+        return []
+    seen = np.bincount(target, minlength=task.width) > 0
+    return [name for name, there in zip(task.names, seen, strict=True) if not there]
 
 
 def vars_of(row: Score) -> dict[str, Any]:

@@ -246,7 +246,7 @@ def test_targets_of_every_task() -> None:
     measured = target(Task.regression(), np.array([1, 2], np.int16))
     assert measured.dtype == np.float64
     assert measured.tolist() == [[1.0], [2.0]]
-    assert target("regression:mm", np.ones((2, 3), np.float32)).shape == (2, 3)
+    assert target("regression:mm", np.arange(6, dtype=np.float32).reshape(2, 3)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -308,3 +308,9 @@ def test_subset_keeps_ids_and_says_its_own_positions() -> None:
     assert again.ids.tolist() == ["s2", "s0", "s3"]
     assert again.fingerprint == subset(data, [2, 0, 3]).fingerprint
     assert part.fingerprint not in (data.fingerprint, data.subset([2, 7, 0, 3]).fingerprint)
+
+
+@pytest.mark.parametrize("target", [np.ones(5), np.tile([2.0, 3.0], (5, 1))])
+def test_a_regression_of_one_value_is_refused(target):
+    with pytest.raises(BadInput, match="all 5 samples have the same value"):
+        ArrayData({"a": np.zeros((5, 2))}, target, Task.regression(target.size // 5))

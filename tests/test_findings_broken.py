@@ -43,6 +43,29 @@ def test_worse_than_chance_on_clean_data_asks_for_the_order_of_classes() -> None
     assert table.find("below_chance") == []
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (Table().clean(0.14, 0.03, floor=0.76).clean(0.3, 0.05, "balanced_accuracy", 1 / 3), "classes mean"),
+        (Table(Task.regression(), "rmse").clean(2.0, 0.1, "rmse", 1.0, better="lower"), "targets mean"),
+    ],
+)
+def test_what_is_surely_worse_than_knowing_nothing_is_not_called_equal_to_it(table: Table, said: str) -> None:
+    (found,) = table.find("no_signal")
+    assert "does worse than an answer that reads nothing" in found.claim
+    assert said in found.claim
+
+
+def test_a_model_that_answers_classes_nobody_has_is_not_blamed() -> None:
+    """Balanced accuracy of a constant answer is 0 then, and not one in the number of classes that are there."""
+    table = Table(absent=("owl",)).clean().clean(0.9, metric="balanced_accuracy")
+    table.score(missing("b"), "balanced_accuracy", 0.1, floor=0.5)
+    assert table.find("below_chance") == []
+    table = Table(absent=("owl",)).clean(0.4, 0.2).clean(0.2, metric="balanced_accuracy")
+    (found,) = table.find("no_signal")
+    assert "order" not in found.claim
+
+
 def test_cliff_between_two_neighbouring_severities() -> None:
     (found,) = falling({1: 0.01, 2: 0.05, 3: 0.50, 4: 0.6, 5: 0.7}).find("cliff")
     assert "from severity 2 to severity 3" in found.claim
@@ -143,6 +166,14 @@ def test_group_gap() -> None:
     (found,) = grouped(0.7, 0.05).find("group_gap")
     assert found.claim.startswith("Where site is 0 (200 samples) accuracy is 70.0")
     assert grouped(0.85, 0.05).find("group_gap") == []
+
+
+def test_groups_of_labels_are_compared_by_auroc() -> None:
+    """Average precision is lower where a label is rarer, although the model ranks as well."""
+    table = Table(Task.multilabel(2), "average_precision").clean(metric="average_precision").clean(metric="auroc")
+    worse = {"group": "site=0", "n": 200, "against": ""}
+    assert table.score(CLEAN, "average_precision", 0.6, **worse).find("group_gap") == []
+    assert len(table.score(CLEAN, "auroc", 0.6, **worse).find("group_gap")) == 1
 
 
 def test_one_of_many_groups_needs_more_certainty() -> None:

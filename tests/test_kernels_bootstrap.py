@@ -138,6 +138,19 @@ def test_many_clusters_become_blocks_of_whole_clusters():
     assert (w.unit[0::2] == w.unit[1::2]).all()
 
 
+def test_units_are_what_is_independent_however_they_are_drawn():
+    n = LARGEST + 5_001
+    whole = Resamples.draw(n, 1)
+    assert (whole.units, whole.clustered) == (n, False)
+    assert whole.take(np.arange(70)).units == 70
+    cluster = np.repeat(np.arange(LARGEST + 1), 2)
+    w = Resamples.draw(len(cluster), 1, cluster=cluster)
+    assert (w.units, w.clustered, w.take(np.arange(5)).units) == (LARGEST + 1, True, 3)
+    assert Resamples.draw(6, 1, cluster=["a", "a", "b", "b", "b", "c"]).units == 3
+    alone = Resamples.draw(6, 1, cluster=list("abcdef"))
+    assert (alone.units, alone.clustered) == (6, False)
+
+
 def test_ones_is_the_sample_itself():
     w = Resamples.ones(4)
     assert w.replicates == 1

@@ -11,6 +11,7 @@ from mmaudit.kernels.inference import (
     minimum_detectable_effect,
     p_value,
     standard_error,
+    stretch,
     undefined,
 )
 
@@ -129,3 +130,39 @@ def test_clusters_widen_the_standard_error():
 def test_standard_error_of_too_few_replicates_is_undefined():
     assert np.isnan(standard_error(np.array([1.0])))
     assert np.isnan(standard_error(np.array([1.0, 2.0, np.nan, np.nan, np.nan])))
+
+
+@pytest.mark.parametrize("m", [2, 3, 5, 12])
+def test_of_few_clusters_intervals_cover_and_p_is_that_of_a_t_test(m: int) -> None:
+    """Means of clusters are normal; of each, 20 alike samples."""
+    rng, sets = np.random.default_rng(m), 400
+    w = Resamples.draw(20 * m, 500, seed=5, cluster=np.repeat(np.arange(m), 20))
+    assert (w.units, w.clustered) == (m, True)
+    means = rng.normal(size=(sets, m))
+    covered, p = [], []
+    for mean in means:
+        replicates = w.mean(np.repeat(mean, 20))
+        low, high = interval(replicates, mean.mean(), units=w.units)
+        covered.append(low <= 0 <= high)
+        p.append(p_value(float(mean.mean()), replicates, w.units))
+    assert 0.92 <= np.mean(covered) <= 0.985
+    expected = scipy.stats.ttest_1samp(means, 0, axis=1).pvalue
+    assert np.median(np.abs(np.log(np.array(p) / expected))) < 0.1, "up to the error of 500 replicates"
+    assert 0.02 <= np.mean(np.array(p) < 0.05) <= 0.08
+
+
+def test_one_unit_says_nothing_of_others() -> None:
+    same = np.full(100, 0.8)
+    assert np.isnan(interval(same, 0.8, (0.0, 1.0), units=1)).all()
+    assert np.isnan(p_value(0.8, same, units=1))
+    assert np.isnan(minimum_detectable_effect(0.1, units=1))
+    assert stretch(None) == stretch(30) == 1.0 < stretch(29) < stretch(5) < stretch(2)
+
+
+def test_few_units_that_all_changed_alike_are_as_many_coins() -> None:
+    assert p_value(0.1, np.full(999, 0.1), units=4) == 2.0**-3
+    assert p_value(0.1, np.full(999, 0.1), units=25) == p_value(0.1, np.full(999, 0.1)) == 1 / 1000
+
+
+def test_p_is_never_zero() -> None:
+    assert 0 < p_value(5.0, np.random.default_rng(0).normal(5, 0.02, 1000)) < 1e-300

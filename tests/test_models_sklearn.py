@@ -27,8 +27,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from mmaudit.errors import BadInput, ContractBroken
-from mmaudit.models import SklearnModel
-from mmaudit.types import Batch
+from mmaudit.models import SklearnModel, check_model
+from mmaudit.types import Batch, Task
 from model_cases import (
     batch_of,
     one_thread,  # noqa: F401  (a fixture)
@@ -342,3 +342,16 @@ def test_fingerprint_is_how_it_is_called_too() -> None:
 def test_regression_with_a_forest() -> None:
     estimator = fitted(RandomForestRegressor(5, random_state=0), np.arange(N) / 10)
     assert SklearnModel(estimator, NAMES).predict(numeric(1)).shape == (N, 1)
+
+
+def test_the_same_classes_in_another_order_than_the_data_has_are_refused() -> None:
+    batch, rng = numeric(), np.random.default_rng(0)
+    y = np.array(["bad", "fair", "good"])[rng.integers(0, 3, N)]
+    model = SklearnModel(LogisticRegression().fit(matrix_of(batch), y), NAMES, classes=["good", "fair", "bad"])
+    kept, broken = (
+        next(c for c in check_model(model, batch, Task.classification(names)) if c.clause == "outputs")
+        for names in (["good", "fair", "bad"], ["bad", "fair", "good"])
+    )
+    assert kept.ok
+    assert broken.ok is False
+    assert "the model's classes are good, fair, bad, in this order, those of the data bad, fair, good" in broken.message

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from itertools import combinations, permutations, product
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 
+from helpers.reliance_runs import predicted
+from mmaudit import ArrayData, FunctionModel, Task
 from mmaudit.estimates import Estimate
 from mmaudit.metrics import Resamples
-from mmaudit.reliance import explain_disagreement
-from mmaudit.reliance.agreement import agreement, mean_tau, orders, p_random
+from mmaudit.plan import Suite
+from mmaudit.reliance import about_others, explain_disagreement
+from mmaudit.reliance.agreement import ON_RECORDED, agreement, mean_tau, orders, p_random
 from mmaudit.reliance.found import Found
 
 N, B = 200, 100
@@ -166,3 +170,30 @@ def test_agreement_needs_no_explanation() -> None:
     assert explain_disagreement(beside + ranking("only_one", {"a": 0.9, "b": 0.2}, baseline="zero")) == []
     assert explain_disagreement(beside + ranking("only_one", {"a": 0.5, "b": 0.505}, baseline="zero")) == []
     assert explain_disagreement([]) == []
+
+
+def test_estimators_about_other_samples_contradict_nobody() -> None:
+    """ANOVA and attributions rest on what is recorded in full; where that is a part, they are about other samples."""
+    found: list[Estimate] = []
+    for name in ("shapley_value", "leave_one_out"):
+        found += ranking(name, {"a": 0.1, "b": 0.5})
+    for name in ON_RECORDED:
+        found += ranking(name, {"a": 0.9, "b": 0.1})
+    assert explain_disagreement(found)
+    assert explain_disagreement(found, besides=ON_RECORDED) == []
+    (made,) = agreement(found, W, besides=ON_RECORDED)
+    assert made.estimate.value == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("recorded", "expected"), [(1.0, ()), (0.4, ON_RECORDED)])
+def test_whether_estimators_are_about_other_samples(tmp_path: Path, recorded: float, expected: tuple[str, ...]) -> None:
+    there = np.arange(60) < 60 * recorded
+    inputs = {"a": np.arange(60.0)[:, None], "b": np.ones((60, 1)) * np.arange(60)[:, None]}
+    data = ArrayData(inputs, np.arange(60) % 2, Task.classification(2), present={"a": there})
+
+    def answer(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return np.stack([0 * b[:, 0], np.nan_to_num(a)[:, 0] + b[:, 0] - 60], axis=1)
+
+    model = FunctionModel(answer, ["a", "b"], outputs="logits", fingerprint="sum")
+    run = predicted(tmp_path / "run", model, data, Suite("one", ("missing",), baselines=("zero",)))
+    assert about_others(run) == expected

@@ -72,9 +72,11 @@ def test_normalisations(kind: str, tmp_path: Path) -> None:
         assert model.value == pytest.approx(plain.value / clean)
         assert task.value == pytest.approx(plain.value / (1 - values.chance()[0]))
         assert model.low < model.value < model.high
-    assert values.chance()[0] == pytest.approx(
-        {"classification": 1 / 3, "regression": 0.0}.get(kind, data.target.mean())
-    )
+    n, rank = len(data), np.arange(1, len(data) + 1)
+    # Of labels the average precision of a random order, at each rank i.
+    orders = [np.mean((1 + (rank - 1) * (k - 1) / (n - 1)) / rank) for k in np.atleast_2d(data.target.T).sum(axis=1)]
+    chance = {"classification": 1 / 3, "regression": 0.0, "multilabel": np.mean(orders)}[kind]
+    assert values.chance()[0] == pytest.approx(chance)
 
 
 def test_a_worthless_model_has_no_share(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from mmaudit.compared.result import CHANGE, LEVEL, Compared, Verdict
-from mmaudit.comparison import Measured, exact_bound
+from mmaudit.comparison import Measured, unseen_share
 from mmaudit.kernels.inference import (
     benjamini_hochberg,
     interval,
@@ -36,7 +36,7 @@ def filled(about: Compared, metric: Metric, first: Measured, other: Measured) ->
     within = (-width, width) if change else metric.range
     known = replace(about, n_first=first.n, n_other=other.n)
     for side, found in (("first", first), ("other", other)):
-        low, high = _bounds(found.values, _unseen(metric, found), within)
+        low, high = _bounds(found.values, unseen_share(metric, found.values, found), within, found.w.units)
         numbers = {f"value_{side}": float(found.values[0]), f"low_{side}": low, f"high_{side}": high}
         known = replace(known, **numbers)  # type: ignore[arg-type]  # these fields are floats
     reason = first.reason or other.reason
@@ -45,7 +45,8 @@ def filled(about: Compared, metric: Metric, first: Measured, other: Measured) ->
         return replace(known, reason=reason or UNDEFINED)
     unseen = _unseen_difference(metric, delta, first, other, known.paired) * (2 if change else 1)
     reach = 2 * width if change else width
-    low, high = _bounds(delta, unseen, (-reach, reach))
+    units = min(first.w.units, other.w.units)
+    low, high = _bounds(delta, unseen, (-reach, reach), units)
     beyond = max(abs(float(delta[0])) - known.margin, 0.0)
     error = standard_error(delta[1:])
     return replace(
@@ -53,37 +54,31 @@ def filled(about: Compared, metric: Metric, first: Measured, other: Measured) ->
         delta=float(delta[0]),
         delta_low=low,
         delta_high=high,
-        p=p_value(beyond, delta[1:]),
-        mde=unseen if error == 0 and unseen else minimum_detectable_effect(error),
+        p=p_value(beyond, delta[1:], units),
+        mde=unseen if error == 0 and unseen else minimum_detectable_effect(error, units=units),
         reason=NO_DIRECTION if metric.better == "neither" else "",
     )
 
 
-def _bounds(values: FloatArray, unseen: float, within: tuple[float, float]) -> tuple[float, float]:
+def _bounds(values: FloatArray, unseen: float, within: tuple[float, float], units: int) -> tuple[float, float]:
     """Return the 95 % interval; `unseen`, what no replicate can show, adds up with either side as squares."""
     value = float(values[0])
-    low, high = interval(values[1:], value)
+    low, high = interval(values[1:], value, units=units)
     if unseen:
         low = value - float(np.hypot(max(value - low, 0.0), unseen))
         high = value + float(np.hypot(max(high - value, 0.0), unseen))
     return float(np.clip(low, *within)), float(np.clip(high, *within))
 
 
-def _unseen(metric: Metric, found: Measured) -> float:
-    """How far a share may really be from a value that no replicate leaves; 0 where replicates vary.
-
-    See decision 7: no error in n samples does not mean that there are none.
-    """
-    if metric.unit != "share" or not np.isfinite(found.values).all() or standard_error(found.values[1:]) > 0:
-        return 0.0
-    return exact_bound(found.w)
-
-
 def _unseen_difference(metric: Metric, delta: FloatArray, first: Measured, other: Measured, paired: bool) -> float:
-    """The same for the difference: paired, of samples on which the two differ; else what either run leaves unseen."""
+    """How far the difference may be from a value that no replicate leaves (see `unseen_share`).
+
+    Paired, of samples on which the two differ; else what either run leaves unseen.
+    """
     if paired:
-        return _unseen(metric, Measured(delta, first.w))
-    return float(np.hypot(_unseen(metric, first), _unseen(metric, other)))
+        return unseen_share(metric, delta, first)
+    one, two = (unseen_share(metric, side.values, side) for side in (first, other))
+    return float(np.hypot(one, two))
 
 
 def judged(rows: Sequence[Compared]) -> list[Compared]:

@@ -68,7 +68,7 @@ def check_target(task: Task, given: Any, ids: Array) -> Array:
 
     Raises:
         BadInput: a target is missing, outside the classes, not 0/1 (multilabel) or of the wrong width; or all
-            targets are of one class, so that nothing about the model can be told.
+            targets are the same, so that nothing about the model can be told.
     """
     if task.kind == "retrieval":
         return identities(given, ids)
@@ -87,6 +87,11 @@ def check_target(task: Task, given: Any, ids: Array) -> Array:
         if wide.shape[1:] != (task.width,):
             raise BadInput(
                 f"target has shape {list(values.shape)}; regression of {_dims(task)} needs [n, {task.width}]."
+            )
+        if len(wide) > 1 and (wide == wide[0]).all():
+            raise BadInput(
+                f"target: all {len(wide):,} samples have the same value, {wide[0].tolist()}; there is nothing "
+                "to predict. Add samples with other values."
             )
         return wide.astype(np.float64)
     if values.dtype.kind == "f":

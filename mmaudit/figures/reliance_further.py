@@ -56,7 +56,8 @@ def agreement(estimates: Sequence[Estimate]) -> list[Figure]:
     caption = (
         "How alike the estimators rank the modalities (mean Kendall’s τ over pairs of estimators): 1 where all give "
         "the same order, below 0 where they contradict each other. The tick is what random orders would give. Where "
-        "they disagree, none of them alone says whom the model relies on."
+        "they disagree, none of them alone says whom the model relies on. Where a modality was not recorded in "
+        "every sample, ANOVA and attribution shares, which rest on the fully recorded ones, do not count."
     )
     return [Figure("reliance-agreement", "Do the estimators agree?", caption, panels, Table(columns, body))]
 

@@ -8,6 +8,7 @@ from mmaudit import formats
 from mmaudit.findings.base import Draft, Evidence, rule
 from mmaudit.findings.certainty import SMALLEST, widened
 from mmaudit.findings.wording import amount, listing, loss, measure, percent, plain_name, sentence, span, words
+from mmaudit.metrics.primary import BETWEEN_GROUPS
 from mmaudit.types import CLEAN, Condition, Level, Score
 
 # Share of the above-chance performance that goes in one step of five; an even decline to nothing loses a fifth.
@@ -48,13 +49,21 @@ def no_signal(evidence: Evidence) -> Iterator[Draft]:
         return
     nothing = "always the mean" if evidence.task.kind == "regression" else "knowing nothing"
     level = f"{measure(clean)} is {span(clean)}, {nothing} reaches {amount(clean, clean.floor)}"
+    worse = clean.high < clean.floor if clean.better == "higher" else clean.low > clean.floor
     fair = evidence.score(CLEAN, "balanced_accuracy")
-    if fair.high < fair.floor:
+    if fair.high < fair.floor and not evidence.absent:
         claim = f"On clean data the model is worse than chance; check the order of its classes: {level}."
     elif fair.low > fair.floor:
+        better = "does worse than" if worse else "is not surely better than"
         claim = (
-            f"On clean data the model tells classes apart (balanced accuracy {span(fair)}), but not surely better than "
+            f"On clean data the model tells classes apart (balanced accuracy {span(fair)}), but {better} "
             f"the most frequent answer: {level}. What a condition costs cannot be stated as a share of that."
+        )
+    elif worse:
+        order = "targets" if evidence.task.kind == "regression" else "classes"
+        claim = (
+            f"On clean data the model does worse than an answer that reads nothing: {level}. Check that its outputs "
+            f"mean what the data's {order} mean, in the same order."
         )
     else:
         claim = f"On clean data the model cannot be told from one that knows nothing: {level}."
@@ -188,8 +197,11 @@ def below_chance(evidence: Evidence) -> Iterator[Draft]:
 
     Judged by balanced accuracy, on which every constant or random answer expects exactly one in the number of
     classes, by AUROC for labels, or by R², on which the mean answer scores 0. Donors of another class are meant to
-    mislead, and random stand-ins add variance to a regression, so neither counts.
+    mislead, and random stand-ins add variance to a regression, so neither counts. Where a class does not occur in the
+    audited data, whoever answers it is wrong and knows nothing of that: then nothing is claimed.
     """
+    if evidence.absent:
+        return
     metric = {"multilabel": "auroc", "regression": "r2"}.get(evidence.task.kind, "balanced_accuracy")
     clean = evidence.score(CLEAN, metric)
     if clean.high < clean.floor:
@@ -230,11 +242,15 @@ def _smallest(
 
 @rule("group_gap", level="minor", needs_signal=True)
 def group_gap(evidence: Evidence) -> Iterator[Draft]:
-    """On clean data one group is served clearly worse than all samples together."""
-    clean = evidence.clean
+    """On clean data one group is served clearly worse than all samples together.
+
+    Judged by the primary metric; of labels by AUROC, because average precision falls where a label is rarer although
+    the model ranks as well.
+    """
+    clean = evidence.score(CLEAN, BETWEEN_GROUPS.get(evidence.task.kind))
     sign = 1.0 if clean.better == "higher" else -1.0
     scale = abs(clean.value - clean.floor)
-    scores = evidence.group_scores(evidence.primary)
+    scores = evidence.group_scores(clean.metric)
     worst: dict[str, Score] = {}
     for score in scores:
         # Of twenty groups one is always last: its interval must hold for the worst of them.

@@ -33,6 +33,7 @@ class Evidence:
         explanations: sentences about synergy: what a number does not mean.
         disagreements: sentences about reliance: why estimators disagree.
         panel: reference methods beside the model, where some were trained.
+        absent: classes of the task that no audited sample has.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Evidence:
         explanations: Sequence[str] = (),
         disagreements: Sequence[str] = (),
         panel: Panel | None = None,
+        absent: Sequence[str] = (),
     ) -> None:
         self.task = task
         self.primary = primary
@@ -66,6 +68,7 @@ class Evidence:
         self.explanations = list(explanations)
         self.disagreements = list(disagreements)
         self.panel = panel
+        self.absent = list(absent)
         self.scores = list(scores)
         self._scores = {(s.condition, s.metric, s.group, s.against): s for s in self.scores}
 

@@ -43,10 +43,14 @@ class Resamples:
     Attributes:
         counts: `uint8[units, replicates]`, how often each unit was drawn.
         unit: `int64[n]`, the unit of each sample.
+        source: `int64[n]`, the cluster or sample behind each unit; None where units are no blocks.
+        clustered: whether some samples belong together.
     """
 
     counts: Counts
     unit: IntArray
+    source: IntArray | None = None
+    clustered: bool = False
 
     @classmethod
     def draw(cls, n: int, replicates: int = 1000, seed: int = 0, cluster: Array | None = None) -> Resamples:
@@ -70,13 +74,15 @@ class Resamples:
             if len(cluster) != n:
                 raise BadInput(f"cluster has {len(cluster)} values for {n} samples; give one per sample.")
             unit = np.unique(np.asarray(cluster).astype(str), return_inverse=True)[1].reshape(n).astype(np.int64)
-        units = int(unit.max()) + 1
+        units, source = int(unit.max()) + 1, None
+        clustered = units < n
         if units > LARGEST:
+            source = unit
             shuffled = np.argsort(np.random.Philox(key=_key(seed, 2**63)).random_raw(units), kind="stable")
             block = np.empty(units, np.int64)
             block[shuffled] = np.arange(units) % BLOCKS
             unit, units = block[unit], BLOCKS
-        drawn = cls(counts(units, replicates, seed), unit)
+        drawn = cls(counts(units, replicates, seed), unit, source, clustered)
         if units == n:
             drawn.__dict__["total"] = np.full(replicates, float(n))  # known, so that `total` need not add it up
         return drawn
@@ -110,11 +116,17 @@ class Resamples:
 
     def take(self, rows: Array) -> Resamples:
         """Return the same draws restricted to `rows` (positions or a mask): for a group, or rows without outputs."""
-        return Resamples(self.counts, self.unit[rows])
+        source = None if self.source is None else self.source[rows]
+        return Resamples(self.counts, self.unit[rows], source, self.clustered)
 
     def repeat(self, replicate: int) -> IntArray:
         """Return the positions of the samples in one replicate, each as often as drawn. Slow; tests and plug-ins."""
         return np.repeat(np.arange(self.n), self.counts[self.unit, replicate])
+
+    @cached_property
+    def units(self) -> int:
+        """How many independent units the samples are: clusters, or samples where none belong together."""
+        return int(np.count_nonzero(np.bincount(self.unit if self.source is None else self.source)))
 
     @cached_property
     def total(self) -> FloatArray:

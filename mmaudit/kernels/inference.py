@@ -8,12 +8,18 @@ import scipy.stats
 
 from mmaudit.types import Array, FloatArray
 
+FEW = 30
+"""Fewer independent units than these widen an interval; from here on it would be by 6 % and less."""
+
+SMALLEST_P = float(np.finfo(np.float64).tiny)
+
 
 def interval(
     replicates: FloatArray,
     value: float,
     within: tuple[float, float] = (-np.inf, np.inf),
     level: float = 0.95,
+    units: int | None = None,
 ) -> tuple[float, float]:
     """Return the bootstrap percentile interval of a metric (Efron & Tibshirani 1993, ch. 13), recentred where biased.
 
@@ -23,32 +29,54 @@ def interval(
     estimate. This keeps the width; it does not remove the bias of the estimate itself: see `ece_floor`.
 
     Replicates that all agree give an interval of width 0: the bootstrap cannot see events that the sample lacks.
+    Few units that are drawn differ less from each other in a resample than in truth; see `stretch`.
 
     Args:
         replicates: `float64[B]`; NaN (the resample lacks a class) is left out.
         value: the estimate.
         within: legal values of the metric; the interval is clipped to it.
         level: coverage aimed at.
+        units: how many independent units there were to draw from; None: many.
 
     Returns:
-        (low, high); NaN when value is NaN or more than half of the replicates are.
+        (low, high); NaN when value is NaN, more than half of the replicates are, or there is but one unit.
     """
     defined = replicates[~np.isnan(replicates)]
-    if np.isnan(value) or 2 * len(defined) < len(replicates) or not len(defined):
-        return float("nan"), float("nan")
     tail = (1 - level) / 2
+    factor = stretch(units, tail)
+    if np.isnan(value) or 2 * len(defined) < len(replicates) or not len(defined) or np.isinf(factor):
+        return float("nan"), float("nan")
     low, quarter, middle, three_quarters, high = np.quantile(defined, [tail, 0.25, 0.5, 0.75, 1 - tail])
     bias = 0.0 if quarter <= value <= three_quarters else middle - value
-    return float(np.clip(low - bias, *within)), float(np.clip(high - bias, *within))
+    low, high = low - bias, high - bias
+    if factor > 1:
+        low, high = value - factor * max(value - low, 0.0), value + factor * max(high - value, 0.0)
+    return float(np.clip(low, *within)), float(np.clip(high, *within))
 
 
-def symmetric_interval(replicates: FloatArray, value: float) -> tuple[float, float]:
+def stretch(units: int | None, tail: float = 0.025) -> float:
+    """Return what the arms of an interval are multiplied by where few independent units were drawn from.
+
+    Means of m units have √((m − 1)/m) of their true spread in resamples, and their spread is itself uncertain, so that
+    Student's t with m − 1 degrees of freedom belongs in the normal quantile's place: together the expanded percentile
+    interval (Hesterberg 2015, "What teachers should know about the bootstrap", section 5), here as a factor, because
+    its percentiles lie beyond a thousand replicates. 1 from `FEW` units on, infinite for one.
+    """
+    if units is None or units >= FEW:
+        return 1.0
+    if units < 2:
+        return float("inf")
+    quantile = scipy.special.stdtrit(units - 1, 1 - tail) / scipy.special.ndtri(1 - tail)
+    return float(quantile * np.sqrt(units / (units - 1)))
+
+
+def symmetric_interval(replicates: FloatArray, value: float, units: int | None = None) -> tuple[float, float]:
     """Return what percentile and basic bootstrap interval hold together: the longer arm of `interval` on both sides.
 
     For estimates whose replicates are skewed while nothing says to which side their error is: percentiles lean to the
     one, the basic interval (Davison & Hinkley 1997, section 5.2) to the other (docs/decisions/0042).
     """
-    low, high = interval(replicates, value)
+    low, high = interval(replicates, value, units=units)
     arm = max(value - low, high - value)
     return value - arm, value + arm
 
@@ -70,30 +98,37 @@ def standard_error(replicates: FloatArray) -> float:
     return 0.0 if error <= 1e-12 * float(np.abs(defined).max()) else error
 
 
-def p_value(delta: float, replicates: FloatArray) -> float:
+def p_value(delta: float, replicates: FloatArray, units: int | None = None) -> float:
     """Return the two-sided p of "the true difference is 0", from delta / standard error.
 
-    Student's t with B − 1 degrees of freedom accounts for the standard error being estimated from B replicates. It
-    is not a count of replicates beyond 0: that could not go below 1/(B+1), so no single effect, however large,
-    would survive the adjustment over a grid of more than fifty tests.
+    Student's t with B − 1 degrees of freedom accounts for the standard error being estimated from B replicates, with
+    m − 1 for its being estimated from m units where these are few (see `stretch`). It is not a count of replicates
+    beyond 0: that could not go below 1/(B+1), so no single effect, however large, would survive the adjustment over a
+    grid of more than fifty tests.
 
-    Where the replicates do not vary: 1 for delta = 0; 1/(B+1) otherwise (every sample changed the same way).
+    Where the replicates do not vary: 1 for delta = 0; else 1/(B+1), or 2^(1−m) where that is more (m units changed the
+    same way, as so many coins fall on one side).
 
     Args:
         delta: the estimate of the difference.
         replicates: `float64[B]`, paired differences; NaN is left out.
+        units: how many independent units there were to draw from; None: many.
 
     Returns:
-        p in [0, 1]; NaN where delta or its standard error is undefined.
+        p in (0, 1]; NaN where delta or its standard error is undefined, or there is but one unit.
     """
     error = standard_error(replicates)
-    if np.isnan(delta) or np.isnan(error):
+    if np.isnan(delta) or np.isnan(error) or (units is not None and units < 2):
         return float("nan")
     count = len(replicates) - undefined(replicates)
     if error == 0:
-        return 1.0 if abs(delta) <= 1e-12 else 1 / (count + 1)
+        coins = 0.0 if units is None else 2.0 ** (1 - units)
+        return 1.0 if abs(delta) <= 1e-12 else max(1 / (count + 1), coins)
+    freedom = count - 1
+    if units is not None and units < FEW:
+        error, freedom = error * np.sqrt(units / (units - 1)), min(freedom, units - 1)
     # scipy.stats' own t.sf and norm.ppf are these functions behind checks that take longer than the rest of a score.
-    return float(2 * scipy.special.stdtr(count - 1, -abs(delta) / error))
+    return max(float(2 * scipy.special.stdtr(freedom, -abs(delta) / error)), SMALLEST_P)
 
 
 def benjamini_hochberg(p: Array) -> FloatArray:
@@ -110,11 +145,15 @@ def benjamini_hochberg(p: Array) -> FloatArray:
     return adjusted
 
 
-def minimum_detectable_effect(error: float, power: float = 0.8, alpha: float = 0.05) -> float:
+def minimum_detectable_effect(error: float, power: float = 0.8, alpha: float = 0.05, units: int | None = None) -> float:
     """Return the |difference| that would be found with the given power: (z₁₋α/₂ + z_power) · error = 2.80 · error.
 
-    Bloom 1995. NaN for a standard error of 0: replicates that all agree say nothing about what would have been seen.
+    Bloom 1995. Of few units quantiles of Student's t, and the error of `p_value`. NaN for a standard error of 0
+    (replicates that all agree say nothing about what would have been seen) and for one unit.
     """
-    if not error > 0:
+    if not error > 0 or (units is not None and units < 2):
         return float("nan")
+    if units is not None and units < FEW:
+        t = scipy.special.stdtrit(units - 1, 1 - alpha / 2) + scipy.special.stdtrit(units - 1, power)
+        return float(t * np.sqrt(units / (units - 1))) * error
     return float(scipy.special.ndtri(1 - alpha / 2) + scipy.special.ndtri(power)) * error

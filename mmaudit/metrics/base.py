@@ -45,6 +45,7 @@ class Metric:
             reaches; None where the metric has no such level.
         needs_clean: whether it compares with the clean condition (`Predictions.clean`).
         needs_rival: whether it needs the class that each side of a conflict speaks for (`Predictions.rival`).
+        per_class: whether all classes or labels weigh alike in it, however few samples they have.
         doc: docstring of its function.
         fn: the function.
     """
@@ -59,6 +60,7 @@ class Metric:
     doc: str
     fn: Function
     needs_rival: bool = False
+    per_class: bool = False
 
     @property
     def summary(self) -> str:
@@ -128,6 +130,7 @@ def metric(
     range: tuple[float, float] = (-np.inf, np.inf),  # noqa: A002  (the same word as the field)
     needs_clean: bool = False,
     needs_rival: bool = False,
+    per_class: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a function `(Predictions, Resamples) -> float64[replicates]` as a metric; see `Metric` for the fields.
 
@@ -145,7 +148,8 @@ def metric(
             raise ContractBroken(who, "tasks", f"tasks={tasks!r}; declare some of {', '.join(get_args(TaskKind))}")
         if not doc:
             raise ContractBroken(who, "docstring", "the function has no docstring; its first line is the summary")
-        metrics.add(name, Metric(name, better, tuple(tasks), unit, range, floor, needs_clean, doc, fn, needs_rival))
+        of = Metric(name, better, tuple(tasks), unit, range, floor, needs_clean, doc, fn, needs_rival, per_class)
+        metrics.add(name, of)
         return fn
 
     return register

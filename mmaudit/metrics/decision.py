@@ -26,6 +26,7 @@ def accuracy(p: Predictions, w: Resamples) -> FloatArray:
     tasks=("classification",),
     floor=floors.one_over_classes,
     range=(0, 1),
+    per_class=True,
 )
 def balanced_accuracy(p: Predictions, w: Resamples) -> FloatArray:
     """Mean over classes of the share of the class's samples that are recognised (mean recall).
@@ -36,7 +37,7 @@ def balanced_accuracy(p: Predictions, w: Resamples) -> FloatArray:
     return _mean_defined(ratio(sums[:, 1], sums[:, 0]))
 
 
-@metric("macro_f1", better="higher", unit="share", floor=floors.constant_f1, range=(0, 1))
+@metric("macro_f1", better="higher", unit="share", floor=floors.constant_f1, range=(0, 1), per_class=True)
 def macro_f1(p: Predictions, w: Resamples) -> FloatArray:
     """Mean over classes, or over labels, of F1 = 2·TP / (2·TP + FP + FN).
 

@@ -57,13 +57,21 @@ def half(task: Task, target: Array, w: Resamples) -> FloatArray:
     return np.where(((share > 0) & (share < 1)).any(axis=0), 0.5, np.nan)
 
 
-def prevalence(task: Task, target: Array, w: Resamples) -> FloatArray:
-    """Mean share over classes or labels that some samples have and some lack; binary: share of class 1."""
+def random_ranking(task: Task, target: Array, w: Resamples) -> FloatArray:
+    """Average precision expected of a random order; mean over classes or labels that vary; binary: of class 1.
+
+    With P of N samples to be found it is (H_N + (P − 1)/(N − 1) · (N − H_N)) / N, H_N = 1 + 1/2 + … + 1/N: the sample
+    at rank i is one of them with probability P/N, and then its precision is (1 + (i − 1)(P − 1)/(N − 1)) / i. That is
+    above the prevalence P/N, which a constant score has, and twice it where P is about ln N.
+    """
     share = class_shares(task, target, w)
     if task.kind == "classification" and task.width == 2:
         share = share[1:]
-    varies = (share > 0) & (share < 1)
-    return ratio(np.where(varies, share, 0.0).sum(axis=0), varies.sum(axis=0))
+    varies, n = (share > 0) & (share < 1), w.total
+    harmonic = scipy.special.digamma(n + 1) + np.euler_gamma
+    others = ratio(share * n - 1, np.broadcast_to(n - 1, share.shape))
+    expected = (harmonic + others * (n - harmonic)) / n
+    return ratio(np.where(varies, expected, 0.0).sum(axis=0), varies.sum(axis=0))
 
 
 def prior_brier(task: Task, target: Array, w: Resamples) -> FloatArray:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import scipy.special
 
 from mmaudit.errors import BadInput
+from mmaudit.kernels.bootstrap import Resamples
 from mmaudit.types import CANDIDATES, FIRST, RIGHT, Array, BoolArray, FloatArray, IntArray, Task
 
 _BLOCK = 2**16
@@ -113,6 +114,13 @@ class Predictions:
         self.target = target
         self.clean = clean
         self.rival = None if rival is None else np.asarray(rival, np.int64)
+        self._rarest: tuple[Resamples | None, int] = None, 0
+
+    def rarest(self, w: Resamples) -> int:
+        """How many independent units the rarest class has: of labels, the rarer of having and lacking it."""
+        if self._rarest[0] is not w:
+            self._rarest = w, _rarest(self.task, self.target, w)
+        return self._rarest[1]
 
     @staticmethod
     def _require_rival(task: Task, target: Array, rival: Array) -> None:
@@ -223,3 +231,19 @@ def _in_blocks(function: Callable[[FloatArray], FloatArray], outputs: Array) -> 
 
 def _labels(task: Task) -> int:
     return 2 if task.kind == "multilabel" else task.width
+
+
+def _rarest(task: Task, target: Array, w: Resamples) -> int:
+    each = w.unit if w.source is None else w.source
+    if task.kind == "multilabel":
+        sides = [target[:, label] == value for label in range(task.width) for value in (0, 1)]
+        counts = [len(np.unique(each[rows])) if w.clustered else int(rows.sum()) for rows in sides]
+        # A label that all samples have, or none, is in no such metric.
+        varying = [min(pair) for pair in zip(counts[::2], counts[1::2], strict=True) if min(pair)]
+        return min(varying, default=w.units)
+    if task.kind != "classification":
+        return w.units
+    if w.clustered:
+        target = np.unique(np.stack([target, each]), axis=1)[0]
+    found = np.bincount(target)
+    return int(found[found > 0].min())

@@ -15,13 +15,14 @@ from mmaudit.metrics.base import Predictions, Resamples, metric
 from mmaudit.types import FloatArray
 
 
-@metric("auroc", better="higher", unit="share", floor=floors.half, range=(0, 1))
+@metric("auroc", better="higher", unit="share", floor=floors.half, range=(0, 1), per_class=True)
 def auroc(p: Predictions, w: Resamples) -> FloatArray:
     """Chance that a random sample of a class scores higher on it than a random other sample, ties half.
 
     Area under the ROC curve. Binary: of class 1. More classes: one against the rest, mean over classes (macro).
     Multilabel: mean over labels. Only classes or labels that some samples of the (re)sample have and some lack;
-    NaN for a replicate without any. Scores are probabilities. Floor: 0.5.
+    NaN for a replicate without any. Scores are probabilities in float64, in which logits above 37 are tied at 1.
+    Floor: 0.5.
     """
 
     def area(*arrays: Any) -> FloatArray:
@@ -31,13 +32,14 @@ def auroc(p: Predictions, w: Resamples) -> FloatArray:
     return _macro(p, w, area)
 
 
-@metric("average_precision", better="higher", unit="share", floor=floors.prevalence, range=(0, 1))
+@metric("average_precision", better="higher", unit="share", floor=floors.random_ranking, range=(0, 1), per_class=True)
 def average_precision(p: Predictions, w: Resamples) -> FloatArray:
     """Mean over a class's samples of the precision at their score; mean over classes.
 
     Σ (Rᵢ − Rᵢ₋₁)·Pᵢ over distinct scores, as scikit-learn's `average_precision_score`. Binary: of class 1. More
     classes: one against the rest. Only classes or labels that some samples of the (re)sample have and some lack.
-    Floor: their mean prevalence.
+    Floor: the expectation over random orders (`floors.random_ranking`). With few samples of a class the estimate is
+    higher, in the mean, than that of many: one that happens to come first counts as much as a good order.
     """
 
     def average(counts: Any, unit: Any, order: Any, tied: Any, positive: Any) -> FloatArray:

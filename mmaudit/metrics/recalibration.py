@@ -131,7 +131,7 @@ def _one(
     nothing = (float("nan"),) * 3
     reason = _unfit(source, fold)
     if reason:
-        return Recalibration(method, scope, p.n, _estimate(*before), nothing, nothing, float("nan"), reason)
+        return Recalibration(method, scope, p.n, _estimate(*before, w.units), nothing, nothing, float("nan"), reason)
     score = np.empty(len(p.graded.score))
     for half in (0, 1):
         repair = _fit(method, source.take(fold != half))
@@ -144,15 +144,15 @@ def _one(
         method,
         scope,
         p.n,
-        _estimate(*before),
-        _estimate(*after),
-        (float(change[0]), *interval(change[1], change[0])),
+        _estimate(*before, w.units),
+        _estimate(*after, w.units),
+        (float(change[0]), *interval(change[1], change[0], units=w.units)),
         float(calibrated_ece(g, ones)[0]),
     )
 
 
-def _estimate(value: float, replicates: FloatArray) -> Estimate:
-    return float(value), *interval(replicates, value, (0.0, 1.0))
+def _estimate(value: float, replicates: FloatArray, units: int) -> Estimate:
+    return float(value), *interval(replicates, value, (0.0, 1.0), units=units)
 
 
 def _unfit(source: Predictions, fold: IntArray) -> str:

@@ -46,7 +46,7 @@ def risk_coverage(p: Predictions, w: Resamples, coverages: tuple[float, ...] = C
     ones = Resamples.ones(p.n)
     value = risk_at(ones.counts, ones.unit, order.order, order.tied, loss, at)[:, 0]
     replicates = risk_at(w.counts, w.unit, order.order, order.tied, loss, at)
-    ends = np.array([interval(replicates[i], float(value[i]), (0.0, 1.0)) for i in range(len(at))])
-    units = np.maximum(at * np.count_nonzero(np.bincount(w.unit)), 1.0)
+    ends = np.array([interval(replicates[i], float(value[i]), (0.0, 1.0), units=w.units) for i in range(len(at))])
+    units = np.maximum(at * w.units, 1.0)
     unseen = (value == 0.0) & (ends[:, 1] == 0.0)
     return RiskCoverage(at, value, ends[:, 0], np.where(unseen, 1.0 - 0.025 ** (1.0 / units), ends[:, 1]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,12 +57,20 @@ def evaluation_mode(model: object) -> Check:
 
 
 def outputs(model: Model, task: Task) -> Check:
-    """The declared scale fits the task."""
+    """The declared scale fits the task; where the model knows its classes by name, their order is that of the data."""
     fitting = ("values",) if task.kind == "regression" else ("logits", "probabilities")
     if model.outputs in fitting:
+        named = getattr(model, "classes", None) or ()
+        if task.kind == "classification" and sorted(named) == sorted(task.names) and list(named) != list(task.names):
+            message = f"the model's classes are {_some(named)}, in this order, those of the data {_some(task.names)}"
+            return Check("outputs", False, f"{message}; give both in one order (classes=[...], Task.classification)")
         return Check("outputs", True, f"{model.outputs} declared for {task.kind}")
     needed = " or ".join(map(repr, fitting))
     return Check("outputs", False, f"outputs={model.outputs!r} declared, but {task.kind} needs {needed}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + ", …" * (len(names) > 5)
 
 
 def attempt(model: Model, batch: Batch) -> tuple[OutputArray, Check]:

@@ -76,6 +76,7 @@ class SklearnModel:
         self._prepare = dict(prepare or {})
         self._given = fingerprint
         self.outputs, self._method = _method(self._who, estimator, outputs)
+        self.classes = None if classes is None else tuple(str(label) for label in classes)
         self._order = _class_order(self._who, estimator, classes, self.outputs)
 
     @cached_property

@@ -8,13 +8,14 @@ from mmaudit.estimates import Estimate
 from mmaudit.metrics import Resamples
 from mmaudit.reliance import agreement as _agreement
 from mmaudit.reliance import attributed, crossed, indices, shuffling, standins
+from mmaudit.reliance.agreement import about_others
 from mmaudit.reliance.explaining import explain_disagreement
 from mmaudit.reliance.found import Found
 from mmaudit.reliance.table import Values, value_metric
 from mmaudit.store import Run
 from mmaudit.types import FloatArray
 
-__all__ = ["estimates", "explain_disagreement", "value_metric"]
+__all__ = ["about_others", "estimates", "explain_disagreement", "value_metric"]
 
 
 def estimates(
@@ -44,7 +45,7 @@ def estimates(
     found += attributed.attributions(run, w)
     found += [e for e in combined if not e.group]
     found += standins.off_data(run, w)
-    found += _agreement.agreement(found, values.w)
+    found += _agreement.agreement(found, values.w, besides=about_others(run))
     found += indices.grouped(values)
     found += shuffling.grouped_scores(values)
     found += [e for e in combined if e.group]

@@ -8,7 +8,7 @@ ordinary ties. For two modalities it is agreement on which of the two matters mo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, permutations, product
 from math import factorial
@@ -20,6 +20,7 @@ from mmaudit.estimates import Estimate, estimator
 from mmaudit.kernels.inference import standard_error
 from mmaudit.metrics import Resamples
 from mmaudit.reliance.found import NORMAL, Found, found, nothing
+from mmaudit.store import Run
 from mmaudit.types import FloatArray
 
 AGREEMENT = estimator(
@@ -32,6 +33,8 @@ AGREEMENT = estimator(
 )
 # What ranks modalities: bigger means more reliance. Variants of the same number (shares, normalised) rank the same.
 RANKING = ("shapley_value", "leave_one_out", "only_one", "perceptual_score", "anova_share", "attribution_share")
+ON_RECORDED = ("anova_share", "attribution_share")
+"""Those that rest on the samples in which every modality was recorded; the others rest on all."""
 DRAWS = 4999
 ROUNDING = 1e-12
 
@@ -66,16 +69,27 @@ class Order:
         return dict(self.options).get("baseline")
 
 
-def orders(estimates: Sequence[Found | Estimate], replicates: int = 0) -> list[Order]:
+def orders(estimates: Sequence[Found | Estimate], replicates: int = 0, *, besides: Collection[str] = ()) -> list[Order]:
     """Return the order of every estimator that has a value for every modality that any of them ranks.
 
     Differences are paired where replicates are known; two estimates without are tied where their intervals overlap.
+
+    Args:
+        estimates: of a run.
+        replicates: of the bootstrap.
+        besides: estimators to leave out, see `about_others`.
     """
     by_name: dict[tuple[str, tuple[tuple[str, str], ...]], dict[str, Found | Estimate]] = {}
     names: dict[str, None] = {}
     for each in estimates:
         e = each.estimate if isinstance(each, Found) else each
-        if e.estimator in RANKING and len(e.modalities) == 1 and not e.group and _plain(e):
+        if (
+            e.estimator in RANKING
+            and e.estimator not in besides
+            and len(e.modalities) == 1
+            and not e.group
+            and _plain(e)
+        ):
             names.setdefault(e.modalities[0])
             if e.value == e.value:
                 by_name.setdefault((e.estimator, e.options), {})[e.modalities[0]] = each
@@ -120,7 +134,13 @@ def _sign(a: Found | Estimate, b: Found | Estimate, replicates: int) -> Signs:
     return np.full(1 + replicates, sign, np.int8)
 
 
-def agreement(estimates: Sequence[Found | Estimate], w: Resamples) -> Iterator[Found]:
+def about_others(run: Run) -> tuple[str, ...]:
+    """Estimators that are about other samples than the rest, whose orders therefore say nothing about each other."""
+    everywhere = all(present.all() for present in run.samples.present.values())
+    return () if everywhere else ON_RECORDED
+
+
+def agreement(estimates: Sequence[Found | Estimate], w: Resamples, *, besides: Collection[str] = ()) -> Iterator[Found]:
     """Yield the agreement of all estimators on the order of the modalities; nothing for fewer than two modalities.
 
     The interval is the percentiles of the replicates (estimators without any stay as they are); p is that of agreeing,
@@ -128,7 +148,7 @@ def agreement(estimates: Sequence[Found | Estimate], w: Resamples) -> Iterator[F
     at most 5,000, else 4,999 draws. Estimators that cannot tell any two modalities apart have no order and do not
     count.
     """
-    everything = orders(estimates, w.replicates)
+    everything = orders(estimates, w.replicates, besides=besides)
     if not everything:
         return
     about = Estimate(AGREEMENT, (), null=0.0)

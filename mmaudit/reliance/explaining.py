@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import combinations
 
 from mmaudit.estimates import Estimate
@@ -15,7 +15,7 @@ FAR = 2.0
 SHOWN = 3
 
 
-def explain_disagreement(estimates: Sequence[Estimate]) -> list[str]:
+def explain_disagreement(estimates: Sequence[Estimate], *, besides: Collection[str] = ()) -> list[str]:
     """Return sentences for every two modalities that estimators put in opposite orders; none where they agree.
 
     Each names who says what, then what sets the minority apart, as far as the numbers tell: one missing baseline (with
@@ -24,8 +24,9 @@ def explain_disagreement(estimates: Sequence[Estimate]) -> list[str]:
 
     Args:
         estimates: of a run; those of groups and of synergy are passed over.
+        besides: estimators to leave out, because they are about other samples (`agreement.about_others`).
     """
-    ranked = orders(list(estimates))
+    ranked = orders(list(estimates), besides=besides)
     if not ranked:
         return []
     found = []

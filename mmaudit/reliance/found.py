@@ -56,11 +56,11 @@ def found(
         reason: why the value is undefined.
     """
     value = float(values[0])
-    low, high = interval(values[1:], value, within)
-    if per_sample is not None and np.isfinite(values).all() and standard_error(values[1:]) == 0:
+    low, high = interval(values[1:], value, within, units=w.units)
+    if per_sample is not None and np.isfinite(value) and standard_error(values[1:]) == 0:
         share = exact_bound(w)
         low, high = value - share * (value - per_sample[0]), value + share * (per_sample[1] - value)
-    p = p_value(value, values[1:]) if test else float("nan")
+    p = p_value(value, values[1:], w.units) if test else float("nan")
     if extra > 0:
         wide = NORMAL * extra
         low, high = value - float(np.hypot(value - low, wide)), value + float(np.hypot(high - value, wide))

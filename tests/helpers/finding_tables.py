@@ -25,6 +25,7 @@ class Table:
     raised: dict[str, int] = field(default_factory=dict)
     changed: dict[str, float] = field(default_factory=dict)
     n: int = 1000
+    absent: tuple[str, ...] = ()
 
     def clean(
         self, value: float = 0.9, half: float = 0.01, metric: str = "accuracy", floor: float = 0.5, **more: object
@@ -76,6 +77,7 @@ class Table:
             changed=self.changed,
             n=self.n,
             folder="runs/mine",
+            absent=self.absent,
         )
 
     def find(self, rule: str) -> list[Finding]:

@@ -128,3 +128,15 @@ def test_resamples_without_a_class_have_no_rank():
     w = Resamples.of(np.array([[1, 1, 1], [0, 2, 1], [3, 0, 0]]))
     for name in ("auroc", "average_precision"):
         assert np.isnan(metrics.get(name)(p, w)).tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(("n", "share"), [(40, 0.05), (300, 0.3), (50, 0.98)])
+def test_the_floor_of_average_precision_is_that_of_random_scores(n, share):
+    """By scikit-learn over 4,000 orders; a constant score has only the prevalence."""
+    rng = np.random.default_rng(n)
+    target = np.zeros((n, 1), np.int64)
+    target[: round(n * share)] = 1
+    found = [sk.average_precision_score(target, rng.random(n)) for _ in range(4000)]
+    floor = metrics.get("average_precision").chance(Task.multilabel(1), target)
+    assert floor == pytest.approx(np.mean(found), abs=4 * np.std(found) / 4000**0.5)
+    assert floor > target.mean()

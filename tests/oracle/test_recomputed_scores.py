@@ -167,6 +167,12 @@ def equal_mass(score: FloatArray, edges: FloatArray) -> list[Array]:
     return [place == b for b in np.unique(place)]
 
 
+def random_order(n: int, found: int) -> float:
+    """Average precision expected of a random order: at rank i one of those to be found is as likely as anywhere."""
+    rank = np.arange(1, n + 1)
+    return float(np.mean((1 + (rank - 1) * (found - 1) / (n - 1)) / rank))
+
+
 def chance(y: Array) -> dict[str, float]:
     """What the best answer that ignores the inputs reaches, by trying every one of them."""
     share = np.bincount(y, minlength=CLASSES) / len(y)
@@ -179,7 +185,7 @@ def chance(y: Array) -> dict[str, float]:
         "balanced_accuracy": max(sk.recall_score(y, a, labels=present, average="macro") for a in always),
         "macro_f1": max(sk.f1_score(y, a, labels=present, average="macro") for a in always),
         "auroc": 0.5,
-        "average_precision": np.mean([sk.average_precision_score(onehot[:, k], prior[:, k]) for k in present]),
+        "average_precision": np.mean([random_order(len(y), int(onehot[:, k].sum())) for k in present]),
         "brier": ((prior - onehot) ** 2).sum(axis=1).mean(),
         "nll": sk.log_loss(y, prior, labels=range(CLASSES)),
         "aurc": min((a != y).mean() for a in always),
