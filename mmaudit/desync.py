@@ -100,12 +100,14 @@ class Reference:
         chance: `float64[1 + B]`, chance level with its replicates.
         better: direction.
         n: samples.
+        units: independent ones among them; None: many.
     """
 
     values: FloatArray
     chance: FloatArray
     better: Better
     n: int
+    units: int | None = None
 
 
 def tolerance(
@@ -133,7 +135,7 @@ def tolerance(
         fewest[name] = min(row.n, fewest.get(name, row.n))
     for name, sides in pairs.items():
         if len(sides) == 2:
-            yield _asymmetry(name, sides, fewest[name])
+            yield _asymmetry(name, sides, fewest[name], clean.units)
 
 
 def _half_width(
@@ -158,7 +160,7 @@ def _half_width(
         reason = f"not reached within {farthest}: more than half of what is above chance is left there"
     else:
         reason = ""
-    low, high = bounds(widths)
+    low, high = bounds(widths, clean.units)
     if not reason and np.isinf(high):
         reason = f"the upper end of the interval lies beyond {farthest}, the largest shift measured"
     row = Score(
@@ -176,10 +178,10 @@ def _half_width(
     return row, widths
 
 
-def _asymmetry(name: str, sides: Mapping[str, FloatArray], n: int) -> Score:
+def _asymmetry(name: str, sides: Mapping[str, FloatArray], n: int, units: int | None) -> Score:
     result = asymmetry(sides["earlier"], sides["later"])
     value = float(result[0])
-    low, high = interval(result[1:], value, (-1.0, 1.0))
+    low, high = interval(result[1:], value, (-1.0, 1.0), units=units)
     return Score(
         condition=digest(name, ASYMMETRY),
         label=name,

@@ -290,7 +290,7 @@ class ScoreTable:
     def _tolerances(self) -> Iterator[Score]:
         """How far sequences may be out of step."""
         clean, better = self.beside[CLEAN.key], metrics.get(self.primary).better
-        reference = Reference(clean.values, clean.chance, better, clean.n)
+        reference = Reference(clean.values, clean.chance, better, clean.n, clean.w.units)
         yield from tolerance(self.conditions, self.beside, reference, self.unanswered)
 
     def _summary(

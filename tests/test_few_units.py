@@ -1,0 +1,79 @@
+"""What few clusters, or the few samples of a rare class, leave open: no width of 0, and nobody accused by it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import mmaudit
+from mmaudit import ArrayData, FunctionModel, Suite, Task
+from mmaudit.comparison import measure, score_row, unseen_share
+from mmaudit.metrics import Predictions, Resamples, metrics
+from mmaudit.types import CLEAN
+
+SPEAKERS, EACH = 12, 40
+
+
+def speech(seed: int) -> ArrayData:
+    """Every speaker is as easy as the next, and understood in 85 % of what is said."""
+    rng = np.random.default_rng(seed)
+    speaker = np.repeat(np.arange(SPEAKERS), EACH)
+    y = rng.integers(0, 2, len(speaker))
+    right = rng.random(len(y)) < 0.85
+    said = np.where(right, y, 1 - y)
+    inputs = {"voice": (2.0 * said - 1)[:, None], "lips": rng.normal(size=(len(y), 1)) * 0.1}
+    groups = {"speaker": np.array([f"s{i:02}" for i in speaker])}
+    return ArrayData(inputs, y, Task.classification(2), groups=groups, cluster=speaker)
+
+
+def answers(voice: np.ndarray, lips: np.ndarray) -> np.ndarray:
+    z = voice[:, 0] + lips[:, 0]
+    return np.stack([-z, z], axis=1)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_of_equal_groups_of_one_cluster_each_none_is_served_worse(tmp_path: Path, seed: int) -> None:
+    model = FunctionModel(answers, ["voice", "lips"], outputs="logits", fingerprint="sum")
+    suite = Suite("one", ("missing",), baselines=("zero",))
+    report = mmaudit.audit(model, speech(seed), out=tmp_path / "run", suite=suite, resamples=200)
+    scores = report.scores
+    groups = scores[(scores.metric == "accuracy") & (scores.label == "clean") & (scores.group != "")]
+    assert len(groups) == SPEAKERS
+    # One cluster says nothing of others of its kind: all that a share can be is possible.
+    assert (groups.high - groups.low > 0.95).all()
+    assert not [f for f in report.findings if f.rule == "group_gap"]
+    again = mmaudit.compare(tmp_path / "run", tmp_path / "run", resamples=100)
+    assert {row.verdict for row in again.rows} == {"undecided"}
+
+
+def rare(positives: int, n: int = 1000) -> tuple[Predictions, Resamples]:
+    """Everything right, of two classes of which one has few samples."""
+    target = (np.arange(n) < positives).astype(np.int64)
+    p = Predictions(Task.classification(2), np.where(target[:, None] == np.arange(2), 9.0, -9.0), target)
+    return p, Resamples.draw(n, 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "units"),
+    [("accuracy", 1000), ("balanced_accuracy", 8), ("macro_f1", 8), ("auroc", 8), ("average_precision", 8)],
+)
+def test_no_error_seen_is_one_among_the_samples_of_the_rarest_class(name: str, units: int) -> None:
+    """8 of 1,000 samples right do not show that 99.6 % of such samples are."""
+    p, w = rare(8)
+    found = measure(metrics.get(name), p, w)
+    bound = 1 - 0.025 ** (1 / units)
+    assert unseen_share(metrics.get(name), found.values, found) == pytest.approx(bound)
+    row = score_row(p.task, CLEAN, metrics.get(name), found)
+    assert (row.low, row.high) == (pytest.approx(1 - bound), 1.0)
+
+
+def test_clusters_of_the_rarest_class_count_once() -> None:
+    p, _ = rare(8)
+    w = Resamples.draw(1000, 50, cluster=np.arange(1000) // 4)
+    assert p.rarest(w) == 2
+    labels = np.stack([np.arange(1000) < 8, np.arange(1000) < 994, np.zeros(1000)], axis=1).astype(np.int8)
+    p = Predictions(Task.multilabel(3), np.where(labels, 9.0, -9.0), labels)
+    assert p.rarest(Resamples.draw(1000, 50)) == 6, "without the second label; the third is in no metric"
+    assert p.rarest(w) == 2
