@@ -80,11 +80,14 @@ def test_one_against_the_rest_names_the_rest() -> None:
 
 
 def test_samples_that_need_both_and_are_answered_worse() -> None:
-    (finding,) = found(share("accuracy_on", 0.5, tag="synergy"), share("accuracy_on", 0.95, tag="redundant"))
+    sides = share("accuracy_on", 0.5, tag="synergy"), share("accuracy_on", 0.95, tag="redundant")
+    (finding,) = found(*sides, bits("beyond_independence", 0.3))
     assert finding.rule == "weak_on_synergy"
     assert "50.0\xa0%" in finding.claim
     assert "95.0\xa0%" in finding.claim
-    assert found(share("accuracy_on", 0.82, tag="synergy"), share("accuracy_on", 0.95, tag="redundant")) == []
+    assert found(*sides, bits("beyond_independence", 0.01)) == [], "noisy views of one thing: samples near the border"
+    close = share("accuracy_on", 0.82, tag="synergy"), share("accuracy_on", 0.95, tag="redundant")
+    assert found(*close, bits("beyond_independence", 0.3)) == []
 
 
 def test_estimators_that_disagree() -> None:

@@ -20,12 +20,13 @@ from mmaudit.figures.estimates import (
     select,
     tip,
     together,
+    value_metric,
 )
 from mmaudit.figures.marks import DOTTED, INK, MUTED, SOLID
 from mmaudit.figures.reliance_further import agreement, certainty, groups
 from mmaudit.figures.reliance_structure import cooperation, structure
 from mmaudit.figures.subsets import modality_names
-from mmaudit.formats import number, plain, shorten
+from mmaudit.formats import number, plain, readable, shorten
 from mmaudit.report import Report
 
 # One line of the chart each; what is left out has the same shares as one of these (a drop and its share of the whole).
@@ -135,7 +136,8 @@ def _side_by_side(
             for stacked in (False, True)
         )
     caption = (
-        "Each line is one way of asking how much the model relies on each modality; each dot is a modality’s share of "
+        f"Each line is one way of asking how much the model relies on each modality, most of them by what it does to "
+        f"{readable(value_metric(report).name)}; each dot is a modality’s share of "
         "what the line finds in all of them (sum of absolute values), so that lines can be compared. Left of 0 the "
         "modality harms. Whiskers are 95 % intervals of the value, divided by the same total; the dotted line is an "
         "equal share. Where dots of one colour stand below each other, the estimators agree. Off the data: how many "
@@ -195,7 +197,7 @@ def _table(report: Report, estimates: Sequence[Estimate], found: Sequence[Split]
         Column("what stands in", numeric=False),
         Column("modality", numeric=False),
         Column("share of its total (%)", note="value above its null, divided by the sum of the absolute values"),
-        Column("value"),
+        Column("value", note=f"in {readable(value_metric(report).name)}, where a modality is taken away or exchanged"),
         Column("if there were nothing", note="the value of a modality that says nothing"),
         Column("stand-in off the data", note="how far what stands in lies from recorded values"),
         Column("n"),

@@ -48,7 +48,13 @@ def _of(evidence: Evidence, like: Estimate, of: str) -> Estimate | None:
 
 @rule("weak_on_synergy", level="minor", needs_signal=True)
 def weak_on_synergy(evidence: Evidence) -> Iterator[Draft]:
-    """Samples that only both modalities together answer are answered worse than the others."""
+    """Samples that only both modalities together answer are answered worse than the others.
+
+    Where two views of one thing add up, such samples are those near the border, on which any noise tells; so only where
+    modalities surely say more together than views that are independent given the answer.
+    """
+    if not any(e.low > 0 for e in evidence.estimated("beyond_independence")):
+        return
     for synergy in evidence.estimated("accuracy_on", tag="synergy"):
         for redundant in evidence.estimated("accuracy_on", synergy.modalities, tag="redundant"):
             if synergy.high < redundant.low - FAR_BELOW:

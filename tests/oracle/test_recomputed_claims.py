@@ -27,7 +27,8 @@ def evidence(*estimates: Estimate) -> Evidence:
 def test_a_gap_between_two_shares_is_in_points() -> None:
     low = Estimate("accuracy_on", (), (("tag", "synergy"),), "", 200, 0.5, 0.45, 0.55, unit="share")
     high = replace(low, options=(("tag", "redundant"),), value=0.932, low=0.92, high=0.95)
-    (draft,) = weak_on_synergy(evidence(low, high))
+    beyond = Estimate("beyond_independence", ("a", "b"), (), "", 200, 0.3, 0.2, 0.4, unit="bits")
+    (draft,) = weak_on_synergy(evidence(low, high, beyond))
     assert draft.claim.replace("\u00a0", " ").endswith("a gap of 43.2 pp.")
 
 
