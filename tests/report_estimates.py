@@ -115,7 +115,9 @@ def synergy(modalities: Sequence[str], entropy: float = 2.1) -> Iterator[Estimat
             yield Estimate("unique", who[:1], beside, unit="bits", **about(share * 0.16))
             yield Estimate("unique", second, (("of", of), *baseline, ("beside", who[0])), unit="bits", **about(-0.02))
             if of == "data":
-                yield Estimate("synergy_unused", who, against, unit="bits", **about(0.38 * point, 0.04))
+                yield Estimate(
+                    "synergy_unused", who, against, unit="bits", **about(0.38 * point, 0.04, p_adjusted=0.01)
+                )
                 yield Estimate("label_shuffle", who, against, unit="bits", **code(0.9, 0.01, 0.0099))
                 p = 0.0099 if i != 1 else 0.43
                 yield Estimate("within_class_shuffle", who, against, unit="bits", **code(0.4, 0.12, p))

@@ -12,8 +12,11 @@ import pytest
 from mmaudit import Run
 from mmaudit.auditing import prepare
 from mmaudit.decomposition import CROSSFIT_FILE, TAGS_FILE, estimates, explanations, present
+from mmaudit.decomposition.divide import FALLS_SHORT, divided
 from mmaudit.decomposition.names import LOW, SYNERGY
-from mmaudit.decomposition.rows import clopper_pearson, row
+from mmaudit.decomposition.predictors import Predictors
+from mmaudit.decomposition.rows import clopper_pearson, clusters, row, share_row
+from mmaudit.decomposition.unused import MORE_USED, smallest, unused_rows
 from mmaudit.estimates import Estimate, estimators
 from mmaudit.information.crossfitted import CrossFitted, write_crossfit
 from mmaudit.kernels.bootstrap import Resamples
@@ -118,6 +121,43 @@ def test_a_poor_stand_in_is_not_held_against_the_model(tmp_path: Path) -> None:
     poor = found["synergy[a+b, of=model, baseline=zero]"]
     assert poor.low > found["synergy[a+b, of=model, baseline=native]"].high
     assert abs(found["synergy_unused[a+b]"].value) < 0.03
+
+
+def numbers(seed: int, disturbed: float, hidden: float = 0.0) -> tuple[list[Estimate], list[Estimate]]:
+    """Synergy of the data and what is unused; b is noise to all but the complete answer of a model, which it disturbs.
+
+    `hidden` is what both together say of the target; the model does not know it.
+    """
+    rng = np.random.default_rng(seed)
+    a, b, both, noise = rng.standard_normal((4, N))
+    target = (a + hidden * both + noise)[:, None]
+    nothing, w = np.zeros((N, 1)), Resamples.draw(N, 200, 0)
+    told = {A: a[:, None], B: nothing, BOTH: (a + hidden * both)[:, None]}
+    data = Predictors("regression", target, nothing, told, w)
+    model = Predictors("regression", target, nothing, told | {BOTH: (a + disturbed * b)[:, None]}, w)
+    offered = [e for e in divided(data, NAMES, (("of", "data"),)) if e.estimator == SYNERGY]
+    return offered, list(unused_rows(offered, data, {"native": model}, NAMES))
+
+
+@pytest.mark.parametrize("hidden", [0.0, 0.5])
+def test_no_more_is_left_than_is_to_be_had(hidden: float) -> None:
+    """A complete answer that says less than one modality holds synergy far below 0; that adds nothing."""
+    (data,), (unused,) = numbers(0, 1.0, hidden)
+    assert (unused.value, unused.low, unused.high) == pytest.approx((data.value, data.low, data.high))
+    assert unused.p == data.p
+    assert present(unused) == present(data) == (hidden > 0)
+
+
+def test_what_falls_short_is_no_synergy_of_the_model() -> None:
+    (data,), (plain,) = numbers(0, 0.0)
+    short = replace(data, value=-0.1, low=-0.2, high=-0.05, p=0.001)
+    assert plain.value == 0
+    assert smallest(replace(plain, value=0.3, low=0.2, high=0.4), short).reason == FALLS_SHORT
+    more = smallest(replace(plain, value=-0.3, low=-0.4, high=-0.2), short)
+    assert more.reason == MORE_USED
+    assert (more.value, more.low, more.high) == (-0.3, -0.4, -0.2)
+    assert not explanations([smallest(replace(plain, value=0.3, low=0.2, high=0.4), short)])
+    assert "the model's own synergy is larger than that of the data" in explanations([more])[0]
 
 
 def test_every_sample_has_a_tag(xor: tuple[Run, Found]) -> None:
@@ -227,3 +267,22 @@ def test_an_interval_has_the_longer_arm_on_both_sides() -> None:
     assert (left.low, left.high) == pytest.approx((-high, high - 0.2))
     bound = row(LOW, NAMES, (), skewed, 300, least=0.0)
     assert (bound.low, bound.high) == pytest.approx((0.0, high))
+
+
+def test_random_blocks_are_no_clusters() -> None:
+    n = 24_000
+    drawn = Resamples.draw(n, 10, 0)
+    assert len(np.unique(drawn.unit)) < n, "so many samples are drawn in blocks"
+    assert clusters(drawn) is None
+    cluster = np.arange(n) // 2 * 2
+    assert clusters(Resamples.draw(n, 10, 0, cluster)) is not None
+    many = clusters(Resamples.draw(2 * n, 10, 0, np.arange(2 * n) // 2))
+    assert many is not None
+    assert len(np.unique(many)) == n, "clusters, not the blocks that they are drawn in"
+    few = Resamples.draw(60, 10, 0, np.arange(60) // 2)
+    np.testing.assert_array_equal(clusters(few), few.unit)
+    assert clusters(few.take(np.arange(0, 60, 2))) is None, "one of each is left"
+    assert clusters(Resamples.ones(60)) is None
+    hit = np.arange(n) < n // 3
+    exact = share_row("tag_share", (), (), hit, drawn)
+    assert (exact.low, exact.high) == clopper_pearson(n // 3, n)

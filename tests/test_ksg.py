@@ -227,6 +227,35 @@ def test_clusters_widen_the_interval():
     assert widths[1] > 1.2 * widths[0]
 
 
+def alike(seed, clusters=40, size=5):
+    """Two variables that say nothing of each other, in clusters of nearly equal rows."""
+    rng = np.random.default_rng(seed)
+    cluster = np.repeat(np.arange(clusters), size)
+    x, y = (rng.normal(size=clusters)[cluster] + 0.15 * rng.normal(size=len(cluster)) for _ in range(2))
+    return x, y, cluster
+
+
+def test_alike_rows_are_no_evidence():
+    # 30 data sets of independent variables: p <= 0.05 in 6 or more with probability below 0.5 %.
+    found = [ksg_information(*data[:2], splits=0, shuffles=19, cluster=data[2]) for data in map(alike, range(30))]
+    assert sum(f.p <= 0.05 for f in found) < 6
+    assert all(ksg_information(*alike(s)[:2], splits=0, shuffles=19).p <= 0.05 for s in range(3)), "were they single"
+    assert "of one sample of each of 40 clusters" in found[0].limit
+    x, y = gaussians(200, 0.9)
+    apart = ksg_information(x, y, cluster=np.arange(200) // 2)
+    assert (apart.value, apart.p) == (ksg(x, y), 0.01)
+    single, plain = (ksg_information(x, y, splits=0, cluster=c) for c in (np.arange(200), None))
+    assert (single.null, single.p, single.limit) == (plain.null, plain.p, "")
+
+
+def test_too_few_clusters_to_shuffle_say_why():
+    x, y, cluster = alike(0, clusters=19)
+    found = ksg_information(x, y, cluster=cluster)
+    assert np.isfinite([found.value, found.low, found.high]).all()
+    assert np.isnan([found.null, found.p]).all()
+    assert found.reason == "no p: the samples belong to 19 clusters, and a shuffle needs 20"
+
+
 def test_a_bootstrap_is_refuted():
     # Resampling with replacement makes pairs of equal points: independent variables seem to share over half a bit.
     x, y = gaussians(1000, 0)

@@ -122,6 +122,27 @@ def test_interval_null_and_p():
     assert nothing.low < 0 < nothing.high
 
 
+def alike(seed, clusters=40, size=5):
+    """Three variables that say nothing of each other, in clusters of nearly equal rows."""
+    rng = np.random.default_rng(seed)
+    cluster = np.repeat(np.arange(clusters), size)
+    return [rng.normal(size=clusters)[cluster] + 0.15 * rng.normal(size=len(cluster)) for _ in range(3)], cluster
+
+
+def test_alike_rows_are_no_evidence():
+    # 40 data sets of independent variables: p <= 0.05 in 8 or more with probability below 0.5 %.
+    made = [alike(seed) for seed in range(40)]
+    found = [o_information(x, blocks=0, shuffles=39, cluster=cluster) for x, cluster in made]
+    assert sum(f.p <= 0.05 for f in found) < 8
+    assert sum(o_information(x, blocks=0, shuffles=39).p <= 0.05 for x, _ in made) > 12, "were they single"
+    assert [f.value for f in found] == [o_information(x, blocks=0, shuffles=0).value for x, _ in made]
+    x, cluster = alike(0, clusters=19)
+    few = o_information(x, cluster=cluster)
+    assert np.isnan([few.null, few.p]).all()
+    assert few.reason == "no p: the samples belong to 19 clusters, and a shuffle needs 20"
+    assert few.low < few.value < few.high
+
+
 def test_intervals_cover():
     # 80 data sets: a 95 % interval misses 11 or more with probability below 0.5 %.
     truth, missed = -np.log2(1 - 0.49**2) / 2, 0

@@ -18,7 +18,7 @@ from mmaudit.figures.synergy_parts import PARTS
 from mmaudit.render import page
 from mmaudit.render.samples import Budget
 from mmaudit.render.svg import draw
-from mmaudit.render.synergy import shown_samples
+from mmaudit.render.synergy import shown_samples, synergy_tile
 from mmaudit.report import Report
 from report_estimates import about, slim, with_estimates
 from report_estimates import synergy as plausible
@@ -194,6 +194,19 @@ def test_the_page_says_what_the_panel_does_not(html: str) -> None:
     ):
         assert said in text, said
     assert "Synergy left unused" in html[: html.index('<section id="findings"')]
+
+
+def test_the_first_page_says_what_is_surely_left() -> None:
+    def left(value: float, low: float, p_adjusted: float, *who: str) -> Estimate:
+        return Estimate("synergy_unused", who, (), "", 400, value, low, 2 * value - low, p_adjusted=p_adjusted)
+
+    unsure = left(0.6, -0.1, 0.01, "a", "b")
+    many_tests = left(0.5, 0.1, 0.2, "a", "c")
+    sure = left(0.2, 0.1, 0.01, "b", "c")
+    (tile,) = synergy_tile(make([unsure, many_tests, sure], **THREE))
+    assert tile.detail == "b + c"
+    assert tile.value.startswith("0.20")
+    assert synergy_tile(make([unsure, many_tests], **THREE)) == []
 
 
 def test_samples_show_their_content_and_synergy_comes_first(html: str, two: Report) -> None:

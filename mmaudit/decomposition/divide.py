@@ -31,7 +31,7 @@ def divided(
     """
     n = predictors.rows
     if ("of", "model") not in options and predictors.kind != "regression":
-        yield row(called.ENTROPY, (), options, lambda: predictors.entropy, n, least=0.0)
+        yield row(called.ENTROPY, (), options, lambda: predictors.entropy, n, units=predictors.w.units, least=0.0)
     for subset in sorted(_subsets(predictors, names), key=lambda s: (len(s), [names.index(m) for m in s])):
         yield _information(predictors, subset, options)
     for sides in Sides.every(names):
@@ -70,6 +70,7 @@ def _information(predictors: Predictors, subset: Subset, options: Options) -> Es
         options,
         lambda: predictors.information(subset),
         predictors.rows,
+        units=predictors.w.units,
         test=True,
         reason=reason,
     )
@@ -78,7 +79,7 @@ def _information(predictors: Predictors, subset: Subset, options: Options) -> Es
 def _sides(
     predictors: Predictors, names: Subset, sides: Sides, options: Options, total: FloatArray | None
 ) -> Iterator[Estimate]:
-    n, about = predictors.rows, (*options, *sides.options)
+    n, about, units = predictors.rows, (*options, *sides.options), predictors.w.units
     low_reason = ""
     try:
         if bounds_of(predictors, names, sides, total).inverted:
@@ -90,13 +91,15 @@ def _sides(
         found: FloatArray = getattr(bounds_of(predictors, names, sides, total), which)
         return found
 
-    yield row(called.LOW, sides.modalities, about, lambda: bound("low"), n, least=0.0)
-    yield row(called.HIGH, sides.modalities, about, lambda: bound("high"), n, reason=low_reason)
-    yield row(called.INTERACTION, sides.modalities, about, lambda: bound("interaction"), n)
-    yield from atoms_rows(lambda: parts_of(predictors, names, sides), sides, about, n)
+    yield row(called.LOW, sides.modalities, about, lambda: bound("low"), n, units=units, least=0.0)
+    yield row(called.HIGH, sides.modalities, about, lambda: bound("high"), n, units=units, reason=low_reason)
+    yield row(called.INTERACTION, sides.modalities, about, lambda: bound("interaction"), n, units=units)
+    yield from atoms_rows(lambda: parts_of(predictors, names, sides), sides, about, n, units)
 
 
-def atoms_rows(make: Callable[[], Parts], sides: Sides, about: Options, n: int) -> Iterator[Estimate]:
+def atoms_rows(
+    make: Callable[[], Parts], sides: Sides, about: Options, n: int, units: int | None = None
+) -> Iterator[Estimate]:
     """Yield synergy, redundancy and both unique parts; `make` returns `Parts` or raises `Undefined`."""
     try:
         parts: Parts | None = make()
@@ -113,7 +116,7 @@ def atoms_rows(make: Callable[[], Parts], sides: Sides, about: Options, n: int) 
 
         null = float("nan") if parts is None else float(parts.null.get(part, np.nan))
         reason = FALLS_SHORT if parts is not None and part == "synergy" and parts.synergy[0] < -ROUNDING else ""
-        return row(name, modalities, options, values, n, null=null, test=test, reason=reason)
+        return row(name, modalities, options, values, n, units=units, null=null, test=test, reason=reason)
 
     yield one(called.SYNERGY, "synergy", sides.modalities, about, test=True)
     yield one(called.REDUNDANCY, "redundancy", sides.modalities, about)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from mmaudit.decomposition import names as called
+from mmaudit.decomposition.divide import FALLS_SHORT
 from mmaudit.decomposition.neighbours import KSG
 from mmaudit.estimates import Estimate
 
@@ -141,8 +142,12 @@ def _far_baselines(estimates: Sequence[Estimate]) -> list[str]:
 
 
 def _needs_together(estimates: Sequence[Estimate]) -> list[str]:
-    """A model that is lost without one modality seems to use more synergy than the data hold."""
-    sides = [_sides(e) for e in estimates if e.estimator == called.UNUSED and e.high < 0]
+    """A model that is lost without one modality seems to use more synergy than the data hold.
+
+    Not said where the predictors show none to be had: then it is not the model that makes the difference.
+    """
+    unused = [e for e in estimates if e.estimator == called.UNUSED and e.high < 0]
+    sides = [_sides(e) for e in unused if e.reason != FALLS_SHORT]
     if not sides:
         return []
     more = f" (and {len(sides) - 1} more)" if len(sides) > 1 else ""

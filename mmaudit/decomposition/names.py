@@ -64,7 +64,7 @@ UNUSED = estimator(
     "synergy_unused",
     family="synergy",
     unit="bits",
-    summary="synergy to be had minus synergy in the model's answers",
+    summary="synergy to be had that the model's answers do not hold, at most all of it",
     source="difference of two decompositions",
     better="lower",
 )

@@ -46,5 +46,5 @@ def ksg_rows(crossfitted: CrossFitted, w: Resamples) -> Iterator[Estimate]:
             null=found.null,
             p=found.p,
             unit="bits",
-            reason=found.reason or found.limit,
+            reason="; ".join(filter(None, (found.reason, found.limit))),
         )

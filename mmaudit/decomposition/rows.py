@@ -65,6 +65,7 @@ def row(
     make: Callable[[], FloatArray] | FloatArray,
     n: int,
     *,
+    units: int | None = None,
     null: float = float("nan"),
     test: bool = False,
     reason: str = "",
@@ -76,6 +77,7 @@ def row(
 
     Args:
         name, modalities, options, n, null: what it is about.
+        units: independent ones among the samples, see `interval`.
         make: the values, or what makes them.
         test: whether "the true value is 0" is tested.
         reason: what a reader should know of the value.
@@ -87,13 +89,13 @@ def row(
     except Undefined as undefined:
         return Estimate(name, modalities, options, n=n, unit=about.unit, better=about.better, reason=str(undefined))
     value = 0.0 if abs(values[0]) <= ROUNDING else float(values[0])
-    low, high = symmetric_interval(values[1:], value)
+    low, high = symmetric_interval(values[1:], value, units)
     low = max(low, least)
     if not np.isfinite(value):
         reason = reason or "not defined on these samples"
     p = float("nan")
     if test:  # rounding is nothing to be certain of
-        p = p_value(value, values[1:]) if value != 0 else 1.0
+        p = p_value(value, values[1:], units) if value != 0 else 1.0
     return Estimate(name, modalities, options, "", n, value, low, high, null, p, about.unit, about.better, reason)
 
 
@@ -108,13 +110,12 @@ def share_row(name: str, modalities: Subset, options: Options, hit: Array, w: Re
         why = reason or "there is no such sample"
         return Estimate(name, modalities, options, n=len(hit), unit=about.unit, better=about.better, reason=why)
     value = float(hit.mean())
-    if len(np.unique(w.unit)) == len(hit) and np.isin(hit, (0.0, 1.0)).all():
+    if w.units == len(hit) and np.isin(hit, (0.0, 1.0)).all():
         low, high = clopper_pearson(int(hit.sum()), len(hit))
     else:
-        low, high = interval(w.mean(hit), value, (0.0, 1.0))
-        units = len(np.unique(w.unit))
+        low, high = interval(w.mean(hit), value, (0.0, 1.0), units=w.units)
         if not high > low:  # nothing varies, and the bootstrap cannot draw what the sample lacks
-            unseen = 1.0 - 0.025 ** (1.0 / units)
+            unseen = 1.0 - 0.025 ** (1.0 / w.units)
             low, high = max(0.0, value - unseen), min(1.0, value + unseen)
     nothing = float("nan")
     return Estimate(
@@ -131,8 +132,13 @@ def clopper_pearson(hits: int, n: int, level: float = 0.95) -> tuple[float, floa
 
 
 def clusters(w: Resamples) -> Array | None:
-    """What rows must not be shuffled apart: their units; None where every row is one by itself."""
-    return None if len(w.counts) == 1 or len(np.unique(w.unit)) == w.n else w.unit
+    """The cluster of each row, of which no two must be shuffled apart; None where every row is one by itself.
+
+    Not what is drawn: of many units random blocks are, whose rows have nothing in common.
+    """
+    if not w.clustered or w.units == w.n:
+        return None
+    return w.unit if w.source is None else w.source
 
 
 def short(*values: FloatArray) -> Sequence[FloatArray]:

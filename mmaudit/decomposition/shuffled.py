@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from mmaudit.decomposition import names as called
 from mmaudit.decomposition.predictors import Predictors
@@ -68,12 +69,13 @@ def code_rows(
         )
         return
     null = counted.null["synergy"]
-    yield row(called.PLUG_IN, sides.modalities, sides.options, counted.synergy, len(target), null=null, test=True)
+    n = len(target)
+    yield row(called.PLUG_IN, sides.modalities, sides.options, counted.synergy, n, units=w.units, null=null, test=True)
 
 
 def _few(w: Resamples) -> Resamples:
     """The first of the replicates: a decomposition of counts in each takes a while."""
-    return Resamples(w.counts[:, :REPLICATES], w.unit)
+    return replace(w, counts=w.counts[:, :REPLICATES])
 
 
 def _codes(codes: Mapping[str, IntArray], kind: TaskKind, sides: Sides) -> tuple[IntArray, IntArray]:

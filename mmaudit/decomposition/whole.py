@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import scipy.special
 
 from mmaudit.decomposition import names as called
-from mmaudit.decomposition.divide import divided, parts_of, spread_row
+from mmaudit.decomposition.divide import divided, spread_row
 from mmaudit.decomposition.neighbours import ksg_rows
 from mmaudit.decomposition.predictors import Predictors
-from mmaudit.decomposition.rows import Sides, Subset, row, short
+from mmaudit.decomposition.rows import Sides, Subset, row
 from mmaudit.decomposition.samples import (
     SampleTags,
     right_of,
@@ -21,7 +21,8 @@ from mmaudit.decomposition.samples import (
     tags_or_reason,
 )
 from mmaudit.decomposition.shuffled import code_rows, o_information_row
-from mmaudit.decomposition.sources import ModelAnswers, Rows, best_of, of_crossfit, of_decision
+from mmaudit.decomposition.sources import ModelAnswers, Rows, of_crossfit, of_decision
+from mmaudit.decomposition.unused import unused_rows
 from mmaudit.errors import Undefined
 from mmaudit.estimates import Estimate
 from mmaudit.information.crossfitted import DATA, DECISION, CrossFitted, read_crossfit
@@ -32,9 +33,6 @@ from mmaudit.types import FloatArray, Task
 
 CROSSFIT_FILE = "crossfit.parquet"
 TAGS_FILE = "tags.parquet"
-MORE_USED = (
-    "below 0: without a modality the model says less than others can, so it seems to use more together than there is"
-)
 
 
 def estimates(run: Run, w: Resamples) -> list[Estimate]:
@@ -78,7 +76,7 @@ def estimates(run: Run, w: Resamples) -> list[Estimate]:
         found += divided(models[baseline], names, (("of", "model"), ("baseline", baseline)))
     if not answers.baselines:
         found += _nothing(names, task, "model", "the run has no answers with a modality missing")
-    found += _unused(data, models, names)
+    found += unused_rows(found, data, models, names)
     target = run.samples.target[rows.positions]
     found += sample_rows(tags, names, rows.w, right_of(task, answers.clean, target))
     found += _shortcuts(answers, tags)
@@ -142,33 +140,11 @@ def _decision(crossfitted: CrossFitted, names: Subset, task: Task, w: Resamples)
     return list(divided(predictors, names, (("of", DECISION),), total))
 
 
-def _unused(data: Predictors | str, models: Mapping[str, Predictors], names: Subset) -> Iterator[Estimate]:
-    """Synergy to be had minus synergy in the model's answers.
-
-    Of several baselines the one under which the answers to a subset hold most counts, subset by subset: a stand-in
-    that the model cannot read makes its answers to one modality poor, and what it uses together look large.
-    """
-    own = list(models.values())
-    used = best_of(own) if own else "the run has no answers with a modality missing"
-    best = data if isinstance(data, str) else best_of([data, *own])
-    for sides in Sides.every(names):
-
-        def values(sides: Sides = sides) -> FloatArray:
-            if isinstance(best, str) or isinstance(used, str):
-                raise Undefined(str(best if isinstance(best, str) else used))
-            left, right = short(parts_of(best, names, sides).synergy, parts_of(used, names, sides).synergy)
-            return np.asarray(left - right)
-
-        n = 0 if isinstance(best, str) else best.rows
-        estimate = row(called.UNUSED, sides.modalities, sides.options, values, n, test=True)
-        yield replace(estimate, reason=MORE_USED) if estimate.value < 0 else estimate
-
-
 def _beyond(predictors: Predictors, names: Subset, sides: Sides) -> Estimate:
     def values() -> FloatArray:
         return predictors.beyond_independence(sides.first, sides.second, sides.both(names))
 
-    return row(called.BEYOND, sides.modalities, sides.options, values, predictors.rows, test=True)
+    return row(called.BEYOND, sides.modalities, sides.options, values, predictors.rows, units=predictors.w.units, test=True)
 
 
 def _with_test(found: list[Estimate]) -> list[Estimate]:

@@ -212,7 +212,9 @@ def no_reference_helps(evidence: Evidence) -> Iterator[Draft]:
     many = len(panel.scored)
     counted = "The one reference method" if many == 1 else f"None of the {many} reference methods"
     seen = ""
-    if math.isfinite(row.mde):
+    if row.unit == "share" and row.mde >= 1:
+        seen = f" With so few samples or seeds ({row.seeds}) no difference could have been told from chance there."
+    elif math.isfinite(row.mde):
         least = formats.number(row.mde, row.unit, change=True)
         # What the rule asks for is more: p is adjusted, and another seed must not be as lucky.
         seen = (

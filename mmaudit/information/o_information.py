@@ -24,7 +24,7 @@ import numpy as np
 import scipy.special
 
 from mmaudit.errors import BadInput, Undefined
-from mmaudit.information.subsampling import BLOCKS, Information, jackknife_interval, mean_null, shuffle_p, shuffled
+from mmaudit.information.subsampling import BLOCKS, Information, jackknife_interval, shuffle_test
 from mmaudit.information.tables import same_rows, table
 from mmaudit.types import Array, FloatArray, IntArray
 
@@ -127,14 +127,14 @@ def o_information(
     """Return Ω of more than two variables with interval, null and p; undefined is NaN with the reason.
 
     The interval is a 95 % block jackknife's. The null shuffles every variable but the first by itself, which makes all
-    independent: its mean shows the bias that is left at this n. p is two-sided.
+    independent: its mean shows the bias that is left at this n. p is two-sided (`shuffle_test`).
 
     Args:
         variables: at least three. Continuous: `[n]` or `[n, d]` each. `discrete`: `[n]` codes each.
         discrete: variables are codes.
         blocks: of the jackknife; 0 for no interval.
         shuffles: of the null; 0 for none.
-        cluster: `[n]`, samples that belong together are left out together.
+        cluster: `[n]`, samples that belong together are left out together; of each one is shuffled.
         seed: of blocks and shuffles.
 
     Raises:
@@ -160,17 +160,21 @@ def o_information(
     low = high = float("nan")
     if blocks:
         low, high = jackknife_interval(lambda rows: estimate([v[rows] for v in given]), value, n, blocks, cluster, seed)
-    null = shuffled(
-        lambda generator: estimate([given[0], *(v[generator.permutation(n)] for v in given[1:])]), shuffles, seed
-    )
+
+    def shuffled(rows: IntArray, generator: np.random.Generator | None) -> float:
+        orders = [rows if generator is None else rows[generator.permutation(len(rows))] for _ in given[1:]]
+        return estimate([given[0][rows], *(v[order] for v, order in zip(given[1:], orders, strict=True))])
+
+    null, p, no_p = shuffle_test(shuffled, value, n, shuffles=shuffles, sides=2, cluster=cluster, seed=seed)
+    no_interval = "too few samples outside a block for an interval" if blocks and np.isnan(low) else ""
     return Information(
         value=value,
         low=low,
         high=high,
-        null=mean_null(null),
-        p=shuffle_p(value, null, sides=2),
+        null=null,
+        p=p,
         n=n,
-        reason="too few samples outside a block for an interval" if blocks and np.isnan(low) else "",
+        reason="; ".join(filter(None, (no_interval, no_p))),
         limit=LIMIT_DISCRETE if discrete else LIMIT_GAUSSIAN,
     )
 

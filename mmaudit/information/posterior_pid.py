@@ -28,7 +28,7 @@ on them, the intervals are those of the sampling of the rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def posterior_atoms(
     codes = [posterior_bins(p[:, classes], count, seed) for p in posteriors]
     size = [int(c.max()) + 1 for c in codes]
     few = size[0] * size[1] * ky > SMALL_TABLES
-    part = Resamples(w.counts[:, :FEW_REPLICATES], w.unit) if few else w
+    part = replace(w, counts=w.counts[:, :FEW_REPLICATES]) if few else w
     pairs = [tables(c, k, y, ky, part) for c, k in zip(codes[:2], size, strict=False)]
     union, gap = union_informations(*pairs)
     if np.isnan(union[0]):

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.special
 
 from mmaudit.errors import BadInput, Undefined
+from mmaudit.information.shuffles import FEWEST, one_of_each
 from mmaudit.types import Array, FloatArray, IntArray
 
 Statistic = Callable[[IntArray], float]
@@ -30,9 +31,9 @@ class Information:
         value: the estimate; NaN where undefined.
         low, high: 95 % interval of the estimator's mean at this sample size: it holds the sampling, not the bias.
         null: mean of the estimate over shuffled data; NaN where none was asked for.
-        p: of "nothing to find", from the shuffles; NaN likewise.
+        p: of "nothing to find", from the shuffles; NaN likewise. With clusters both are of one sample of each.
         n: samples.
-        reason: why value or interval is undefined; empty otherwise.
+        reason: why value, interval or p is undefined; empty otherwise.
         limit: what a reader must know about this estimator on these data; empty where there is nothing special.
     """
 
@@ -137,8 +138,59 @@ def shuffled(statistic: Callable[[np.random.Generator], float], shuffles: int = 
     """Return `float64[shuffles]`: a statistic that shuffles its rows with the generator that it is given.
 
     Shuffles suppose that rows are exchangeable: where rows of a cluster are alike, p values from them are too small.
+    Give it those of `exchangeable`.
     """
     return np.array([_value(statistic, _generator(seed, 2**32 + s)) for s in range(shuffles)])
+
+
+def exchangeable(n: int, cluster: Array | None, seed: int = 0) -> IntArray:
+    """Return the rows that a shuffle may exchange: all, or one of each cluster, drawn at random, ascending.
+
+    Raises:
+        Undefined: fewer than `FEWEST` clusters.
+        BadInput: `cluster` has another length.
+    """
+    _, units = _units(n, cluster)
+    if cluster is None or units == n:
+        return np.arange(n)
+    if units < FEWEST:
+        raise Undefined(f"no p: the samples belong to {units} clusters, and a shuffle needs {FEWEST}")
+    return one_of_each(cluster, seed)
+
+
+def shuffle_test(
+    statistic: Callable[[IntArray, np.random.Generator | None], float],
+    value: float,
+    n: int,
+    *,
+    shuffles: int = 99,
+    sides: int = 1,
+    cluster: Array | None = None,
+    seed: int = 0,
+) -> tuple[float, float, str]:
+    """Return mean of the null, p, and why there is no p; NaN without shuffles.
+
+    Rows of a cluster may be alike for reasons of their own, and then a shuffle of single rows, which tears them apart,
+    finds that any two variables go together. So one row of each cluster is tested, by its own value of the statistic.
+
+    Args:
+        statistic: takes positions of rows, and what shuffles them: None for their own value.
+        value: the statistic of all rows.
+        n: rows.
+        shuffles: how many.
+        sides: as in `shuffle_p`.
+        cluster: `[n]`, rows of equal values belong together. None: rows are independent.
+        seed: of the rows that are drawn, and of the shuffles.
+    """
+    if not shuffles:
+        return float("nan"), float("nan"), ""
+    try:
+        rows = exchangeable(n, cluster, seed)
+    except Undefined as why:
+        return float("nan"), float("nan"), str(why)
+    own = value if len(rows) == n else _value(lambda some: statistic(some, None), rows)
+    null = shuffled(lambda generator: statistic(rows, generator), shuffles, seed)
+    return mean_null(null), shuffle_p(own, null, sides), ""
 
 
 def shuffle_p(value: float, null: FloatArray, sides: int = 1) -> float:

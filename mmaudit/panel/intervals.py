@@ -29,11 +29,12 @@ import numpy as np
 import scipy.special
 
 from mmaudit.comparison import exact_bound
-from mmaudit.kernels.inference import interval, minimum_detectable_effect, p_value, standard_error
+from mmaudit.kernels.inference import FEW, interval, p_value, standard_error
 from mmaudit.metrics import Resamples
 from mmaudit.types import FloatArray
 
 SMALLEST_P = 1e-300
+ALPHA, POWER = 0.05, 0.8
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def both(
     draws: Sequence[Draw],
     within: tuple[float, float] = (-np.inf, np.inf),
     unseen: float = 0.0,
+    units: int | None = None,
 ) -> tuple[float, float]:
     """Return the 95 % interval for samples and seeds.
 
@@ -88,9 +90,10 @@ def both(
         draws: the parts of the seeds.
         within: legal values.
         unseen: half-width where no replicate varies, see `unseen_share`.
+        units: independent ones among the samples, see `interval`.
     """
     value = float(values[0])
-    low, high = interval(values[1:], value)
+    low, high = interval(values[1:], value, units=units)
     if np.isnan(low):
         return low, high
     extra = sum(d.squared() for d in draws)
@@ -98,15 +101,17 @@ def both(
     return float(np.clip(value - down, *within)), float(np.clip(value + up, *within))
 
 
-def p_of(delta: FloatArray, draws: Sequence[Draw]) -> float:
+def p_of(delta: FloatArray, draws: Sequence[Draw], units: int | None = None) -> float:
     """Return the two-sided p of "the true difference is 0": the level at which the interval of `both` just reaches it.
 
     With the standard error in place of the percentiles, as everywhere (see `p_value`); without seeds it is that p.
     """
-    plain = p_value(float(delta[0]), delta[1:])
+    plain = p_value(float(delta[0]), delta[1:], units)
     if np.isnan(plain) or all(d.variance <= 0 for d in draws):
         return plain
     error, freedom = standard_error(delta[1:]), int(np.isfinite(delta[1:]).sum()) - 1
+    if units is not None and 1 < units < FEW:
+        error, freedom = error * np.sqrt(units / (units - 1)), min(freedom, units - 1)
     wanted = float(delta[0]) ** 2
 
     def beyond(log_p: float) -> bool:
@@ -124,10 +129,21 @@ def p_of(delta: FloatArray, draws: Sequence[Draw]) -> float:
 
 
 def detectable(delta: FloatArray, draws: Sequence[Draw], unseen: float = 0.0) -> float:
-    """Return the |difference| that would be found with 80 % power: 2.80 standard errors of samples and seeds."""
+    """Return the |difference| that would be found with 80 % power: the reach of the test, plus what power takes.
+
+    Bloom 1995: (t₁₋α/₂ + t_power) · SE. Both quantiles as in `both`, for samples the normal one and for seeds Student's
+    t with one degree of freedom less than there are: their half-widths add up as squares. Without seeds 2.80 · SE, NaN
+    where nothing varies. Of two seeds that differ it is often more than there is room for: then nothing would have been
+    found.
+    """
     error = standard_error(delta[1:])
-    total = float(np.sqrt(error**2 + sum(d.variance for d in draws)))
-    return max(minimum_detectable_effect(total), unseen) if total > 0 else unseen or float("nan")
+
+    def reach(tail: float) -> float:
+        quantile = float(scipy.special.ndtri(tail))
+        return float(np.sqrt((quantile * error) ** 2 + sum(d.squared(tail) for d in draws)))
+
+    total = reach(ALPHA / 2) + reach(1 - POWER)
+    return max(total, unseen) if total > 0 else unseen or float("nan")
 
 
 def unseen_share(values: FloatArray, w: Resamples, unit: str) -> float:

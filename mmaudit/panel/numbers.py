@@ -43,7 +43,7 @@ def filled(
         return replace(about, reason="not defined on these samples")
     parts = draws if about.method else []
     unseen = unseen_share(values, p.w, about.unit) if np.isfinite(within).all() else 0.0
-    low, high = both(values, parts, within, unseen)
+    low, high = both(values, parts, within, unseen, p.w.units)
     between = float(np.std(p.seeds[:, 0], ddof=1)) if many > 1 and about.quantity in AS_MEASURED else float("nan")
     about = replace(about, value=float(values[0]), low=low, high=high, between=between)
     if not about.method or audited is None or not np.isfinite(audited[0]):
@@ -51,13 +51,13 @@ def filled(
     delta = values - audited
     width = within[1] - within[0]
     unseen = unseen_share(delta, p.w, about.unit) if np.isfinite(within).all() else 0.0
-    low, high = both(delta, parts, (-width, width), unseen)
+    low, high = both(delta, parts, (-width, width), unseen, p.w.units)
     return replace(
         about,
         delta=float(delta[0]),
         delta_low=low,
         delta_high=high,
-        p=p_of(delta, parts),
+        p=p_of(delta, parts, p.w.units),
         mde=detectable(delta, parts, unseen),
     )
 

@@ -16,6 +16,7 @@ from mmaudit.render.summary import Tile
 from mmaudit.report import Report
 
 MOST_FACTS = 12
+ALPHA = 0.05  # of the adjusted p, as for a finding
 
 
 @dataclass(frozen=True)
@@ -179,10 +180,10 @@ def _bits(value: float | None) -> str:
 
 
 def synergy_tile(report: Report) -> list[Tile]:
-    """The largest synergy that the data offers and the model leaves unused; nothing where no interval is above 0."""
-    unused = [e for e in select(of_family(report, "synergy"), "synergy_unused") if math.isfinite(e.value)]
-    most = max(unused, key=lambda e: e.value, default=None)
-    if most is None or not most.low > 0:
+    """The largest synergy that the data surely offers and the model surely leaves unused; nothing where none is."""
+    unused = [e for e in select(of_family(report, "synergy"), "synergy_unused") if e.low > 0 and e.p_adjusted <= ALPHA]
+    if not unused:
         return []
+    most = max(unused, key=lambda e: e.value)
     value, _, rest = text(most).partition(" [")
     return [Tile("Synergy left unused", value, f"[{rest}" if rest else "", who(most), "synergy")]
