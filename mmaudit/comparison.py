@@ -122,12 +122,14 @@ def score_row(
     unseen, units = unseen_share(metric, delta, found), found.w.units
     width = metric.range[1] - metric.range[0]  # two values of a metric cannot differ by more
     delta_low, delta_high = interval(delta[1:], float(delta[0]), (-width, width), units=units)
+    if unseen:  # also where there is but one unit, and so no other interval
+        delta_low, delta_high = float(delta[0]) - unseen, float(delta[0]) + unseen
     row = replace(
         row,
         against=against.key,
         delta=float(delta[0]),
-        delta_low=max(delta_low - unseen, -width),
-        delta_high=min(delta_high + unseen, width),
+        delta_low=max(delta_low, -width),
+        delta_high=min(delta_high, width),
         p=p_value(float(delta[0]), delta[1:], units),
         mde=unseen or minimum_detectable_effect(standard_error(delta[1:]), units=units),
     )
