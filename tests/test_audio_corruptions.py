@@ -232,3 +232,41 @@ def _clipped(x, severity):
     data = ArrayData({"a": x[None]}, [1.0], Task.regression(), modalities=[Modality("a", "audio")])
     probe = probes.get("audio.clipping")
     return probe.apply(whole(data), probe.condition(("a",), severity), source_of(data)).inputs["a"][0]
+
+
+WAVEFORM = sorted(p.name for p in probes if p.kinds == ("audio",) and p.family == "corruption")
+
+
+def corrupted(x, name: str, severity: float) -> np.ndarray:
+    data = ArrayData({"x": x}, np.arange(len(x)) % 2, Task.classification(2), modalities=[recorded()])
+    probe = probes.get(name)
+    return probe.apply(whole(data), probe.condition(("x",), severity), source_of(data)).inputs["x"]
+
+
+def recorded() -> Modality:
+    return Modality("x", "audio", sample_rate=RATE)
+
+
+def test_the_readings_of_gaussian_noise_are_among_the_probes_of_sounds():
+    assert len(WAVEFORM) == len(NAMES) + 2
+    assert {"audio.gaussian_noise_additive", "audio.gaussian_noise_convex"} < set(WAVEFORM)
+
+
+@pytest.mark.parametrize("name", WAVEFORM)
+def test_the_same_sound_as_unsigned_numbers_is_corrupted_in_the_same_way(name):
+    """Silence of unsigned PCM is the middle of its range: 128 of 8 bits, 32,768 of 16."""
+    x = np.stack(sounds(3))[:, :8000]
+    signed = np.rint(x / np.abs(x).max() * 20_000).astype(np.int16)
+    unsigned = (signed.astype(np.int32) + 2**15).astype(np.uint16)
+    severity = probes.get(name).severities[2]
+    expected, found = corrupted(signed, name, severity), corrupted(unsigned, name, severity)
+    assert found.dtype == np.uint16
+    assert (expected != signed).any()
+    assert np.array_equal(found.astype(np.int32) - 2**15, expected)
+    ragged = [row[: 8000 - 100 * i] for i, row in enumerate(unsigned)]
+    first = corrupted(ragged, name, severity)[0]
+    assert np.abs(first - 2.0**15).mean() < 2 * np.abs(expected[0].astype(float)).mean(), "no offset of half the range"
+    # 8 bits are coarser, and else the same.
+    coarse = np.rint(signed / 256 + 128).astype(np.uint8)
+    change = rms(corrupted(coarse, name, severity).astype(float) - coarse) / rms(coarse - 128.0)
+    assert change == pytest.approx(rms(expected.astype(float) - signed) / rms(signed.astype(float)), rel=0.2, abs=0.02)

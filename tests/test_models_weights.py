@@ -59,6 +59,28 @@ def test_weights(tmp_path: Path, save: Callable[[Path, Any], Path]) -> None:
     assert all((p == 0.5).all() for p in module.parameters())
 
 
+class Tied(nn.Module):
+    """A language model's embedding, used again as its last layer, unless told otherwise."""
+
+    def __init__(self, *, tied: bool = True) -> None:
+        super().__init__()
+        self.embedding, self.head = nn.Embedding(10, 4), nn.Linear(4, 10, bias=False)
+        if tied:
+            self.head.weight = self.embedding.weight
+
+
+def test_of_tied_weights_a_file_may_name_one_alone(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    wanted = Tied()
+    safetensors.torch.save_model(wanted, str(path))
+    assert len(safetensors.torch.load_file(path)) == 1
+    loaded = load_weights(Tied(), path)
+    assert torch.equal(loaded.get_parameter("head.weight"), wanted.embedding.weight)
+    assert torch.equal(loaded.get_parameter("embedding.weight"), wanted.embedding.weight)
+    with pytest.raises(BadInput, match=r"missing (head|embedding)\.weight, not expected nothing"):
+        load_weights(Tied(tied=False), path)
+
+
 class Payload:
     """What a hostile file may hold: unpickling it would call a function."""
 

@@ -19,6 +19,7 @@ from mmaudit.reference.methods.agm import agm_coefficients
 from mmaudit.reference.methods.balancing import certainty, mean_of_others, scores
 from mmaudit.reference.methods.mlb import mlb_coefficients
 from mmaudit.reference.methods.ogm_ge import ogm_coefficients
+from mmaudit.reference.optimiser import AdamW
 from mmaudit.reference.trained import Trial
 from mmaudit.types import Task
 
@@ -191,7 +192,8 @@ def test_losses_and_gradients_are_finite_whatever_is_missing(name, absent, modal
         assert torch.isfinite(g).all(), n
     assert all(torch.isfinite(s.float()).all() for s in batch.state.values())
     if absent == 1.0:
-        assert all(v == 1 for v in model.paces(batch.state).values())
+        noisy = 2**0.5 if name == "ogm_ge" else 1  # a gradient and noise as large: the sum is longer
+        assert all(v.item() == pytest.approx(noisy) for v in model.paces(batch.state).values())
 
 
 @pytest.mark.parametrize(("name", "kind"), [(n, k) for n in METHODS for k in ("multilabel", "regression")])
@@ -260,22 +262,66 @@ def test_the_step_of_the_better_modalitys_encoder_is_multiplied_by_its_coefficie
     assert coefficients.min() < 1
 
 
-def test_ogm_noise_has_the_gradients_own_spread_and_ends_with_the_modulation():
+def ogm_step(coefficients, noise=1.0, epoch=0.0):
+    """A step of a model whose modalities have these coefficients, and gradients of its weights."""
     made = parts(width=64)
     model = build(references.get("ogm_ge"), made, 0)
     batch = step(made, torch.tensor([0, 1, 1, 0]), "ogm_ge")
+    batch.hyper["noise"], batch.epoch = torch.tensor(noise), torch.tensor(epoch)
     model.loss(batch).backward()
-    gradients = {n: p.grad for n, p in model.named_parameters()}
-    noisy = model.after_gradients(gradients, batch)
-    for m in (0, 1):
-        g, n = gradients[f"encoders.m{m}.weight"], noisy[f"encoders.m{m}.weight"]
-        assert (n - g).std().item() == pytest.approx(g.std().item(), rel=0.1)
+    if epoch == 0:
+        batch.state["coefficients"] = torch.tensor(coefficients)
+    return model, batch, {n: p.grad for n, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5, 1.0])
+def test_ogm_steps_along_the_damped_gradient_and_noise_that_is_not_damped(noise):
+    """Peng et al. 2022: k·g + n, n of the unmodulated gradient's own spread; never k·(g + n)."""
+    coefficients = (0.05, 1.0)
+    model, batch, gradients = ogm_step(coefficients, noise)
+    noisy, paces = model.after_gradients(gradients, batch), model.paces(batch.state)
+    for m, k in enumerate(coefficients):
+        name = f"encoders.m{m}.weight"
+        g, draw = gradients[name], batch.draws[name]
+        torch.testing.assert_close(paces[name] * noisy[name], k * g + noise * g.std() * draw, rtol=1e-4, atol=1e-6)
+        # What AdamW and clipping see is as large as the gradient itself.
+        assert noisy[name].std().item() == pytest.approx(g.std().item(), rel=0.15)
         assert torch.equal(gradients[f"encoders.m{m}.bias"], noisy[f"encoders.m{m}.bias"])
-    batch.epoch = torch.tensor(5.0)  # of 10, and `until` is one half
-    model.loss(batch)
+
+
+def test_ogm_without_modulation_and_noise_leaves_gradients_as_they_are_bit_by_bit():
+    model, batch, gradients = ogm_step((1.0, 1.0), 0.0)
+    assert all(torch.equal(g, gradients[n]) for n, g in model.after_gradients(gradients, batch).items())
+    model, batch, gradients = ogm_step((0.0, 1.0), 0.0)
+    found = model.after_gradients(gradients, batch)
+    assert torch.isfinite(found["encoders.m0.weight"]).all()
+    assert model.paces(batch.state)["encoders.m0.weight"] == 0
+
+
+def test_ogm_noise_ends_with_the_modulation():
+    model, batch, gradients = ogm_step((1.0, 1.0), epoch=5.0)  # of 10, and `until` is one half
     late = model.after_gradients(gradients, batch)
     assert all(torch.equal(late[n], g) for n, g in gradients.items())
     assert all(p == 1 for p in model.paces(batch.state).values())
+
+
+def test_ogm_under_adamw_moves_weights_by_the_published_mixture():
+    """Over many steps noise averages out, and a gradient damped to a fifth moves the weights a fifth as far."""
+    generator, moved = torch.Generator().manual_seed(0), {}
+    for k in (0.2, 1.0):
+        model, batch, gradients = ogm_step((k, 1.0))
+        name = "encoders.m0.weight"
+        gradients[name] = torch.where(gradients[name] > 0, 1.0, -1.0)
+        weights = {name: torch.zeros(1, *gradients[name].shape)}
+        optimiser = AdamW.of(weights)
+        for _ in range(500):
+            batch.draws[name] = torch.randn(gradients[name].shape, generator=generator)
+            given = {name: model.after_gradients(gradients, batch)[name][None]}
+            rate = {name: 1e-3 * model.paces(batch.state)[name][None]}
+            optimiser.step(weights, given, rate, {name: torch.zeros(1)})
+        moved[k] = (weights[name][0] * -gradients[name]).mean().item()
+    assert moved[1.0] == pytest.approx(0.5, rel=0.1), "as far as without noise: 500 steps of 0.001"
+    assert moved[0.2] == pytest.approx(0.1, rel=0.1)
 
 
 def test_agm_remembers_the_mean_of_the_batches_before():

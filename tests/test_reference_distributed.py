@@ -50,6 +50,13 @@ def test_every_method_ends_the_same_in_both_processes(found: list[dict[str, Any]
         assert {key: mine[key] for key in methods} == {key: [True, True, [""]] for key in methods}
 
 
+def test_noise_on_gradients_is_the_same_in_all_processes_so_that_their_mean_is_as_loud(
+    found: list[dict[str, Any]],
+) -> None:
+    assert found[0]["noise"]
+    assert found[0]["noise"] == found[1]["noise"]
+
+
 def test_a_killed_training_goes_on_where_it_was(found: list[dict[str, Any]]) -> None:
     assert found[0]["kept"]
     for mine in found:

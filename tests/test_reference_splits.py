@@ -142,6 +142,56 @@ def test_values_that_repeat_by_nature_are_no_copies_but_the_same_data_set_is() -
         require_disjoint(whole, whole)
 
 
+def picked(data: ArrayData, rows: object, prefix: str) -> ArrayData:
+    """These rows in this order, any of them more than once, under ids of their own."""
+    at = np.asarray(rows)
+    unique, back = np.unique(at, return_inverse=True)
+    inputs = {m: data.values(m, unique)[back] for m in ("a", "b")}
+    return ArrayData(inputs, data.target[at], data.task, ids=[f"{prefix}{i}" for i in range(len(at))])
+
+
+@pytest.mark.parametrize("train", [np.repeat(np.arange(300), 2), np.r_[np.arange(300), np.arange(60)]], ids=str)
+@pytest.mark.parametrize("doubled", [False, True])
+def test_duplicates_in_the_training_data_hide_no_copies(train: np.ndarray, doubled: bool) -> None:
+    """Over-sampled or merged twice, its rows repeat; those of a continuous distribution do not by nature."""
+    whole = vectors(400)
+    leaked = np.r_[np.arange(25), np.arange(330, 400)]
+    audited = picked(whole, np.r_[leaked, leaked] if doubled else leaked, "a")
+    found = shared(picked(whole, train, "t"), audited)
+    assert not found.natural
+    assert found.audited.tolist() == [*range(25), *(range(95, 120) if doubled else ())]
+    with pytest.raises(BadInput, match="audited samples are in the training data too"):
+        require_disjoint(picked(whole, train, "t"), audited)
+
+
+def bits(n: int, seed: int, ids: object = None) -> ArrayData:
+    x = np.random.default_rng(seed).integers(0, 2, (n, 6))
+    return ArrayData({"a": x[:, :3], "b": x[:, 3:]}, x[:, 0] ^ x[:, 3], Task.classification(2), ids=ids)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("train", "audited"), [(5000, 60), (500, 200), (200, 500)])
+def test_equal_rows_that_are_let_pass_are_told(train: int, audited: int) -> None:
+    found = require_disjoint(bits(train, 0), bits(audited, 1))
+    assert found.natural
+    assert not len(found.audited)
+    assert found.excused > 0.9 * audited
+    assert found.note.startswith(f"{found.excused} audited samples have the values of a training row")
+    assert len(found.note) < 200, "the report shortens longer ones"
+    assert require_disjoint(vectors(90), vectors(50, seed=1)).note == ""
+
+
+def test_a_row_of_the_same_values_and_id_is_a_copy_whatever_the_values() -> None:
+    train, rest = bits(500, 0, [f"x{i}" for i in range(500)]), bits(190, 1)
+    inputs = {m: np.concatenate([rest.values(m, np.arange(190)), train.values(m, np.arange(10))]) for m in ("a", "b")}
+    target = np.concatenate([rest.target, train.target[:10]])
+    audited = ArrayData(inputs, target, train.task, ids=[*(f"y{i}" for i in range(190)), *(f"x{i}" for i in range(10))])
+    found = shared(train, audited)
+    assert found.natural
+    assert found.training.tolist() == list(range(10))
+    assert found.audited.tolist() == list(range(190, 200))
+    assert 170 < found.excused <= 190
+
+
 def test_clusters_on_both_sides_are_refused_unless_allowed() -> None:
     train = vectors(40, cluster=[f"p{i // 4}" for i in range(40)])
     other = vectors(40, seed=1, cluster=[f"p{8 + i // 4}" for i in range(40)])

@@ -20,6 +20,8 @@ _NESTED = ("state_dict", "model_state_dict", "model", "weights")
 def load_weights(module: nn.Module, path: str | Path) -> nn.Module:
     """Load weights into a module and return it, in evaluation mode. No code in the file is run.
 
+    Of weights that are tied, the file may name one alone, as `safetensors.torch.save_model` writes them.
+
     Args:
         module: built by your own code, with the parameters that the file names.
         path: `.safetensors`, or a state dict saved by `torch.save` (any other suffix). A checkpoint that holds the
@@ -39,9 +41,10 @@ def load_weights(module: nn.Module, path: str | Path) -> nn.Module:
             f"weights {file.name!r} do not fit {type(module).__name__}: {' '.join(lines[:2])} "
             "Build the module with the sizes it was trained with."
         ) from error
-    if found.missing_keys or found.unexpected_keys:
+    missing = _not_tied(module, found.missing_keys)
+    if missing or found.unexpected_keys:
         raise BadInput(
-            f"weights {file.name!r} do not fit {type(module).__name__}: missing {_few(found.missing_keys)}, "
+            f"weights {file.name!r} do not fit {type(module).__name__}: missing {_few(missing)}, "
             f"not expected {_few(found.unexpected_keys)}. Use the class and options they were trained with; "
             "a common prefix such as 'module.' has to be removed first."
         )
@@ -122,6 +125,25 @@ def _state_dict(file: Path) -> dict[str, Tensor]:
         held = f"the keys {_few(list(map(str, content)))}" if isinstance(content, Mapping) else type(content).__name__
         raise BadInput(f"weights {file.name!r} hold {held}, not a state dict of tensors by name.")
     return dict(content)
+
+
+def _not_tied(module: nn.Module, missing: list[str]) -> list[str]:
+    """Which of the missing names stand for memory that no other name has filled."""
+    if not missing:
+        return []
+    state = {name: value for name, value in module.state_dict().items() if isinstance(value, Tensor)}
+    loaded = {(_storage(t), t.data_ptr(), t.shape, t.stride()) for name, t in state.items() if name not in missing}
+    return [
+        name
+        for name in missing
+        if (t := state.get(name)) is None
+        or not t.data_ptr()  # empty, or on no device
+        or (_storage(t), t.data_ptr(), t.shape, t.stride()) not in loaded
+    ]
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def _few(names: list[str]) -> str:

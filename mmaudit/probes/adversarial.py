@@ -7,6 +7,7 @@ depends on the model, and, where the model's last bits depend on the batch, so d
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,31 +27,52 @@ POSITIONS = (1.0, 2.0, 3.0, 4.0, 5.0)
 # Madry et al. 2018: steps that add up to 2.5 ε can cross the ball from any start.
 STEPS = 10
 REACH = 2.5
+# Version 1 took half a step from values at an end of the legal range.
+VERSION = 2
 
-Ball = tuple[Array, Array, Array]  # per value: where it starts, the lowest and the highest it may become
+
+@dataclass(frozen=True, eq=False)
+class Ball:
+    """How far an attack may move each value of a batch, in the modality's own units and layout.
+
+    Attributes:
+        start: where it is.
+        low: the lowest that it may become: start − radius, or the end of the legal range.
+        high: the highest, likewise.
+        radius: ε in these units, not cut by the legal range: a value next to its end still steps by the whole of ε.
+    """
+
+    start: Array
+    low: Array
+    high: Array
+    radius: Any
+
+
 Attack = Callable[[Source, Condition, Batch, Mapping[str, Ball]], dict[str, Array]]
 
 
 def _fgsm(source: Source, condition: Condition, batch: Batch, balls: Mapping[str, Ball]) -> dict[str, Array]:
     """Fast gradient sign method: one step of size ε along the sign of the loss gradient.
 
-    x' = x + ε · sign(∇ₓ L(f(x), y)): Goodfellow, Shlens and Szegedy, ICLR 2015, arXiv 1412.6572. A value whose
-    gradient is 0 stays as it is.
+    x' = x + ε · sign(∇ₓ L(f(x), y)): Goodfellow, Shlens and Szegedy, ICLR 2015, arXiv 1412.6572; then clipped to the
+    legal range. A value whose gradient is 0 stays as it is.
     """
-    _, gradients = _gradient(source, batch, {m: start for m, (start, _, _) in balls.items()})
-    return {m: _ascend(start, gradients[m], 1.0, balls[m]) for m, (start, _, _) in balls.items()}
+    _, gradients = _gradient(source, batch, {m: ball.start for m, ball in balls.items()})
+    return {m: _ascend(ball.start, gradients[m], 1.0, ball) for m, ball in balls.items()}
 
 
 def _pgd(source: Source, condition: Condition, batch: Batch, balls: Mapping[str, Ball]) -> dict[str, Array]:
     """Projected gradient descent on the loss: 10 steps from a random start, the worst of them kept.
 
     xₜ₊₁ = Π[xₜ + α · sign(∇ₓ L(f(xₜ), y))], α = 2.5 ε / 10, Π the projection on the ε-ball (L∞) and the legal range:
-    Madry et al., ICLR 2018, arXiv 1706.06083. Each sample keeps the point of largest loss among the 11 visited.
+    Madry et al., ICLR 2018, arXiv 1706.06083. It starts anywhere in the legal part of the ball. Each sample keeps the
+    point of largest loss among the 11 visited.
     """
     points = {}
-    for m, (start, low, high) in balls.items():
+    for m, ball in balls.items():
+        start = ball.start
         u = Draws(condition.stream, m, source.keys(batch)).uniform(start[0].size, "start").reshape(start.shape)
-        points[m] = (low + u * (high - low)).astype(start.dtype)
+        points[m] = (ball.low + u * (ball.high - ball.low)).astype(start.dtype)
     best, most = dict(points), np.full(len(batch), -np.inf)
     for step in range(STEPS + 1):
         loss, gradients = _gradient(source, batch, points)
@@ -64,8 +86,7 @@ def _pgd(source: Source, condition: Condition, batch: Batch, balls: Mapping[str,
 
 def _ascend(x: Array, gradient: Array, share: float, ball: Ball) -> Array:
     """Step along the sign by `share` of the ball's radius, and back into the ball."""
-    _, low, high = ball
-    return np.asarray(np.clip(x + share * np.sign(gradient) * (high - low) / 2, low, high), x.dtype)
+    return np.asarray(np.clip(x + share * np.sign(gradient) * ball.radius, ball.low, ball.high), x.dtype)
 
 
 def _gradient(source: Source, batch: Batch, inputs: Mapping[str, Array]) -> tuple[Array, Mapping[str, Array]]:
@@ -91,7 +112,7 @@ def _ball(source: Source, modality: Modality, array: Array, epsilon: float) -> B
     low, high = np.broadcast_to(start - radius, start.shape), np.broadcast_to(start + radius, start.shape)
     if limits is not None:
         low, high = np.clip(low, *limits), np.clip(high, *limits)
-    return start, low.astype(start.dtype), high.astype(start.dtype)
+    return Ball(start, low.astype(start.dtype), high.astype(start.dtype), radius)
 
 
 def _epsilon(modality: Modality, severity: float, joint: bool) -> float:
@@ -166,6 +187,7 @@ for _name, (_attack, _random, _source) in _ATTACKS.items():
         probe(
             f"{_kind}.{_name}",
             family="adversarial",
+            version=VERSION,
             grid=_single_grid(f"{_kind}.{_name}", _kind, _table, _random),
             unit="ε (L∞), of the legal range" if _kind == "image" else "ε (L∞), in σ of each dimension",
             severities=_table,
@@ -175,6 +197,7 @@ for _name, (_attack, _random, _source) in _ATTACKS.items():
     probe(
         f"joint.{_name}",
         family="adversarial",
+        version=VERSION,
         grid=_joint_grid(f"joint.{_name}", _random),
         unit="position in each modality's ε table",
         severities=POSITIONS,

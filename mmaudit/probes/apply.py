@@ -100,7 +100,7 @@ class _Call:
             if "rng" in wants:
                 extra["rng"] = generator(self.stream, int(self.keys[row]))
             if self.donors is not None:
-                donor = _fitted(np.asarray(self.donors[row]), sample.shape[1:])
+                donor = self._fitted(self.donors[row], sample.shape[1:])
                 extra["donor"] = canonical.forward(donor[None], self.modality)[0]
             y = self._checked(fn(x[0], severity, **extra), x[0])
             self.new[row] = canonical.backward(y[None], sample.dtype, self.modality)[0]
@@ -167,8 +167,17 @@ class _Call:
         if array.dtype != object:
             return array[rows]
         first = np.asarray(self.array[rows[0]])
-        # A donor of another shape is cut, or filled up with zeros, to the shape of the sample it meets.
-        return np.stack([_fitted(np.asarray(array[row]), first.shape) for row in rows.tolist()])
+        return np.stack([self._fitted(array[row], first.shape) for row in rows.tolist()])
+
+    def _fitted(self, value: Any, shape: tuple[int, ...]) -> Array:
+        """A donor of another shape is cut, or filled up with zeros or silence, to the shape of the sample it meets."""
+        sample = np.asarray(value)
+        if sample.shape == shape or sample.ndim != len(shape):
+            return sample
+        out = np.full(shape, canonical.middle(self.modality, sample.dtype), sample.dtype)
+        common = tuple(slice(min(a, b)) for a, b in zip(sample.shape, shape, strict=True))
+        out[common] = sample[common]
+        return out
 
     def _checked(self, y: Any, x: Array) -> Array:
         if not isinstance(y, np.ndarray | np.generic) or y.shape != x.shape:
@@ -185,12 +194,3 @@ class _Call:
         if wrong := [type(text).__name__ for text in new if not isinstance(text, str)]:
             raise ContractBroken(who, "text stays text", f"returned {wrong[0]}, not str")
         return new
-
-
-def _fitted(sample: Array, shape: tuple[int, ...]) -> Array:
-    if sample.shape == shape or sample.ndim != len(shape):
-        return sample
-    out = np.zeros(shape, sample.dtype)
-    common = tuple(slice(min(a, b)) for a, b in zip(sample.shape, shape, strict=True))
-    out[common] = sample[common]
-    return out

@@ -1,7 +1,8 @@
 """The form in which a corruption sees one sample, and the way there and back.
 
 Images become float32 [H, W, C] in [0, 1]; text is `str`; other kinds are float32 (float64 where float32 would lose
-digits) in their own shape and units. On the way back: legal range, dtype, layout.
+digits) in their own shape and units, waveforms of unsigned integers around 0. On the way back: legal range, dtype,
+layout.
 """
 
 from __future__ import annotations
@@ -46,6 +47,18 @@ def legal_range(modality: Modality, dtype: np.dtype[Any]) -> tuple[float, float]
     return None
 
 
+def middle(modality: Modality, dtype: np.dtype[Any]) -> float:
+    """Return the value at which a waveform rests: of unsigned integers the middle of their legal range, else 0.
+
+    128 of 8-bit PCM, which WAV files hold as unsigned numbers: Microsoft and IBM, Multimedia Programming Interface and
+    Data Specifications 1.0, 1991.
+    """
+    if modality.kind != "audio" or modality.spectrogram or dtype.kind != "u":
+        return 0.0
+    low, high = legal_range(modality, dtype) or (0.0, 0.0)
+    return float(np.ceil((low + high) / 2))
+
+
 def working_dtype(dtype: np.dtype[Any]) -> type[np.float32] | type[np.float64]:
     """Return the float type that holds every value of `dtype` exactly, as far as there is one."""
     wide = dtype.itemsize > 4 if dtype.kind == "f" else dtype.itemsize > 2
@@ -53,9 +66,15 @@ def working_dtype(dtype: np.dtype[Any]) -> type[np.float32] | type[np.float64]:
 
 
 def forward(samples: Array, modality: Modality) -> Array:
-    """Return a canonical copy of numeric samples of one shape, `[n, …]`."""
+    """Return a canonical copy of numeric samples of one shape, `[n, …]`.
+
+    Waveforms of unsigned integers come without their `middle`, so that silence is 0 for every corruption: the same
+    sound as int16 and as uint16 is the same numbers.
+    """
     if modality.kind != "image":
-        return samples.astype(working_dtype(samples.dtype))
+        own: Array = samples.astype(working_dtype(samples.dtype))
+        rest = middle(modality, samples.dtype)
+        return own - rest if rest else own
     low, high = _image_range(modality, samples.dtype)
     x = np.ascontiguousarray(samples, dtype=np.float32 if samples.dtype == np.float16 else None)
     unit: Array = cast.to_unit(x, np.float32(low), np.float32(1 / (high - low)))
@@ -65,7 +84,9 @@ def forward(samples: Array, modality: Modality) -> Array:
 def backward(x: Array, dtype: np.dtype[Any], modality: Modality) -> Array:
     """Return canonical `x`, `[n, …]`, in the layout and legal range of the modality and in `dtype`."""
     if modality.kind != "image":
-        return settle(x, dtype, modality)
+        # Rounded before the middle is added: float32 would lose digits, and halves go to the even number around 0.
+        rest = middle(modality, dtype)
+        return settle(np.rint(x) + rest if rest else x, dtype, modality)
     low, high = _image_range(modality, dtype)
     if modality.layout == "HW":
         x = x[..., 0]
@@ -120,6 +141,7 @@ def statistics_of(source: Source, name: str) -> ModalityStatistics:
         mean, std, dtype = (mean - low) / (high - low), std / (high - low), np.float32
         if mean.ndim:
             mean, std = _hwc(mean, modality), _hwc(std, modality)
+    mean = mean - middle(modality, np.dtype(modality.dtype))
     mode: Any = None if found.mode is None else found.mode.astype(dtype)
     return dataclasses.replace(found, mean=mean.astype(dtype), std=std.astype(dtype), mode=mode)
 

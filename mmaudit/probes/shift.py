@@ -163,10 +163,7 @@ def shifted(x: Array, by: int, modality: Modality) -> Array:
 
 
 def _silence(x: Array, modality: Modality) -> Array:
-    if x.dtype.kind == "u":
-        low, high = canonical.legal_range(modality, x.dtype) or (0.0, 0.0)
-        return np.array(np.ceil((low + high) / 2), x.dtype)
-    return canonical.settle(np.zeros(()), x.dtype, modality)
+    return canonical.settle(np.full((), canonical.middle(modality, x.dtype)), x.dtype, modality)
 
 
 def _space_grid(scope: Scope) -> Iterator[Condition | Declined]:

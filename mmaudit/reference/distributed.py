@@ -71,6 +71,8 @@ def train_distributed(
     - A contrastive loss compares rows of one process only, as if the batch were that small.
     - Random draws are made for each process's rows, so a method that draws is not the one-process training bit for bit.
     - What a method remembers from step to step is averaged over processes; whole numbers are those of the first.
+    - What it does to the gradients (`after_gradients`) it does with that average and with the first process's draws:
+      noise of every process's own would shrink in their mean.
 
     Args:
         method, parts, training, validation: as in `mmaudit.reference.loop.train`, all rows in every process.
@@ -162,11 +164,13 @@ class _Distributed(Training):
             for name, p in self.module.named_parameters()
         }
         after = {k: s.detach() for k, s in step.state.items()}
-        step.state = dict(after)
-        if self.changes:  # by what a process sees in its own rows
+        together = {k: _mean(s) if s.is_floating_point() else _first(s) for k, s in after.items()}
+        if self.changes:
+            step.state = dict(together)
+            step.draws = {k: draws[f"0/{k}"][0] for k in self.wanted}
+            # The same in all processes, but for what a method reads off its own rows.
             gradients = {k: _mean(g.detach()) for k, g in self.module.after_gradients(gradients, step).items()}
         value = _mean(loss.detach())
-        together = {k: _mean(s) if s.is_floating_point() else _first(s) for k, s in after.items()}
         return {k: g[None] for k, g in gradients.items()}, (value[None], {k: s[None] for k, s in together.items()})
 
     def _wrap(self, step: Step) -> DistributedDataParallel:

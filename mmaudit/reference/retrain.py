@@ -72,6 +72,7 @@ def retrain(
 
     Returns:
         The panel: results by method and condition beside the audited model's. The run's report shows them from now on.
+        The `note` of each method says where equal rows of both data sets were taken for chance.
 
     Raises:
         BadInput: an argument or the training data cannot be used, or the data overlap.
@@ -85,12 +86,12 @@ def retrain(
     step = progress or (lambda what, done, total: None)
     step("checking", 0, 1)
     prepared = _prepared(opened, model, data, train)
-    require_disjoint(train, data, shared_clusters=shared_clusters)
+    overlap = require_disjoint(train, data, shared_clusters=shared_clusters)
     rows = split(train, validation=validation)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with writing(opened.folder):
         step("reading the training data", 0, 1)
-        workshop = Workshop(opened, prepared, train, rows, choice, where, step)
+        workshop = Workshop(opened, prepared, train, rows, choice, where, step, note=overlap.note)
         workshop.inputs.require(data)
         members = [member for method in chosen for member in workshop.train(method)]
         answer(

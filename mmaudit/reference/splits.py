@@ -16,12 +16,15 @@ from mmaudit.data.checks import some_samples
 from mmaudit.data.dataset import Subset
 from mmaudit.data.scan import BLOCK_BYTES
 from mmaudit.errors import BadInput
-from mmaudit.types import Array, IntArray, Modality, Task
+from mmaudit.types import Array, BoolArray, IntArray, Modality, Task
 
 FEWEST_TRAINING, FEWEST_VALIDATION = 8, 4
 # Where more than this share of the training rows have the values of another one, values are codes or bits, and equal
 # rows are no sign of a copy.
 REPEATING = 0.05
+# Values that repeat by nature do so in both data sets. Where one repeats more than so many times as often as the other,
+# its rows were duplicated (over-sampled, merged twice), and that says nothing about the values.
+COMPARABLE = 2.0
 
 
 def split(data: Dataset, *, validation: float = 0.2, seed: int = 0) -> tuple[IntArray, IntArray]:
@@ -116,14 +119,27 @@ class Shared:
         training: positions in the training data of rows that are audited too, sorted.
         audited: positions of the audited samples that are in the training data too, sorted.
         clusters: values of the cluster column that occur in both, as text, sorted.
-        natural: equal rows say nothing here, since values repeat as often within the training data; the two attributes
-            above are then empty unless the two data sets are known to be the same.
+        natural: equal rows say nothing here, since values repeat as often within the training data and within the
+            audited data; the first two attributes then hold only rows that are known to be the same.
+        excused: how many audited samples have the values of a training row and are not in `audited`, because values
+            are `natural`.
     """
 
     training: IntArray
     audited: IntArray
     clusters: tuple[str, ...]
     natural: bool
+    excused: int = 0
+
+    @property
+    def note(self) -> str:
+        """What a reader must know of equal rows that were let pass; empty where there are none."""
+        if not self.excused:
+            return ""
+        return (
+            f"{self.excused:,} audited samples have the values of a training row; values repeat as often within "
+            "either data set, so that was taken for chance, not for copies"
+        )
 
 
 def shared(train: Dataset, audited: Dataset) -> Shared:
@@ -132,6 +148,11 @@ def shared(train: Dataset, audited: Dataset) -> Shared:
     Rows are compared by 128 bits of digest over all modalities both have, read a few MiB at a time. Two subsets of one
     data set are compared by their positions as well. Rows in which nothing is recorded are not compared.
 
+    Where values are codes or bits, equal rows are no copies. They are taken for that where rows repeat within the
+    training data, no less than half as often as an audited row is found there, and within the audited data at a
+    comparable rate, measured on equally many rows. Rows equal in values and id are copies all the same. Copies hide
+    where both data sets were duplicated alike before, or where most rows of both are one and the same (empty, say).
+
     Raises:
         BadInput: they have no modality in common, or differ in what a modality is.
     """
@@ -139,13 +160,10 @@ def shared(train: Dataset, audited: Dataset) -> Shared:
     mine, theirs = _digests(train, both), _digests(audited, both)
     same_train = np.isin(mine, theirs) & (mine != b"")
     same_audited = np.isin(theirs, mine) & (theirs != b"")
-    known = mine[mine != b""]
-    _, counts = np.unique(known, return_counts=True)
-    repeated = float(counts[counts > 1].sum() / max(1, len(known)))
-    # Rows drawn independently have a twin among the training rows about as often as those have among themselves.
-    natural = repeated > REPEATING and float(same_audited.mean()) <= 2 * repeated
+    natural = _natural(mine, theirs, float(same_audited.mean()))
+    matched = same_audited
     if natural:
-        same_train, same_audited = np.zeros(len(train), np.bool_), np.zeros(len(audited), np.bool_)
+        same_train, same_audited = _same_ids(train, audited, mine, theirs)
     if train.fingerprint == audited.fingerprint:
         same_train[:], same_audited[:] = True, True
     elif isinstance(train, Subset) and isinstance(audited, Subset) and _one_base(train, audited):
@@ -154,11 +172,52 @@ def shared(train: Dataset, audited: Dataset) -> Shared:
     clusters: set[str] = set()
     if train.cluster is not None and audited.cluster is not None:
         clusters = {str(x) for x in np.intersect1d(_text(train.cluster), _text(audited.cluster))}
-    return Shared(np.flatnonzero(same_train), np.flatnonzero(same_audited), tuple(sorted(clusters)), natural)
+    excused = int((matched & ~same_audited).sum())
+    return Shared(np.flatnonzero(same_train), np.flatnonzero(same_audited), tuple(sorted(clusters)), natural, excused)
 
 
-def require_disjoint(train: Dataset, audited: Dataset, *, shared_clusters: bool = False) -> None:
-    """Raise `BadInput` where audited samples, or clusters of them, are in the training data; see `shared`.
+def _natural(mine: Array, theirs: Array, found: float) -> bool:
+    """Whether the values repeat by nature, given the digests and the share of audited rows that training rows equal."""
+    train, audited = _counts(mine), _counts(theirs)
+    # Rows drawn independently have a twin among the training rows about as often as those have among themselves.
+    repeated = _with_twin(train, 1.0)
+    if repeated <= REPEATING or found > 2 * repeated:
+        return False
+    fewer = min(train.sum(), audited.sum()) - 1
+    rates = [_with_twin(c, fewer / max(1, c.sum() - 1)) for c in (train, audited)]
+    return 0 < max(rates) <= COMPARABLE * min(rates)
+
+
+def _counts(digests: Array) -> IntArray:
+    """How often each value occurs."""
+    return np.unique(digests[digests != b""], return_counts=True)[1].astype(np.int64)
+
+
+def _with_twin(counts: IntArray, share: float) -> float:
+    """Expected share of rows with an equal one among a random `share` of the other rows."""
+    return float((counts * (1 - (1 - share) ** (counts - 1.0))).sum() / max(1, counts.sum()))
+
+
+def _same_ids(train: Dataset, audited: Dataset, mine: Array, theirs: Array) -> tuple[BoolArray, BoolArray]:
+    """Which rows equal one of the same id in the other data set.
+
+    None where ids are mere row numbers: most equal ids then stand for different values, but for those equal by chance.
+    """
+    same_train, same_audited = np.zeros(len(mine), np.bool_), np.zeros(len(theirs), np.bool_)
+    _, here, there = np.intersect1d(_text(train.ids), _text(audited.ids), return_indices=True)
+    equal = (mine[here] == theirs[there]) & (mine[here] != b"")
+    values, counts = np.unique(mine[mine != b""], return_counts=True)
+    times = dict(zip(values.tolist(), counts.tolist(), strict=True))
+    chance = sum(times.get(value, 0) for value in theirs.tolist()) / (len(mine) * len(theirs))
+    if equal.any() and equal.mean() > (1 + chance) / 2:
+        same_train[here[equal]], same_audited[there[equal]] = True, True
+    return same_train, same_audited
+
+
+def require_disjoint(train: Dataset, audited: Dataset, *, shared_clusters: bool = False) -> Shared:
+    """Return what training data and audited samples share, which may be equal values that say nothing (`Shared.note`).
+
+    Raises `BadInput` where audited samples, or clusters of them, are in the training data; see `shared`.
 
     Args:
         train: what references are to be trained on.
@@ -183,6 +242,7 @@ def require_disjoint(train: Dataset, audited: Dataset, *, shared_clusters: bool 
             f"{more}); a reference could recognise them. Leave them out of the training data, or allow shared clusters "
             "where the audited model was trained on the same split, or equal values mean different clusters."
         )
+    return found
 
 
 def without(train: Dataset, audited: Dataset) -> IntArray:

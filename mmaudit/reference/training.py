@@ -30,7 +30,7 @@ from mmaudit.reference.trained import Trained, Trial
 from mmaudit.store import Run
 from mmaudit.types import Array, FloatArray, IntArray, digest
 
-VERSION = 1  # of features, splits and loop: another one trains again
+VERSION = 2  # of features, splits, loop and methods: another one trains again
 ENCODERS = ("auto", "frozen", "default")
 TIMED_ROWS = 256
 Progress = Callable[[str, int, int], None]
@@ -60,6 +60,7 @@ class Workshop:
         choice: what was asked for.
         device: where to train.
         step: called with (what is being done, steps done, steps planned).
+        note: what a reader must know of the training data; said of every method.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class Workshop:
         choice: Choice,
         device: torch.device,
         step: Progress,
+        note: str = "",
     ) -> None:
+        self.note = note
         self.run, self.prepared, self.choice, self.device, self.step = run, prepared, choice, device, step
         self.folder = run.folder / "references"
         self.stage = _stage(prepared, choice.encoders)
@@ -204,7 +207,7 @@ class Workshop:
             "best_epochs": trained.best_epoch,
             "validation": trained.validation,
             "device": str(self.device),
-            "note": trained.note,
+            "note": "; ".join(filter(None, (trained.note, self.note))),
             "told_missing": self.run.task.kind != "retrieval",
         }
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import uuid
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from mmaudit.errors import BadInput, ContractBroken
+from mmaudit.errors import BadInput, ContractBroken, StorageFailed
 from mmaudit.folder import storing, whole
 from mmaudit.types import Array, BoolArray, IntArray
 
@@ -60,10 +61,12 @@ class FeatureWriter:
 
     def __init__(self, path: Path, n: int, who: str) -> None:
         self._path, self._n, self._who = path, n, who
-        self._partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        # A name that no other process has: those of containers that share the folder often have equal numbers.
+        self._partial = path.with_name(f"{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
         self._usable = np.zeros(n, np.bool_)
         self._shape: tuple[int, ...] | None = None
         self._rows = 0
+        self._size = 0
 
     def add(self, features: Array | None, usable: BoolArray) -> None:
         """Write the next rows.
@@ -95,13 +98,27 @@ class FeatureWriter:
         about = {"descr": "<f4", "fortran_order": False, "shape": (self._n, *shape)}
         with storing(self._path), self._partial.open("wb") as file:
             np.lib.format.write_array_header_1_0(file, about)
+            self._size = file.tell() + 4 * self._n * int(np.prod(shape))
             # What came before had no features, so its shape was not known.
             file.write(bytes(4 * self._rows * int(np.prod(shape))))
 
     def close(self) -> FeatureFile:
-        """Put the files in their place; the one that says that both are whole comes last."""
+        """Put the files in their place; the one that says that both are whole comes last.
+
+        Raises:
+            BadInput: no sample has features.
+            StorageFailed: what was written is not all there, or cannot be put in place.
+        """
         if self._shape is None:
             raise BadInput(f"{self._who} gives usable features for no sample.")
+        with storing(self._path):
+            size = self._partial.stat().st_size
+        if size != self._size:
+            self._partial.unlink(missing_ok=True)
+            raise StorageFailed(
+                f"{self._path} was written with {size:,} bytes where {self._size:,} were meant: the file system lost "
+                "some, or something else wrote there. Run the same again, which goes on from what is whole."
+            )
         beside = _beside(self._path)
         with whole(beside) as partial, partial.open("wb") as file:
             np.save(file, self._usable)

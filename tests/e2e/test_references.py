@@ -74,6 +74,23 @@ def test_every_seed_answers_the_runs_own_conditions_and_samples(run: Path) -> No
     assert not np.array_equal(one, other)
 
 
+def test_equal_rows_taken_for_chance_are_told_with_every_method(tmp_path: Path) -> None:
+    def codes(seed: int) -> mmaudit.ArrayData:
+        inputs = {m: np.zeros((120, 6), np.float32) for m in ("one", "two")}
+        for i, x in enumerate(inputs.values()):
+            x[:, :3] = np.random.default_rng([seed, i]).integers(0, 2, (120, 3))
+        target = (inputs["one"][:, 0] + inputs["two"][:, 0] > 0).astype(np.int64)
+        return mmaudit.ArrayData(
+            inputs, target, mmaudit.Task.classification(2), ids=[f"{seed}-{i}" for i in range(120)]
+        )
+
+    test, options = codes(1), {"seeds": 1, "tune": 1, "budget": Budget(epochs=1), "resamples": 10}
+    mmaudit.audit(model(net()), test, out=tmp_path / "run", suite=["missing"], resamples=10)
+    panel = mmaudit.retrain(tmp_path / "run", model(net()), test, codes(2), methods=["late_mean"], **options)
+    assert "audited samples have the values of a training row" in panel.methods[0].note
+    assert "taken for chance, not for copies" in (tmp_path / "run" / "report.html").read_text("utf-8")
+
+
 def test_references_learn_the_task_and_the_panel_says_so(run: Path) -> None:
     panel = read_panel(Run.open(run))
     assert panel is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -14,10 +15,11 @@ import mmaudit.reference.methods  # noqa: F401
 from mmaudit import Task
 from mmaudit.errors import BadInput
 from mmaudit.reference import checkpoint
-from mmaudit.reference.base import Parts, references
+from mmaudit.reference.base import Parts, Step, Tensors, references
 from mmaudit.reference.distributed import start, train_distributed
 from mmaudit.reference.encoders import encoder
 from mmaudit.reference.loop import Budget, Table, train
+from mmaudit.reference.methods.ogm_ge import OgmGe
 from mmaudit.reference.trained import Trained, Trial
 
 NAMES = ("a", "b", "c")
@@ -54,6 +56,21 @@ def apart(one: Trained, other: Trained) -> float:
     return max(float((one.parameters[k] - other.parameters[k]).abs().max()) for k in one.parameters)
 
 
+def noise_of_ogm_ge() -> list[float]:
+    """First number of each noise that a process adds to the gradients, and the coefficients that it damps them by."""
+    seen: list[float] = []
+    usual = OgmGe.after_gradients
+
+    def watched(self: OgmGe, gradients: Tensors, step: Step) -> Tensors:
+        seen.extend(float(draw.flatten()[0]) for draw in step.draws.values())
+        seen.extend(step.state["coefficients"].tolist())
+        return usual(self, gradients, step)
+
+    with patch.object(OgmGe, "after_gradients", watched):
+        train_distributed(references.get("ogm_ge"), parts(), table(130, 0), table(41, 1), Trial(0), Budget(epochs=1))
+    return seen
+
+
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     device = start()
@@ -77,6 +94,8 @@ def main(folder: Path) -> None:
         trained = train_distributed(other, chosen, *tables, Trial(0), Budget(epochs=1, batch=32))
         finite = all(torch.isfinite(p).all() for p in trained.parameters.values())
         found[f"method {name}"] = [same_everywhere(trained), bool(finite), trained.outcomes]
+
+    found["noise"] = noise_of_ogm_ge()
 
     checkpoint.SECONDS = 0.0
 

@@ -127,5 +127,8 @@ def require_below(name: str, severity: float, most: float, unit: str) -> None:
 
 
 def silence(x: Array, modality: Modality) -> float:
-    """Return what silence reads like: 0 in a waveform, the lowest value in a spectrogram (linear or logarithmic)."""
+    """Return what silence reads like: 0 in a waveform, the lowest value in a spectrogram (linear or logarithmic).
+
+    Waveforms of unsigned integers, whose silence is their middle, come here without it (`canonical.forward`).
+    """
     return float(x.min()) if modality.spectrogram else 0.0
