@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from mmaudit import formats
 from mmaudit.desync import DESCRIPTIONS
 from mmaudit.estimates import estimators
 from mmaudit.findings.base import Evidence, find
 from mmaudit.folder import write_atomically
 from mmaudit.interaction import described
+from mmaudit.limits import limits, unseen
 from mmaudit.metrics import metrics
 from mmaudit.metrics.primary import PRIMARY
 from mmaudit.panel.file import panel_or_reason
@@ -27,7 +27,7 @@ from mmaudit.score import BOOTSTRAP_FILE, evidence, read_table
 from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, SUMMARIES
 from mmaudit.timing import Timing
-from mmaudit.types import CANDIDATES, RIGHT, Finding, IntArray, Score
+from mmaudit.types import Finding, Score
 
 
 def assemble(run: Run, *, timing: Timing | None = None) -> Report:
@@ -73,6 +73,7 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
             },
             "cluster": "cluster" if samples.cluster is not None else None,
             "clusters": len(np.unique(samples.cluster.astype(str))) if samples.cluster is not None else None,
+            "unseen": unseen(run, seen),
         },
         "task": header["task"],
         "suite": header["suite"],
@@ -124,82 +125,14 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
         "examples": _read_json(run, "examples.json", []),
         "gallery": (run.folder / "gallery.html").exists(),
         "budget": _budget(run),
-        "limits": limits(run, rows),
+        "limits": [],
         "environment": header["environment"],
         # Where the same bytes are asked for, the one part that can never be the same is left out.
         "timing": {} if os.environ.get("SOURCE_DATE_EPOCH") else _read_json(run, "timing.json", {}),
     }
     plain: dict[str, Any] = _plain(content)
+    plain["limits"] = limits(run, seen, Report(plain))
     return plain
-
-
-def limits(run: Run, rows: list[dict[str, Any]]) -> list[str]:
-    """What a reader must know before relying on the numbers."""
-    said = _ranked_among(run) if run.task.kind == "retrieval" else []
-    if not run.header["data"]["train"]:
-        said.append(
-            "No training data was given: the means and deviations behind stand-ins and noise are those of the audited "
-            "data itself."
-        )
-    if run.samples.cluster is None:
-        said.append(
-            "Samples are taken to be independent. If several belong to one patient, speaker or image, the true "
-            "intervals are wider; name the cluster column to have them resampled whole."
-        )
-    present = {m.name: run.samples.present[m.name] for m in run.modalities if m.name != run.task.target_modality}
-    absent = [name for name, there in present.items() if not there.all()]
-    if absent and not run.header["model"]["native_absence"]:
-        said.append(
-            f"Samples without {', '.join(absent)} are audited with zeros (or an empty text) in its place, because the "
-            "model does not handle absence itself."
-        )
-    weak = sorted({r["label"] for r in rows if r["metric"] == PRIMARY[run.task.kind] and not _small(r["mde"], r)})
-    if weak:
-        said.append(
-            f"{len(weak)} conditions have a minimum detectable effect above a tenth of what the model has above "
-            "chance: there, 'no significant change' may mean 'too few samples'."
-        )
-    said.append(
-        "A probe shows what the model does under that change, not how often the change occurs in use. Stand-ins for "
-        "missing modalities may lie off the data's distribution; compare the baselines before concluding."
-    )
-    said.append("Intervals cover sampling of the audited data, not a retrained model or another data set.")
-    return said
-
-
-def _ranked_among(run: Run) -> list[str]:
-    """What ranks of a retrieval mean: how many candidates there are, and what a corrupted one is."""
-    task, truth = run.task, run.samples.target
-    candidates, right = truth[:, CANDIDATES], truth[:, RIGHT]
-    asked = right > 0
-    said = [
-        f"Each query is ranked among {_range(candidates[asked])} candidates, of which {_range(right[asked])} "
-        f"{'is' if right.max() == 1 else 'are'} right; chance levels are those of a random ranking of them. Ranks "
-        "among more or fewer candidates are not comparable.",
-        f"Where {task.target_modality} is corrupted, every candidate is, the right one too: the bank as a whole is "
-        "worse, not one entry of it.",
-    ]
-    lacking = int((~run.samples.present[task.target_modality]).sum())
-    if lacking:
-        said.append(
-            f"{formats.count(lacking)} of {formats.count(run.n)} samples lack {task.target_modality}: they are no "
-            "candidates. A query of whose right ones none is a candidate is not counted."
-        )
-    return said
-
-
-def _range(counts: IntArray) -> str:
-    """`381`, or `4 to 128`."""
-    low, high = formats.count(int(counts.min())), formats.count(int(counts.max()))
-    return low if low == high else f"{low} to {high}"
-
-
-def _small(mde: float | None, row: dict[str, Any]) -> bool:
-    """Whether a tenth of the above-floor value would have been detected; true where it cannot be said."""
-    if mde is None or row["floor"] is None or row["delta"] is None or row["group"] or math.isnan(mde):
-        return True
-    clean = row["value"] - row["delta"]
-    return not mde > 0.1 * abs(clean - row["floor"])
 
 
 def _budget(run: Run) -> dict[str, Any] | None:

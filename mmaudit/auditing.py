@@ -20,10 +20,9 @@ from mmaudit.budget import Budget
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput
 from mmaudit.execution import Executor, chosen
-from mmaudit.findings.base import find
 from mmaudit.folder import writing
 from mmaudit.gallery import write_gallery
-from mmaudit.illustrate import illustrate, illustrate_synergy
+from mmaudit.illustrate import illustrate, illustrate_synergy, worth_showing
 from mmaudit.keep import SAMPLES, forget, keep, require_count
 from mmaudit.memo import FeatureMemo
 from mmaudit.models import Retriever
@@ -163,9 +162,7 @@ def show(run: Run, prepared: Prepared) -> None:
         forget(run.folder)
         return
     data, source = prepared.data, prepared.source
-    cited = {e["condition"] for f in find(evidence(run)) for e in f.evidence}
-    shown = [c for c in run.conditions if c.key in cited and c.modalities and c.family != "control"]
-    illustrate(run, data, source, shown)
+    illustrate(run, data, source, worth_showing(evidence(run)))
     illustrate_synergy(run, data)
     write_gallery(run.folder, data, source, run.conditions, f"{run.header['title']}: probes")
     keep(run, data, source, count)

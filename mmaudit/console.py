@@ -116,6 +116,8 @@ def show_report(report: Report, page: Path) -> None:
         console.print(Text(f"Not applied: {line}", style="bold red"))
     if budget := report.budget():
         console.print(_wrapped(budget, console), style="bold")
+    if report.unseen:
+        console.print(_wrapped(report.unseen, console), style="bold")
     for finding in report.findings:
         console.print()
         console.print(_claimed(finding, console))

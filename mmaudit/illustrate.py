@@ -12,6 +12,7 @@ import numpy as np
 
 from mmaudit.data import Dataset
 from mmaudit.decomposition import TAGS_FILE
+from mmaudit.findings.base import Evidence, find
 from mmaudit.folder import write_atomically
 from mmaudit.metrics import Predictions
 from mmaudit.metrics.retrieval import ranks, reciprocal_ranks
@@ -30,6 +31,7 @@ from mmaudit.types import (
     Condition,
     IntArray,
     Modality,
+    Score,
 )
 
 CONDITIONS = 6
@@ -37,6 +39,25 @@ SAMPLES = 3
 MAX_PIXELS = 160
 MAX_CHARACTERS = 600
 MAX_VALUES = 24
+
+
+def worth_showing(seen: Evidence) -> list[Condition]:
+    """Conditions that findings rest on; where they rest on none, those that cost most, one of each severity curve."""
+    changed = [c for c in seen.conditions if c.modalities and c.family != "control"]
+    cited = {e["condition"] for f in find(seen) for e in f.evidence}
+    if found := [c for c in changed if c.key in cited]:
+        return found
+    # Where another answer than the original truth may be right, a changed answer is no harm.
+    cost = {c: _cost(seen.score(c)) for c in changed if c.family not in ("conflict", "contrast_set")}
+    worst: dict[str, Condition] = {}
+    for condition in sorted((c for c in cost if cost[c] > 0), key=lambda c: -cost[c]):
+        worst.setdefault(condition.stream, condition)
+    return list(worst.values())
+
+
+def _cost(score: Score) -> float:
+    """How far a score fell against clean in the direction of goodness; NaN where undefined."""
+    return score.delta if score.better == "lower" else -score.delta
 
 
 def illustrate(run: Run, data: Dataset, source: Source, conditions: Sequence[Condition]) -> None:

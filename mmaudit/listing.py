@@ -67,7 +67,10 @@ def _probes() -> list[Row]:
 def _metrics() -> list[Row]:
     from mmaudit.metrics import metrics
 
-    return [{"name": m.name, "better": m.better, "unit": m.unit, "summary": m.summary} for m in metrics]
+    return [
+        {"name": m.name, "better": m.better, "unit": m.unit, "tasks": ", ".join(m.tasks), "summary": m.summary}
+        for m in metrics
+    ]
 
 
 def _estimators() -> list[Row]:

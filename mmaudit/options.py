@@ -86,9 +86,33 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def load(options: Mapping[str, Any]) -> tuple[Model, Dataset, Dataset | None]:
-    """The model, the data set to audit, and the training data if any is named."""
+    """The model, the data set to audit, and the training data if any is named.
+
+    Making the model may take long, so names in the suite are looked at before.
+    """
+    from mmaudit.plan import require_names
+
+    chosen = suite(options)
+    require_known(options, lambda: require_names(chosen))
     data, train = load_data(options)
+    require_known(options, lambda: require_names(chosen, data.modalities, data.task))
     return model_maker(options, data)(), data, train
+
+
+def require_known(options: Mapping[str, Any], look: Callable[[], object]) -> None:
+    """Look names up before the model is made; its module may register some of them, so it is imported where one lacks.
+
+    Raises:
+        UnknownName: a name is not registered, nor by the model's module.
+    """
+    from mmaudit.models.loading import import_named
+
+    try:
+        look()
+    except UnknownName:
+        if not import_named(options["model"]):
+            raise
+        look()
 
 
 def model_maker(options: Mapping[str, Any], data: Dataset) -> Callable[[], Model]:

@@ -292,6 +292,33 @@ _FAMILIES = (
 _ORDER = {family: place for place, family in enumerate(_FAMILIES)}
 
 
+def require_names(
+    suite: str | Suite | Sequence[str] | Mapping[str, Any],
+    modalities: tuple[Modality, ...] = (),
+    task: Task | None = None,
+) -> None:
+    """Refuse a name in a suite that nothing has, as long as neither data nor model are at hand, or no model.
+
+    Args:
+        suite: see `as_suite`.
+        modalities, task: of the data, once they are known: then names of stand-ins, subsets and surfaces are looked
+            at, too.
+
+    Raises:
+        UnknownName: a suite, probe, scenario's key, stand-in, modality … of that name does not exist.
+        BadInput: a field of the suite is out of range whatever the data.
+    """
+    probes.select(as_suite(suite).probes)
+    if task is None:
+        return
+    try:
+        make_plan(suite, modalities, task, native=True)
+    except UnknownName:
+        raise
+    except BadInput:
+        return  # the model may read fewer modalities, of which it is not true
+
+
 def wants_gradients(suite: str | Suite | Sequence[str] | Mapping[str, Any]) -> bool:
     """Whether a suite holds probes that follow the model's gradient; see `as_suite`."""
     return any(probe.family == "adversarial" for probe in probes.select(as_suite(suite).probes))

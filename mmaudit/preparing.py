@@ -30,7 +30,7 @@ from mmaudit.models import Model, Retriever, TwoStage, as_model
 from mmaudit.models.check import Check, check_model, require
 from mmaudit.models.gradient import gradient_reasons
 from mmaudit.place import is_local, place
-from mmaudit.plan import Plan, Suite, make_plan, wants_gradients
+from mmaudit.plan import Plan, Suite, make_plan, require_names, wants_gradients
 from mmaudit.predict import BATCH_ROWS, fitting_rows, shard_rows
 from mmaudit.probes import Source
 from mmaudit.probes.scale import Scale
@@ -196,9 +196,11 @@ def prepare(
         require_usable(place(out))
         if not beside:
             require_free(place(out))
+    require_names(suite)
     checked = as_model(model)
     for given in (data,) if train is None else (data, train):
         check(given)
+    require_names(suite, data.modalities, data.task)
     _require_fitting(checked, data.task)
     names = data.task.names if data.task.kind == "retrieval" else checked.modalities
     read = tuple(m for m in data.modalities if m.name in names)

@@ -261,6 +261,11 @@ class Report:
             "were wider."
         )
 
+    @property
+    def unseen(self) -> str:
+        """Classes and labels of which the data says nothing, in one sentence; empty where there are none."""
+        return str(self.document["data"].get("unseen", ""))
+
     def level_counts(self) -> str:
         """Findings by level in words: `1 critical, 3 major`; `none` where no rule fired."""
         counts = [(sum(f.level == level for f in self.findings), level) for level in LEVELS]
@@ -269,6 +274,15 @@ class Report:
     def idle_conditions(self) -> tuple[str, ...]:
         """One line per condition that changed no sample: it says nothing about the model, the others still do."""
         return tuple(c["message"] for c in self.document["controls"] if not c["ok"] and c["control"] == "applied")
+
+    def faint_conditions(self) -> tuple[str, ...]:
+        """Conditions, by label, in which a loss of a tenth would not be found with 80 % power.
+
+        A tenth of what the model has above chance on clean data; controls aside.
+        """
+        scores = (self.score(m.key, self.primary.name) for m in self.conditions if m.condition.family != "control")
+        known = (s for s in scores if s is not None and all(map(math.isfinite, (s.mde, s.floor, s.delta))))
+        return tuple(s.label for s in known if s.mde > 0.1 * abs(s.value - s.delta - s.floor))
 
     def failed_controls(self) -> tuple[str, ...]:
         """One line per control that failed; empty when the report can be trusted as far as its controls go."""
@@ -286,8 +300,7 @@ class Report:
             f"  findings: {self.level_counts()}",
             *(f"    {f.level}: {f.claim}" for f in self.findings[:3]),
         ]
-        if budget := self.budget():
-            lines.append(f"  {budget}")
+        lines += [f"  {line}" for line in (self.budget(), self.unseen) if line]
         if failed:
             lines.append(f"  CONTROLS FAILED, do not rely on this report: {'; '.join(failed)}")
         elif passed := sum(c["ok"] for c in document["controls"]):

@@ -29,6 +29,7 @@ from mmaudit.formats import count
 from mmaudit.interaction import interactions
 from mmaudit.kernels.inference import interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
+from mmaudit.metrics.arbitration import conflicts
 from mmaudit.metrics.primary import BETWEEN_GROUPS, PRIMARY
 from mmaudit.metrics.retrieval import reciprocal_ranks
 from mmaudit.outputs import ConditionOutputs, Float32Array, read_parquet, write_parquet
@@ -146,6 +147,7 @@ class ScoreTable:
         outputs, target = _usable(answers.outputs, usable), _usable(self.target, usable)
         rival = self._rival(condition, answers, usable)
         predictions = Predictions(self.task, outputs, target, None if is_clean else clean, rival)
+        contradicting = conflicts(predictions, w)
         limited = answers.measured is not None
         same = digest(np.packbits(usable).tobytes().hex()) if limited else ""
         del answers
@@ -158,7 +160,7 @@ class ScoreTable:
                 whole = self.measured[CLEAN.key, metric.name]
                 reference = whole if everything else self._clean_on(same, metric, clean, w)
             chance = metric.chances(self.task, target, w) if is_clean else reference.chance if reference else None
-            found = measure(metric, predictions, w, chance=chance)
+            found = measure(metric, *(contradicting if metric.needs_rival else (predictions, w)), chance=chance)
             self.measured[condition.key, metric.name] = found
             row = score_row(self.task, condition, metric, found, reference)
             side = Beside(found)

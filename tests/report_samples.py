@@ -47,6 +47,7 @@ MULTILABEL = {
     "average_precision": ("higher", "share", 0.81, 0.14, "Macro mean over labels of average precision."),
     "ece": ("lower", "share", 0.021, 0.2, "Expected calibration error over all label decisions."),
     "mean_confidence": ("neither", "share", 0.93, 0.8, "Mean probability of the decided state."),
+    "overconfidence": ("neither", "share", 0.02, 0.2, "Mean confidence minus share of right decisions."),
 }
 
 

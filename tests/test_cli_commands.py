@@ -10,6 +10,18 @@ import pytest
 from helpers.cli_cases import AUDIT, BASE, Command
 from helpers.run_cases import contents
 from mmaudit.folder import writing
+from mmaudit.probes import probes
+
+OWN = '''
+from mmaudit.probes.base import corruption
+from toy_model import factory
+
+
+@corruption("shouted", kinds=("text",), severities=(1, 2, 3, 4, 5), unit="words", source="this test")
+def shouted(x, severity, rng):
+    """Everything is shouted."""
+    return x.upper()
+'''
 
 pytestmark = pytest.mark.usefixtures("place")
 
@@ -39,6 +51,54 @@ def test_score_shows_and_renews(place: Path, mmaudit: Command) -> None:
     for slip, hint in (("--metric", "did you mean 'rmse'"), ("--condition", "is not registered")):
         done = mmaudit("score", "run", slip, "rmsee")
         assert (done.code, hint in done.err) == (2, True)
+
+
+def test_a_metric_of_another_task_is_told_from_none(place: Path, mmaudit: Command) -> None:
+    assert mmaudit(*AUDIT, "--out", "run").code == 0
+    done = mmaudit("score", "run", "--metric", "brier")
+    assert done.code == 2
+    assert "metric 'brier' is one of classification and multilabel, and the task of this run is regression" in done.err
+    assert "'mmaudit list metrics'" in done.err
+    tasks = {row["name"]: row["tasks"] for row in mmaudit("list", "metrics", "--json").json}
+    assert tasks["rmse"] == "regression"
+
+
+SLIPS = {
+    "suite": ("quik", "did you mean 'quick'"),
+    "probe": (["missing", "text.keybord"], "did you mean 'text.keyboard'"),
+    "stand-in": ({"baselines": ["zeroo"]}, "did you mean 'zero'"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_name_nobody_knows_is_refused_before_the_model_is_made(place: Path, mmaudit: Command, slip: str) -> None:
+    (place / "slow_model.py").write_text("def factory():\n    raise RuntimeError('the model was made')\n")
+    suite, hint = SLIPS[slip]
+    written = "{" + ", ".join(f"{k} = {v}" for k, v in suite.items()) + "}" if isinstance(suite, dict) else repr(suite)
+    (place / "slip.toml").write_text(f"suite = {written}\n")
+    done = mmaudit("audit", "--model", "slow_model:factory", *BASE, "--config", "slip.toml", "--out", "run")
+    assert (done.code, hint in done.err) == (2, True), done.err
+    assert "the model was made" not in done.err
+    assert not (place / "run").exists()
+
+
+def test_probes_that_the_models_module_registers_are_known(
+    place: Path, mmaudit: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "own_model.py").write_text(OWN)
+    (place / "own.toml").write_text("suite = ['text.shouted']\n")
+    monkeypatch.setattr(probes, "_items", dict(probes._items))
+    done = mmaudit("audit", "--model", "own_model:factory", *BASE, "--config", "own.toml", "--out", "run")
+    assert done.code == 0, done.err
+    assert [row for row in mmaudit("list", "run", "--json").json if row["name"].startswith("text.shouted")]
+
+
+def test_a_method_nobody_knows_is_refused_before_the_model_is_made(place: Path, mmaudit: Command) -> None:
+    assert mmaudit(*AUDIT, "--out", "run").code == 0
+    (place / "slow_model.py").write_text("def factory():\n    raise RuntimeError('the model was made')\n")
+    given = ("--model", "slow_model:factory", *BASE, "--train", "data.npz")
+    done = mmaudit("reference", "run", "--methods", "concatenaton", *given)
+    assert (done.code, "did you mean 'concatenation'" in done.err) == (2, True), done.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no advisory locks")

@@ -104,6 +104,18 @@ def test_gross_overconfidence_is_major() -> None:
     assert found.level == "major"
 
 
+def test_of_how_many_stand_ins_overconfidence_is_true_is_said() -> None:
+    table = overconfident(0.2, 0.03, missing("b"))
+    assert "stand-ins" not in table.find("overconfident_subset")[0].claim
+    table.moved(missing("b", baseline="mean"), "overconfidence", 0.0, 0.01, 0.0)
+    (found,) = table.find("overconfident_subset")
+    assert found.claim.endswith(" Of the 2 stand-ins for a missing b that were measured, 1 leaves such a gap.")
+    table = overconfident(0.2, 0.03, missing("b"))
+    table.moved(missing("b", baseline="mean"), "overconfidence", 0.1, 0.01, 0.1)
+    (found,) = table.find("overconfident_subset")
+    assert found.claim.endswith("2 leave such a gap, the one named here the widest.")
+
+
 def test_overconfidence_everywhere_is_told_once() -> None:
     table = overconfident(0.10, 0.02)
     table.moved(missing("b"), "overconfidence", 0.02, 0.02, 0.12).moved(missing("b"), "mean_confidence", 0.0)

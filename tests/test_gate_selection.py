@@ -87,6 +87,13 @@ def test_each_name_must_mean_something(keys: dict[str, object], says: str) -> No
     assert any(says in sentence for sentence in lacking), lacking
 
 
+def test_a_slip_is_told_once() -> None:
+    slip = "no measured condition matches probe = 'image.blr' with positions = [1]; did you mean 'image.blur'?"
+    assert chosen(probes=("image.blr",), positions=(1,))[1] == (slip,)
+    lacking = chosen(probes=("missing",), positions=(1,))[1]
+    assert lacking == ("no measured condition matches probe = 'missing', positions = [1]",)
+
+
 @given(st.text("ab*?[]", max_size=8), st.text("ab[]*?\n", max_size=10))
 def test_patterns_are_those_of_a_regular_expression(pattern: str, text: str) -> None:
     expression = "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in pattern)

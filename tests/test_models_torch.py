@@ -240,9 +240,11 @@ def test_which_output() -> None:
     assert model_of(module, output=1).predict(batch).shape == (3, CLASSES)
     assert model_of(module, output=lambda found: found[1] * 2).predict(batch).shape == (3, CLASSES)
     assert model_of(module_of("dict output"), output="logits").predict(batch).shape == (3, CLASSES)
-    with pytest.raises(ContractBroken, match="a tuple of 3; say which is the output, as in output=0"):
+    with pytest.raises(
+        ContractBroken, match="a tuple of 3, expected a tensor; say which of them is the output, as in output=0 "
+    ):
         model_of(module).predict(batch)
-    with pytest.raises(ContractBroken, match=r"a dict with keys \['aux', 'logits'\]"):
+    with pytest.raises(ContractBroken, match=r"'logits'\], expected a tensor; say which .* as in output='logits' \[c"):
         model_of(module_of("dict output")).predict(batch)
 
 

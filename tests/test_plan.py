@@ -199,3 +199,9 @@ def test_planning_needs_no_model_and_every_probe_can_be_planned() -> None:
     gradients = {m.name: "" if m.numeric else "text" for m in given}
     plan = make_plan("full", given, TASK, incomplete=("photo",), gradients=gradients)
     assert {c.probe for c in plan.conditions} - {"clean"} == every
+
+
+@pytest.mark.parametrize("suite", ["quik", ["text.keybord"]])
+def test_a_name_nobody_knows_is_refused_before_anything_is_looked_at(suite: str | list[str]) -> None:
+    with pytest.raises(UnknownName, match="did you mean"):
+        prepare(object(), None, suite=suite)  # type: ignore[arg-type]

@@ -50,7 +50,8 @@ def test_forms_of_the_table(tmp_path: Path, sort: str) -> None:
     [
         (lambda t: t.drop(columns="id"), "no column 'id'"),
         (lambda t: t.drop(columns="output"), "no outputs: .* Scores of every class are needed"),
-        (lambda t: t[t.id != 7], "no answer to 1 of 40 samples under 'clean', the first being 7"),
+        (lambda t: t[t.id != 7], "no answer to 1 of 40 samples under 'clean', the first being '7'. Answer"),
+        (lambda t: t.assign(id=[f"s{i}" for i in t.id]), "first being '0'. The table answers 's0', which is no id of"),
         (lambda t: pd.concat([t, t[:1]]), "answers sample 0 twice"),
         (lambda t: t.assign(condition="missing[text, baseline=zero]"), "no answers to clean inputs"),
         (lambda t: pd.concat([t, t.assign(condition="misssing[text, baseline=zero]")]), r"did you mean 'missing\[text"),

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mmaudit.figures import FIGURES, Figure, baselines, confidence, missing_rates, overview, subset_lattice
+from mmaudit.figures.base import words
 from mmaudit.figures.baselines import judge
 from mmaudit.figures.lattice import letters
 from mmaudit.figures.marks import DASHES, FAMILIES, series_style
@@ -227,6 +229,28 @@ def test_confidence_joins_severities_and_names_the_widest_gaps() -> None:
     labels = panel.spec["layer"][-1]["data"]["values"]
     assert 0 < len(labels) <= 6
     assert confidence(make("regression")) == ()
+
+
+def test_confidence_in_labels_is_held_against_right_labels() -> None:
+    report = make("multilabel")
+    figure = confidence(report)[0]
+    assert "the share of right labels" in figure.caption
+    by_name = {words(m.condition): m for m in report.conditions}
+    for row in figure.table.rows:
+        m = by_name[row[0].text]
+        sure, over = report.score(m.key, "mean_confidence"), report.score(m.key, "overconfidence")
+        assert sure is not None
+        assert over is not None
+        assert row[3].value == pytest.approx(sure.value - over.value)
+        assert row[4].value == pytest.approx(over.value)
+
+
+def test_conflicts_are_counted_by_the_samples_in_conflict() -> None:
+    report = make("two")
+    figure = FIGURES["arbitration"](report)[0]
+    counted = {item["condition"]: int(np.sum(item["n"])) for item in report.document["arbitration"]}
+    assert {int(row[2].value or 0) for row in figure.table.rows} == set(counted.values())
+    assert report.document["data"]["n"] not in counted.values()
 
 
 def test_reliability_covers_each_condition_and_folds_the_rest() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,6 +31,9 @@ from mmaudit.cli.arguments import (
 )
 from mmaudit.errors import BadInput, DamagedRun, StaleRun, UnknownName
 from mmaudit.place import place
+
+if TYPE_CHECKING:
+    from mmaudit.store import Run
 
 
 @app.command()
@@ -210,7 +213,7 @@ def score(
     measured = evidence(opened).scores
     for name in metric or []:
         if name not in {s.metric for s in measured}:
-            raise UnknownName("metric of this run", name, {s.metric for s in measured})
+            raise _no_scores(opened, name, {s.metric for s in measured})
     groups = {g for s in measured if s.group for g in (s.group, s.group.split("=", 1)[0])}
     if group and group not in groups:
         raise UnknownName("group of this run", group, groups)
@@ -226,6 +229,24 @@ def score(
         console.print_json([evidence_of(s) for s in rows])
     else:
         console.show_scores(rows, opened.conditions)
+
+
+def _no_scores(run: Run, name: str, known: set[str]) -> Exception:
+    """Why a run has no scores of a metric: it is another task's, it is newer than the scores, or there is no such."""
+    from mmaudit.metrics import metrics
+
+    if name not in metrics:
+        return UnknownName("metric of this run", name, known)
+    tasks = metrics.get(name).tasks
+    if run.task.kind not in tasks:
+        fitting = [m.name for m in metrics if run.task.kind in m.tasks and m.name in known]
+        return BadInput(
+            f"metric {name!r} is one of {' and '.join(tasks)}, and the task of this run is {run.task.kind}. The run "
+            f"has {', '.join(fitting[:5])}, …; 'mmaudit list metrics' shows all, with their tasks."
+        )
+    return BadInput(
+        f"the run has no scores of {name!r}; to score it anew: mmaudit score {shlex.quote(str(run.folder))}"
+    )
 
 
 @app.command()

@@ -87,14 +87,15 @@ def reference(
     given = options.said(locals())
     run = place(run)
     header = Run.open(run).header
-    loaded, rows, training = _subject(str(header.get("command", "")), given, config)
+    named = [name.strip() for name in methods.split(",") if name.strip()]
+    loaded, rows, training = _subject(str(header.get("command", "")), given, config, named)
     with console.steps_bar(as_json) as progress:
         panel = retrain(
             run,
             loaded,
             rows,
             training,
-            methods=[name.strip() for name in methods.split(",") if name.strip()],
+            methods=named,
             seeds=seeds,
             tune=tune,
             budget=Budget(epochs=epochs, batch=batch),
@@ -110,15 +111,25 @@ def reference(
         console.show_panel(panel, _said(run), run / "report.html")
 
 
-def _subject(command: str, given: dict[str, Any], config: Path | None) -> tuple[Any, Any, Any]:
-    """Model, audited data and training data; a run of the demo brings its own."""
+def _subject(command: str, given: dict[str, Any], config: Path | None, methods: list[str]) -> tuple[Any, Any, Any]:
+    """Model, audited data and training data; a run of the demo brings its own. Names of methods are looked up first."""
     from mmaudit import options
+    from mmaudit.reference import methods as registered
+    from mmaudit.reference.base import references
+
+    del registered  # importing it registers them
+
+    def look() -> None:
+        for name in methods:
+            references.get(name)
 
     if command.startswith(DEMO) and not config and not any(given.values()):
         from mmaudit.demo import run as demo
 
+        look()
         return demo.model(), demo.data("test"), demo.data("train")
     chosen = options.merged(config, given, ("model", "data", "train"))
+    options.require_known(chosen, look)
     loaded, rows, training = options.load(chosen)
     if training is None:
         raise BadInput("--train missing; references are trained on your training data.")

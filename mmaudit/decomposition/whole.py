@@ -144,7 +144,9 @@ def _beyond(predictors: Predictors, names: Subset, sides: Sides) -> Estimate:
     def values() -> FloatArray:
         return predictors.beyond_independence(sides.first, sides.second, sides.both(names))
 
-    return row(called.BEYOND, sides.modalities, sides.options, values, predictors.rows, units=predictors.w.units, test=True)
+    return row(
+        called.BEYOND, sides.modalities, sides.options, values, predictors.rows, units=predictors.w.units, test=True
+    )
 
 
 def _with_test(found: list[Estimate]) -> list[Estimate]:

@@ -60,6 +60,7 @@ def _who_wins(report: Report, conflicts: Sequence[Measured]) -> Figure:
     body, wins, sure, heads = [], [], [], []
     pitch = ROW * len(OUTCOMES) + 26
     drawn = [m for m in conflicts if not m.condition.repeat]
+    in_conflict = {item["condition"]: sum(map(sum, item["n"])) for item in report.document.get("arbitration", [])}
     for m in conflicts:
         kept, exchanged = sides(report, m)
         names = {"kept": f"{kept} (kept)", "exchanged": f"{exchanged} (exchanged)", "neither": "neither"}
@@ -74,7 +75,7 @@ def _who_wins(report: Report, conflicts: Sequence[Measured]) -> Figure:
                 (
                     text_cell(f"{exchanged} exchanged{again}"),
                     text_cell(names[outcome]),
-                    count_cell(share.n if share else 0),
+                    count_cell(in_conflict.get(m.key, share.n if share else 0)),
                     value_cell(share),
                     value_cell(confidence),
                 )
@@ -100,7 +101,7 @@ def _who_wins(report: Report, conflicts: Sequence[Measured]) -> Figure:
     columns = (
         Column("conflict", numeric=False),
         Column("the answer follows", numeric=False),
-        Column("n"),
+        Column("n", note="samples in conflict"),
         Column("share of conflicts (%)"),
         Column("mean confidence (%)", note="of the answers that follow this side"),
     )

@@ -1,9 +1,14 @@
-"""Confidence against performance, a dot per condition: silent failures lie low and to the right."""
+"""Confidence against performance, a dot per condition: silent failures lie low and to the right.
+
+Performance is what the confidence is about: in classification the primary metric, in multilabel tasks the share of
+right labels, as confidence there is that of single labels (the rule `silent_failure` judges by the same).
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mmaudit.figures.base import Column, Figure, Panel, Table, number_cell, primary_title, text_cell, value_cell, words
@@ -26,6 +31,7 @@ from mmaudit.report import Measured, Report
 from mmaudit.types import Score
 
 CONFIDENCE = "mean_confidence"
+RIGHT_LABELS = "share of right labels"
 Entry = tuple[Measured, Score, Score]
 Box = tuple[float, float, float, float]
 # Size of the picture and, roughly, of its plot; pixels. The plot's size only decides which labels fit.
@@ -34,20 +40,20 @@ LABELS, FROM_GAP = 6, 5.0
 
 
 def confidence(report: Report) -> tuple[Figure, ...]:
-    """One figure: mean confidence against the primary metric; empty unless that metric is a share, higher better."""
+    """One figure: mean confidence against performance; empty unless that is a share of which more is better."""
     m = report.primary
-    if CONFIDENCE not in report.metrics or m.unit != "share" or m.better != "higher":
+    if CONFIDENCE not in report.metrics or not (_of_labels(report) or (m.unit == "share" and m.better == "higher")):
         return ()
     entries: list[Entry] = []
     for measured in report.conditions:
-        value, sure = (report.score(measured.key, name) for name in (m.name, CONFIDENCE))
+        value, sure = _performance(report, measured), report.score(measured.key, CONFIDENCE)
         if value is not None and sure is not None:
             entries.append((measured, value, sure))
     if not entries:
         return ()
     drawn = [e for e in entries if math.isfinite(gap(e))]
     entries.sort(key=lambda e: -gap(e) if math.isfinite(gap(e)) else math.inf)
-    name = readable(m.name)
+    name = _name(report)
     alt = "No condition has both values."
     if drawn:
         worst = max(drawn, key=gap)
@@ -61,11 +67,13 @@ def confidence(report: Report) -> tuple[Figure, ...]:
         f"diagonal the model's confidence fits its {name}. A dot far below it is a silent failure: the model is wrong "
         "and does not say so."
     )
+    if _of_labels(report):
+        caption += f" Both are about single labels: the {name} is mean confidence less overconfidence."
     columns = (
         Column("condition", numeric=False),
         Column("family", numeric=False),
         Column("mean confidence (%)"),
-        Column(primary_title(report)),
+        Column(_title(report)),
         Column(f"confidence − {name}"),
     )
     body = tuple(
@@ -73,7 +81,7 @@ def confidence(report: Report) -> tuple[Figure, ...]:
             text_cell(words(e[0].condition)),
             text_cell(e[0].condition.family),
             value_cell(e[2]),
-            value_cell(e[1]),
+            value_cell(e[1]) if math.isfinite(e[1].low) else number_cell(e[1].value, "share", e[1].reason),
             number_cell(gap(e), "share", e[1].reason or e[2].reason or "one of the two is undefined", change=True),
         )
         for e in entries
@@ -82,14 +90,36 @@ def confidence(report: Report) -> tuple[Figure, ...]:
     return (Figure("confidence", "Confidence against performance", caption, panels, Table(columns, body)),)
 
 
+def _of_labels(report: Report) -> bool:
+    return bool(report.document["task"]["kind"] == "multilabel")
+
+
+def _name(report: Report) -> str:
+    return RIGHT_LABELS if _of_labels(report) else readable(report.primary.name)
+
+
+def _title(report: Report) -> str:
+    return f"{RIGHT_LABELS} (%)" if _of_labels(report) else primary_title(report)
+
+
+def _performance(report: Report, measured: Measured) -> Score | None:
+    """What confidence is held against; the share of right labels is confidence without what it claims too much."""
+    if not _of_labels(report):
+        return report.score(measured.key, report.primary.name)
+    sure, over = (report.score(measured.key, name) for name in (CONFIDENCE, "overconfidence"))
+    if sure is None or over is None:
+        return None
+    value, reason = sure.value - over.value, over.reason or sure.reason
+    return replace(sure, metric=RIGHT_LABELS, value=value, low=math.nan, high=math.nan, better="higher", reason=reason)
+
+
 def gap(entry: Entry) -> float:
     """How much surer the model is than it is right; NaN where either is undefined."""
     return entry[2].value - entry[1].value
 
 
 def _picture(report: Report, entries: Sequence[Entry]) -> Spec:
-    m = report.primary
-    data = [_datum(e, readable(m.name)) for e in entries]
+    data = [_datum(e, _name(report)) for e in entries]
     start = 10.0 * max(0, math.floor(min(d[k] for d in data for k in ("x", "y", "low") if d[k] is not None) / 10))
     scale: Spec = {"domain": [start, 100], "nice": False}
     x: Spec = {
@@ -102,7 +132,7 @@ def _picture(report: Report, entries: Sequence[Entry]) -> Spec:
         "field": "y",
         "type": "quantitative",
         "scale": scale,
-        "axis": {"title": primary_title(report), "tickCount": 6},
+        "axis": {"title": _title(report), "tickCount": 6},
     }
     at = {"x": x, "y": y}
     layers = [

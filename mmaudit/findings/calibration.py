@@ -164,14 +164,25 @@ def _overconfident(
     confidence = evidence.score(condition, "mean_confidence")
     right = "labels" if evidence.task.kind == "multilabel" else "answers"
     where = words(condition) if removed else "every modality in place"
-    ways = f", and so it does under {len(over)} of {len(scores)} ways to fill the gap" if len(scores) > 1 else ""
     return Draft(
-        f"With {where} the model claims more than it delivers{ways}: mean confidence is {amount(confidence)}, "
-        f"{percent(confidence.value - worst.value)} of the {right} are right, a gap of {gap(worst)}.",
+        f"With {where} the model claims more than it delivers: mean confidence is {amount(confidence)}, "
+        f"{percent(confidence.value - worst.value)} of the {right} are right, a gap of {gap(worst)}."
+        f"{_tried(removed, len(over), len(scores))}",
         removed,
         (worst, confidence),
         worst.value,
         condition=condition,
         level="major" if worst.low > GROSSLY_OVERCONFIDENT else "minor",
         subject=f"{listing(removed)} missing" if removed else "every modality in place",
+    )
+
+
+def _tried(removed: tuple[str, ...], over: int, measured: int) -> str:
+    """Of how many stand-ins the same is true, where several were measured."""
+    if measured < 2:
+        return ""
+    such = "1 leaves" if over == 1 else f"{over} leave"
+    widest = "" if over == 1 else ", the one named here the widest"
+    return (
+        f" Of the {measured} stand-ins for a missing {listing(removed)} that were measured, {such} such a gap{widest}."
     )

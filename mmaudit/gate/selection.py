@@ -71,7 +71,8 @@ def select(requirement: Requirement, measured: Sequence[Planned], declined: Mapp
             for name in names
             if not any(has(p.condition, name) for p in chosen)
         ]
-    if requirement.positions:
+    # Where nothing is left a name is at fault, and was told above, or all of them together, which is told below.
+    if requirement.positions and chosen:
         lacking += _positions_lacking(requirement, chosen)
         chosen = [p for p in chosen if p.condition.position in requirement.positions]
     if not chosen and not lacking:

@@ -123,3 +123,11 @@ def matrix(p: Predictions) -> dict[str, Any]:
         "kept": ratio(counts(kept_wins(p)), n).tolist(),
         "exchanged": ratio(counts(exchanged_wins(p)), n).tolist(),
     }
+
+
+def conflicts(p: Predictions, w: Resamples) -> tuple[Predictions, Resamples]:
+    """Only the rows in conflict, so that n is what these shares rest on; all where there is none."""
+    rows = np.zeros(0, np.int64) if p.rival is None else np.flatnonzero(in_conflict(p))
+    if p.rival is None or not len(rows) or len(rows) == p.n:
+        return p, w
+    return Predictions(p.task, p.outputs[rows], p.target[rows], rival=p.rival[rows]), w.take(rows)

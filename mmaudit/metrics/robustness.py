@@ -43,8 +43,8 @@ def relative_robustness(clean: FloatArray, perturbed: FloatArray, better: Better
 
     For goodness metrics this is 1 − MMI, the rPC of Michaelis et al. 2019 and the mRA of MultiCorrupt. For error
     metrics each term is e_clean / e_perturbed, so 1 is still unharmed and 0 the limit of ever larger errors (NaN where
-    an error is 0, clean or perturbed: of no error nothing can be kept). Not the *relative robustness* of MultiBench, which is
-    an area: see `severity_area`.
+    an error is 0, clean or perturbed: of no error nothing can be kept). Not the *relative robustness* of MultiBench,
+    which is an area: see `severity_area`.
     """
     return np.asarray(_kept(clean, perturbed, better).mean(axis=0))
 

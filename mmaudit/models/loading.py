@@ -39,11 +39,10 @@ def load_factory(spec: str, trust: bool = False) -> Any:
     Raises:
         BadInput: naming what is wrong with `spec`, or what the module or the factory raised.
     """
-    suffix = Path(spec).suffix.lower()
     if is_located(spec):
         raise BadInput(f"model {spec!r} does not say what it reads and returns; use mmaudit.models.load_model.")
-    if ":" not in spec or suffix in _ESTIMATOR_FILES or suffix in _MODULE_FILES or Path(spec).is_file():
-        return _from_file(spec, suffix, trust)
+    if _names_file(spec):
+        return _from_file(spec, Path(spec).suffix.lower(), trust)
     module_name, _, attribute = spec.partition(":")
     named = all(part.isidentifier() for part in module_name.split("."))
     if not named or not attribute or module_name.endswith(".py"):
@@ -63,6 +62,23 @@ def load_factory(spec: str, trust: bool = False) -> Any:
     except Exception as error:
         hint = " It must work without arguments." if isinstance(error, TypeError) else ""
         raise BadInput(f"model {spec!r}: calling it raised {type(error).__name__}: {error}.{hint}") from error
+
+
+def import_named(spec: str) -> bool:
+    """Import the module of `package.module:factory` without calling the factory; whether `spec` names one.
+
+    Raises:
+        BadInput: there is no such module, or importing it raised.
+    """
+    if is_located(spec) or _names_file(spec):
+        return False
+    _imported(spec, spec.partition(":")[0])
+    return True
+
+
+def _names_file(spec: str) -> bool:
+    ours = (*_ESTIMATOR_FILES, *_MODULE_FILES)
+    return ":" not in spec or Path(spec).suffix.lower() in ours or Path(spec).is_file()
 
 
 def load_model(

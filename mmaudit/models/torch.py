@@ -260,7 +260,7 @@ class TorchModel:
         if callable(self.output):
             result = self.output(result)
         if not isinstance(result, Tensor):
-            raise ContractBroken(self.who, "shape", f"the module returned {_describe(result)}, expected a tensor")
+            raise ContractBroken(self.who, "shape", _not_a_tensor(result))
         return matrix(self.who, result.detach().to(torch.float32).cpu().numpy(), n)
 
 
@@ -273,12 +273,17 @@ def select(result: Any, output: Any) -> Any:
     return result[output]
 
 
-def _describe(result: Any) -> str:
+def _not_a_tensor(result: Any) -> str:
+    """What came where a tensor was expected, and what to do if the tensor is a part of it."""
+    what, example = type(result).__name__, ""
     if isinstance(result, Mapping):
-        return f"a dict with keys {sorted(map(str, result))}; say which is the output, as in output='logits';"
-    if isinstance(result, tuple | list):
-        return f"a {type(result).__name__} of {len(result)}; say which is the output, as in output=0;"
-    return type(result).__name__
+        keys = sorted(map(str, result))
+        what = f"a dict with keys {keys}"
+        example = repr("logits" if "logits" in keys else keys[0]) if keys else ""
+    elif isinstance(result, tuple | list):
+        what, example = f"a {type(result).__name__} of {len(result)}", "0" if result else ""
+    advice = f"; say which of them is the output, as in output={example}" if example else ""
+    return f"the module returned {what}, expected a tensor{advice}"
 
 
 def _place(who: str, module: nn.Module, device: str | torch.device | None) -> torch.device:

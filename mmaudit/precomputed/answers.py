@@ -223,9 +223,12 @@ def _order(label: str, found: Array, ids: Array) -> Array:
             seen.add(identity)
     lacking = [identity for identity in wanted.tolist() if identity not in place]
     if lacking:
+        foreign = next((str(identity) for identity in found.tolist() if identity not in here), "")
+        has = f" The table answers {foreign[:80]!r}, which is no id of the data." if foreign else ""
         raise BadInput(
             f"the table has no answer to {len(lacking)} of {len(wanted)} samples under {label[:200]!r}, the first "
-            f"being {lacking[0]}. Answer every sample (null where the model failed), or leave the condition out."
+            f"being {lacking[0][:80]!r}.{has} Answer every sample (null where the model failed), or leave the "
+            "condition out."
         )
     return np.asarray([place[identity] for identity in wanted.tolist()], np.int64)
 

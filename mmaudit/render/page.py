@@ -50,6 +50,9 @@ ABSENT = {
     "reliability": "No reliability diagram: they exist where predictions are probabilities.",
     "confidence": "No chart of confidence against performance: it needs a mean confidence and a primary metric that is "
     "a share where higher is better.",
+    "samples": "None are shown: of the conditions looked at, none made the answer to a sample worse. Inputs of some "
+    "samples are kept in the run folder all the same; mmaudit dashboard shows them.",
+    "inputs": "None are shown: this report holds no inputs of samples.",
     "recalibration": "No recalibration was measured.",
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -165,14 +164,3 @@ def _declined(report: Report) -> Iterator[Declined]:
     for (probe, reason), names in found.items():
         every = listed(dict.fromkeys(names)) if names else "all"
         yield Declined(shorten(probe, 60), every, shorten(reason, LONGEST_REASON))
-
-
-def faint(report: Report) -> int:
-    """Conditions in which a loss of a tenth of what is above chance would not have been found with 80 % power."""
-    found = 0
-    for m in report.conditions:
-        s = report.score(m.key, report.primary.name)
-        if s is None or not all(map(math.isfinite, (s.mde, s.floor, s.delta))) or m.condition.family == "control":
-            continue
-        found += s.mde > 0.1 * abs(s.value - s.delta - s.floor)
-    return found

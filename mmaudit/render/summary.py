@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from mmaudit.figures.base import loss, words
 from mmaudit.formats import NBSP, change, count, estimate, number, readable
-from mmaudit.render.scope import faint, perturbed
+from mmaudit.render.scope import perturbed
 from mmaudit.render.untested import FAMILIES, lacking, listed
 from mmaudit.report import Measured, Report
 from mmaudit.types import LEVELS, Score
@@ -98,7 +98,7 @@ def _what_breaks(report: Report) -> str:
 
 
 # How claims go on after their first sentence; anything else after a full stop may belong to a user's name.
-_NEXT = re.compile(r"\. (So|It|They|This|That|These|The|There|Here|Its|But|And|Under|With|Without|Only|Both|What)\b")
+_NEXT = re.compile(r"\. (So|It|They|This|That|These|The|There|Here|Its|But|And|Under|With|Without|Only|Both|What|Of)\b")
 
 
 def _one_sentence(claim: str) -> str:
@@ -111,8 +111,8 @@ def _how_far(report: Report) -> str:
     """What the numbers hold for, and the largest gaps."""
     gaps = [FAMILIES[family][0] for family in lacking(report)]
     said = [f"not tested: {listed(gaps, 3)}"] if gaps else []
-    if weak := faint(report):
-        said.append(f"under {count(weak)} of the conditions a loss of a tenth could have gone unseen")
+    if weak := report.faint_conditions():
+        said.append(f"under {count(len(weak))} of the conditions a loss of a tenth could have gone unseen")
     if idle := len(report.idle_conditions()):
         said.append(f"{count(idle)} changed no sample and say nothing")
     if partial := (report.document.get("budget") or {}).get("partial"):
