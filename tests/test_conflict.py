@@ -164,7 +164,7 @@ def test_scores_are_those_counted_by_hand(run):
         for side, which in (("kept", kept), ("exchanged", exchanged), ("neither", ~kept & ~exchanged)):
             row = found[condition.label, f"follows_{side}"]
             assert row["value"] == pytest.approx(which.mean())
-            assert row["n"] == len(rows)
+            assert row["n"] == rows.sum()
             assert row["unit"] == "share"
             assert row["better"] == "neither"
             assert np.isnan(row["delta"])
