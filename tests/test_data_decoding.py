@@ -243,3 +243,27 @@ def test_kinds_with_options() -> None:
 def test_kinds_that_cannot_be_read(kind: str, said: str) -> None:
     with pytest.raises(BadInput, match=said):
         decoder_of("x", kind)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "I;16"])
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 4000), (-1, 1)])
+def test_pictures_of_floats_are_refused(mode: str, low: float, high: float) -> None:
+    content = encoded(Image.fromarray(np.linspace(low, high, 30, dtype=np.float32).reshape(5, 6)), "TIFF")
+    with pytest.raises(BadInput, match=r"image 'a\.tif' has floating-point pixels.*save it with 8 or 16 bits"):
+        ImageDecoder(mode).decode(content, "'a.tif'")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB"])
+def test_other_pictures_are_not_taken_for_sixteen_bits(mode: str) -> None:
+    content = encoded(Image.fromarray(PIXELS).convert(mode))
+    with pytest.raises(BadInput, match=rf"image x \(Pillow's mode {mode}\) is not 16-bit grey"):
+        ImageDecoder("I;16").decode(content, "x")
+
+
+def test_whole_numbers_beyond_sixteen_bits_are_refused() -> None:
+    for values, said in (
+        (np.array([[-1, 5]], np.int32), "from -1 to 5"),
+        (np.array([[0, 65_536]], np.int32), "65,536"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            ImageDecoder("I;16").decode(encoded(Image.fromarray(values), "TIFF"), "x")

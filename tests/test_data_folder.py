@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from helpers import media_folder
@@ -276,3 +278,104 @@ def test_declarations_that_cannot_be(tmp_path: Path) -> None:
         read_folder(tmp_path, {"p": "img/{id}.png"}, "label", "classification")
     with pytest.raises(BadInput, match="at least one modality"):
         read_folder(tmp_path, {}, "label", "classification")
+
+
+def plain(folder: Path, content: str, task: Task | str = "classification", name: str = "x.csv", **options: Any) -> Any:
+    """A data set from a table of `x` and `label`, whose text is given."""
+    (folder / name).write_text(content, encoding="utf-8")
+    return read_table(folder / name, {"x": ["x"]}, "label", task, **options)
+
+
+@pytest.mark.parametrize(
+    ("content", "names", "fields"),
+    [
+        ("x,label\n0.5,0,9\n1.5,1,8\n", 2, 3),  # a column more that nobody named
+        ("x,label\n0,0.5,1\n1,1.5,0\n", 2, 3),  # … numbered like an index
+        ("x,label\n0.5,0,\n1.5,1,\n", 2, 3),  # a delimiter at the end of each row
+        ("x,label\n0.5,0,7\n1.5,1\n", 2, 3),  # only in the first
+        ("\nx,label\n\n0.5,0,8,9\n", 2, 4),
+        ('"x","label"\n"0\n\n5",0,7\n', 2, 3),  # line breaks within a cell
+    ],
+)
+def test_more_fields_than_names_are_refused(tmp_path: Path, content: str, names: int, fields: int) -> None:
+    said = rf"x\.csv: its header has {names} names, but its first row has {fields} fields.*name every field"
+    with pytest.raises(BadInput, match=said):
+        plain(tmp_path, content)
+    with pytest.raises(BadInput, match=said.replace("csv", "tsv")):
+        plain(tmp_path, content.replace(",", "\t"), name="x.tsv")
+
+
+def test_a_later_row_with_more_fields_is_refused_and_one_with_fewer_lacks_cells(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="Expected 2 fields in line 3, saw 3"):
+        plain(tmp_path, "x,label\n0.5,0\n1.5,1,7\n")
+    data = plain(tmp_path, "label,x\n0,0.5\n1\n1,2.5\n", whole=True)
+    assert data.presence("x").tolist() == [True, False, True]
+    assert plain(tmp_path, "x,label,\n0.5,0,\n1.5,1,\n").target.tolist() == [0, 1]  # a column without a name
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.parquet"])
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path, name: str) -> None:
+    columns = ["x", "x", "label", "note", "note"]
+    if name.endswith("parquet"):
+        arrays = [pa.array([1.0, 2.0]), pa.array([3.0, 4.0]), pa.array([0, 1]), pa.array([5, 6]), pa.array([7, 8])]
+        pq.write_table(pa.Table.from_arrays(arrays, columns), tmp_path / name)
+    else:
+        rows = [columns, [1, 3, 0, 5, 7], [2, 4, 1, 6, 8]]
+        sign = "," if name == "x.csv" else "\t"
+        (tmp_path / name).write_text("".join(sign.join(map(str, row)) + "\n" for row in rows), encoding="utf-8")
+    with pytest.raises(BadInput, match=r"x\..*: column 'x' occurs more than once; rename one of them"):
+        read_table(tmp_path / name, {"v": ["x"]}, "label", "classification")
+
+
+def test_columns_that_nobody_reads_may_be_there_twice(tmp_path: Path) -> None:
+    data = plain(tmp_path, "x,label,note,note\n0.5,0,a,b\n1.5,1,c,d\n")
+    assert data.values("x", np.arange(2)).ravel().tolist() == [0.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "names", "target"),
+    [
+        ("01 1 02 01", "classification", ("01", "02", "1"), [0, 2, 1, 0]),
+        ("01 02 03 01", "classification", ("01", "02", "03"), [0, 1, 2, 0]),
+        ("1 1.0 2 1", "classification", ("1", "1.0", "2"), [0, 1, 2, 0]),
+        ("True False True False", "classification", ("False", "True"), [1, 0, 1, 0]),
+        ("True False True False", Task.classification(("True", "False")), ("True", "False"), [0, 1, 0, 1]),
+        # Class numbers stay class numbers, in the order of numbers.
+        ("10 2 0 1 3 4 5 6 7 8 9", "classification", tuple(map(str, range(11))), [10, 2, 0, 1, *range(3, 10)]),
+        ("2 0 2 0", "classification:3", ("0", "1", "2"), [2, 0, 2, 0]),
+        ("1.0 0.0 1.0 0.0", "classification", ("0", "1"), [1, 0, 1, 0]),
+        ("1.000e+00 0.000e+00 1.000e+00", "classification", ("0", "1"), [1, 0, 1]),
+        ("1 0 0 1", Task.classification(("cat", "dog")), ("cat", "dog"), [1, 0, 0, 1]),
+        ("True False False True", "classification:2", ("0", "1"), [1, 0, 0, 1]),
+        ("true false false true", Task.classification(("no", "yes")), ("no", "yes"), [1, 0, 0, 1]),
+    ],
+)
+@pytest.mark.parametrize("groups", [(), ("label",)])
+def test_class_labels_of_a_csv_are_names_unless_they_are_plain_numbers(
+    tmp_path: Path, labels: str, task: Task | str, names: tuple[str, ...], target: list[int], groups: tuple[str, ...]
+) -> None:
+    rows = "".join(f"{i}.5,{label}\n" for i, label in enumerate(labels.split()))
+    data = plain(tmp_path, f"x,label\n{rows}", task, groups=groups)
+    assert data.task.names == names
+    assert data.target.tolist() == target
+
+
+def test_labels_that_are_no_classes_are_still_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="classes cannot be told"):
+        plain(tmp_path, "x,label\n1,0.25\n2,0.5\n3,0.50\n4,1\n")
+    with pytest.raises(BadInput, match="target is missing for sample id 1"):
+        plain(tmp_path, "x,label\n1,0\n2,\n3,1\n")
+    with pytest.raises(BadInput, match="label '00' is not one of the 2 classes"):
+        plain(tmp_path, "x,label\n1,00\n2,01\n", "classification:2")
+
+
+def test_other_targets_of_a_csv_are_numbers(tmp_path: Path) -> None:
+    assert plain(tmp_path, "x,label\n1,01\n2,1.5\n", "regression").target.tolist() == [[1.0], [1.5]]
+    both = read_table(tmp_path / "x.csv", {"v": ["x", "label"]}, "x", "classification:3")
+    assert both.values("v", np.arange(2)).tolist() == [[1.0, 1.0], [2.0, 1.5]]  # a target that is an input too
+
+
+def test_booleans_with_missing_cells_are_numbers(tmp_path: Path) -> None:
+    data = plain(tmp_path, "x,label\nTrue,0\n,1\nFalse,1\n", whole=True)
+    assert data.presence("x").tolist() == [True, False, True]
+    assert data.values("x", np.arange(3)).ravel().tolist() == [1.0, 0.0, 0.0]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from mmaudit.data import ArrayData, FrameData, check, read_parquet
+from mmaudit.data import ArrayData, FrameData, check, read_parquet, read_table
 from mmaudit.errors import BadInput
 from mmaudit.types import Task
 
@@ -167,3 +170,36 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
     path.write_bytes(whole)
     with pytest.raises(BadInput, match="no 'nota'"):
         read_parquet(path, {"x": "nota"}, "answer", "classification")
+
+
+@pytest.mark.parametrize("read", [read_parquet, read_table])
+def test_booleans_with_nulls_and_decimals_are_numbers(tmp_path: Path, read: Any) -> None:
+    table = pa.table(
+        {
+            "flag": pa.array([True, None, False, True]),
+            "sure": pa.array([True, False, False, True]),
+            "dose": pa.array([Decimal("1.50"), Decimal("-0.25"), None, Decimal("3")]),
+            "score": pa.array([Decimal("0.1"), Decimal("2"), Decimal("3"), Decimal("4")]),
+            "label": pa.array([0, 1, 0, 1]),
+        }
+    )
+    pq.write_table(table, tmp_path / "x.parquet")
+    inputs = {"flag": ["flag"], "dose": "dose", "sure": ["sure"], "both": ["sure", "score"]}
+    options = {"whole": True} if read is read_table else {}
+    data = read(tmp_path / "x.parquet", inputs, "label", "classification", kinds={"dose": "tabular"}, **options)
+    rows = data.rows(np.arange(4))
+    assert rows.present["flag"].tolist() == [True, False, True, True]
+    assert rows.inputs["flag"].ravel().tolist() == [1, 0, 0, 1]
+    assert rows.present["dose"].tolist() == [True, True, False, True]
+    assert rows.inputs["dose"].ravel().tolist() == [1.5, -0.25, 0, 3]
+    assert rows.inputs["both"].tolist() == [[1, 0.1], [0, 2], [0, 3], [1, 4]]
+    assert [m.dtype for m in data.modalities] == ["float64", "float64", "uint8", "float64"]
+    regression = read(tmp_path / "x.parquet", {"flag": ["flag"]}, "score", "regression")
+    assert regression.target.ravel().tolist() == [0.1, 2, 3, 4]
+
+
+def test_booleans_kept_as_objects_are_numbers() -> None:
+    frame = pd.DataFrame({"x": pd.Series([True, np.False_, True], dtype=object), "label": [0, 1, 1]})
+    data = FrameData(frame, {"x": ["x"]}, "label", "classification")
+    assert data.modalities[0].dtype == "uint8"
+    assert data.values("x", np.arange(3)).ravel().tolist() == [1, 0, 1]

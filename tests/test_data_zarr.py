@@ -134,3 +134,30 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
         (tmp_path / "empty" / "zarr.json").write_text(damage, encoding="utf-8")
         with pytest.raises(BadInput):
             read_zarr(tmp_path / "empty", ["photo"], None, "classification")
+
+
+@pytest.mark.parametrize("form", [2, 3])
+def test_booleans_are_numbers(tmp_path: Path, form: int) -> None:
+    flags = RNG.random((N, 4)) > 0.5
+    data = read_zarr(write(tmp_path / "x.zarr", form, flags=flags), ["flags"], None, "classification", whole=True)
+    assert data.modalities[0].dtype == "uint8"
+    np.testing.assert_array_equal(data.values("flags", np.arange(N)), flags.astype(np.uint8))
+
+
+@pytest.mark.parametrize("form", [2, 3])
+@pytest.mark.parametrize("name", ["photo", "label"])
+def test_chunks_that_are_not_stored_are_told(tmp_path: Path, form: int, name: str) -> None:
+    path = write(tmp_path / "x.zarr", form, label=LABEL + 1)
+    first = "0.0.0.0" if name == "photo" else "0"
+    (path / name / (first if form == 2 else "c/" + first.replace(".", "/"))).unlink()
+    read_zarr(path, ["photo"], None, "classification:4")
+    with pytest.warns(UserWarning, match=rf"1 of 5 chunks of '{name}' are not stored; their values read as 0"):
+        data = read_zarr(path, ["photo"], None, "classification:4", whole=True)
+    assert data.source == f"x.zarr; 1 of 5 chunks of '{name}' are not stored"
+
+
+def test_what_is_stored_in_whole_is_not_warned_of(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.zarr", label=LABEL + 1)
+    group = zarr.open_group(str(path), mode="a")
+    group.create_array("tiles", data=PHOTO + 1, chunks=(2, 4, 5, 3), shards=(4, 4, 5, 3))
+    assert read_zarr(path, ["photo", "tiles"], None, "classification:4", whole=True).source == "x.zarr"

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import os
+import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from helpers.endpoint_server import Make, Server, batch, clients, expected, serving
 from mmaudit.errors import BadInput, ContractBroken, MMAuditError
+from mmaudit.models import endpoint_http
 
 
 @pytest.fixture
@@ -64,7 +70,7 @@ def test_nobody_listens(model: Make, server: Server) -> None:
 
 def test_an_answer_that_takes_too_long(server: Server, model: Make) -> None:
     server.pause = 0.3
-    with pytest.raises(BadInput, match="ReadTimeout"):
+    with pytest.raises(BadInput, match=r"ReadTimeout|more than 0\.1 s"):
         model(timeout=0.1, retries=0).predict(batch(1))
 
 
@@ -82,6 +88,117 @@ def test_an_answer_that_trickles(server: Server, model: Make) -> None:
 
     with pytest.raises(Exception, match=r"more than 0\.2 s"):
         one._sender._read(Trickle(), time.monotonic() + 0.2)
+
+
+ANSWER = b'{"outputs": [[1, 2, 3]]}'
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(ANSWER), ANSWER)
+TRICKLES = {
+    "status line": (b"HTTP/1.1 200 ", b"O"),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+    "answers before the answer": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "body": (b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n", b" "),
+    "body in chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "body without a length, whole at any time": (b"HTTP/1.1 200 OK\r\n\r\n" + ANSWER, b" "),
+    "refusal": (b"HTTP/1.1 503 Busy\r\nContent-Length: 999\r\n\r\n", b" "),
+}
+
+
+@contextmanager
+def trickling(whole: int, start: bytes, again: bytes) -> Iterator[str]:
+    """A server that answers so many requests of a connection at once, and then a few bytes at a time for 3 s."""
+    held = socket.create_server(("127.0.0.1", 0))
+    held.settimeout(5)
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # the client gives up
+            came, _ = held.accept()
+            with came, came.makefile("rb") as asked:
+                for answer in (*[WHOLE] * whole, start):
+                    length = 0
+                    while (line := asked.readline()).strip():
+                        length = int(line[15:]) if line.lower().startswith(b"content-length:") else length
+                    asked.read(length)
+                    came.sendall(answer)
+                ends = time.monotonic() + 3
+                while time.monotonic() < ends:
+                    came.sendall(again)
+                    time.sleep(0.05)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{held.getsockname()[1]}/predict"
+    finally:
+        held.close()
+        thread.join()
+
+
+@pytest.mark.parametrize("whole", [0, 2])
+@pytest.mark.parametrize("what", TRICKLES)
+def test_whatever_trickles_in_ends_at_the_time_out(model: Make, what: str, whole: int) -> None:
+    """Each byte comes in time, the whole does not: on a new connection, and on one that has answered before."""
+    with trickling(whole, *TRICKLES[what]) as url:
+        one = model(url=url, timeout=0.5, retries=0)
+        for _ in range(whole):
+            one.predict(batch(1))
+        started = time.monotonic()
+        with pytest.raises(BadInput, match=r"the last: TooSlow: the answer took more than 0\.5 s"):
+            one.predict(batch(1))
+        assert 0.4 < time.monotonic() - started < 2
+
+
+def test_after_a_time_out_the_next_request_is_answered(server: Server, model: Make) -> None:
+    def slow_once(number: int, request: dict[str, Any]) -> None:
+        time.sleep(0.6 if number == 1 else 0)
+
+    server.before = slow_once
+    one = model(timeout=0.3, retries=2)
+    for _ in range(3):
+        np.testing.assert_array_equal(one.predict(batch(2)), expected(batch(2)).astype(np.float32))
+    assert len(server.requests) == 4
+
+
+def test_one_that_takes_too_long_does_not_end_those_beside_it(server: Server, model: Make) -> None:
+    def slow_first(number: int, request: dict[str, Any]) -> None:
+        time.sleep(1.2 if number == 0 else 0.3)
+
+    server.before = slow_first
+    one = model(timeout=0.8, retries=1, request_rows=1, concurrency=4)
+    np.testing.assert_array_equal(one.predict(batch(8)), expected(batch(8)).astype(np.float32))
+    assert len(server.requests) == 9
+
+
+def test_connections_are_used_again(server: Server, model: Make) -> None:
+    ports: list[int] = []
+    accept = server.http.get_request
+    server.http.get_request = lambda: ports.append(0) or accept()  # type: ignore[func-returns-value]
+    one = model(request_rows=1, concurrency=1)
+    for _ in range(3):
+        one.predict(batch(4))
+    assert len(server.requests) == 12
+    assert len(ports) == 1
+
+
+@pytest.mark.parametrize("asked", ["0", format_datetime(datetime(2020, 1, 1, tzinfo=UTC), usegmt=True)])
+def test_one_that_asks_to_come_back_at_once_is_given_time(
+    server: Server, model: Make, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(endpoint_http, "FIRST_WAIT", 0.1)
+    monkeypatch.setattr(endpoint_http, "time", SimpleNamespace(sleep=waits.append, monotonic=time.monotonic))
+    server.before = lambda i, r: (429, {"Retry-After": asked}, b"")
+    with pytest.raises(BadInput, match="did not answer in 4 tries"):
+        model(retries=3).predict(batch(1))
+    assert all(most / 2 <= wait <= most for wait, most in zip(waits, (0.1, 0.2, 0.4), strict=True))
+
+
+def test_an_answer_may_be_called_created(server: Server, model: Make) -> None:
+    server.before = lambda i, r: (201, {}, ANSWER)
+    assert model().predict(batch(1)).tolist() == [[1, 2, 3]]
+    for status in (202, 203, 206):
+        server.before = lambda i, r, status=status: (status, {}, ANSWER)
+        with pytest.raises(ValueError, match=rf"did not answer: status {status}: .*; an answer has status 200 or 201"):
+            model().predict(batch(1))
 
 
 @pytest.mark.parametrize("status", [400, 413, 422, 500])

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mmaudit.data.arrays import ArrayData
+from mmaudit.data.columns import is_missing
 from mmaudit.data.infer import KindLike, parse_kind
-from mmaudit.data.keys import need, split_rows
+from mmaudit.data.keys import need, need_once, split_rows
 from mmaudit.data.tasks import is_retrieval, parse_task, with_names
 from mmaudit.errors import BadInput
 from mmaudit.types import Array, Modality, Task
@@ -43,9 +46,10 @@ class FrameData(ArrayData):
         source: where the frame came from, for people.
 
     Cells that pandas calls missing (None, NaN, NA) are not recorded. In a table of numbers a row must be missing as a
-    whole or not at all. A column of pandas' type `category` whose categories are whole numbers, or True and False, is
-    categorical without being declared, and its numbers are the codes. Of another category there are no codes that
-    would be the same in the next file: encode it, as the model's pipeline does. An integer column says nothing.
+    whole or not at all. Booleans are 0 and 1, decimals the nearest float64. A column of pandas' type `category` whose
+    categories are whole numbers, or True and False, is categorical without being declared, and its numbers are the
+    codes. Of another category there are no codes that would be the same in the next file: encode it, as the model's
+    pipeline does. An integer column says nothing.
 
     Raises:
         BadInput: a missing column, a column of a type that no modality has, or anything that `ArrayData` refuses.
@@ -68,9 +72,7 @@ class FrameData(ArrayData):
     ) -> None:
         where = source
         known = [str(column) for column in frame.columns]
-        if len(set(known)) < len(known):
-            twice = sorted({c for c in known if known.count(c) > 1})
-            raise BadInput(f"{where}: column {twice[0]!r} occurs more than once; rename one of them.")
+        need_once(known, where)
         need(needed_columns(modalities, target, ids, groups, cluster), known, where)
         frame = frame.set_axis(known, axis=1)
         rows = np.arange(len(frame))
@@ -171,15 +173,16 @@ def frame_values(frame: pd.DataFrame, name: str, columns: Columns) -> Any:
     listed = _listed(columns)
     if not listed:
         raise BadInput(f"modality {name!r} names no column.")
-    odd = [c for c in listed if not (is_numeric_dtype(frame[c].dtype) or _holds_codes(frame[c]))]
+    parts = [_unboxed(frame[column]) for column in listed]
+    odd = [c for c, x in zip(listed, parts, strict=True) if not (is_numeric_dtype(x.dtype) or _holds_codes(x))]
     if not odd:
-        return np.column_stack([_numbers(frame[column]) for column in listed])
+        return np.column_stack([_numbers(part) for part in parts])
     if len(listed) > 1:
         raise BadInput(
             f"modality {name!r}: column {odd[0]!r} has dtype {frame[odd[0]].dtype}; several columns make a table of "
             "numbers, so encode categories as numbers first, or make the column a modality of its own."
         )
-    return frame_cells(frame[listed[0]]).tolist()
+    return frame_cells(parts[0]).tolist()
 
 
 def _numbers(column: pd.Series[Any]) -> Array:
@@ -190,6 +193,24 @@ def _numbers(column: pd.Series[Any]) -> Array:
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     values = np.asarray(column.to_numpy())
     return values.astype(np.uint8) if values.dtype.kind == "b" else values
+
+
+def _unboxed(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return booleans and decimals, which pandas may keep as Python objects, as bool or as float64 with NaN.
+
+    Any other column comes back as it is.
+    """
+    if column.dtype != object:
+        return column
+    cells = column.tolist()
+    missing = [is_missing(x) for x in cells]
+    kinds = {type(x) for x, gone in zip(cells, missing, strict=True) if not gone}
+    booleans = bool(kinds) and kinds <= {bool, np.bool_}
+    if booleans and not any(missing):
+        return column.astype(np.bool_)
+    if booleans or kinds == {Decimal}:
+        return column.map(lambda x: math.nan if is_missing(x) else float(x)).astype(np.float64)
+    return column
 
 
 def _holds_codes(column: pd.Series[Any]) -> bool:
@@ -241,5 +262,6 @@ def frame_target(frame: pd.DataFrame, target: Columns) -> Array:
     listed = _listed(target)
     if not listed:
         raise BadInput("target names no column.")
-    parts = [_numbers(frame[c]) if is_numeric_dtype(frame[c].dtype) else frame_cells(frame[c]) for c in listed]
+    columns = [_unboxed(frame[column]) for column in listed]
+    parts = [_numbers(column) if is_numeric_dtype(column.dtype) else frame_cells(column) for column in columns]
     return parts[0] if isinstance(target, str) else np.asarray(np.column_stack(parts))

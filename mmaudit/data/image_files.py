@@ -25,10 +25,12 @@ class ImageDecoder:
     """Image files as uint8 [H, W, 3] (`RGB`) or [H, W] (`L`), or uint16 [H, W] (`I;16`).
 
     The orientation that a camera wrote (EXIF) is applied. Transparency is dropped, as `Image.convert("RGB")` does; of
-    an animation the first frame is read.
+    an animation the first frame is read. Floating-point pixels, which a TIFF may hold, are refused: their range is not
+    known, and most would come out black or cut off.
 
     Attributes:
-        mode: `RGB`, `L` (grey; luma of ITU-R 601) or `I;16` (16-bit grey, as radiographs are).
+        mode: `RGB`, `L` (grey; luma of ITU-R 601) or `I;16` (16-bit grey, as radiographs are; a file of 8 bits or with
+            a palette is refused, as its values are on another scale).
         size: (height, width) to resize to, bilinear with antialiasing; None keeps each image's own size, so that images
             of differing sizes make a ragged modality.
         max_pixels: larger images are refused before they are unpacked.
@@ -63,6 +65,11 @@ class ImageDecoder:
                         f"image {name} has {width:,} x {height:,} pixels, more than the {self.max_pixels:,} that "
                         "are unpacked; make it smaller first."
                     )
+                if opened.mode == "F":
+                    raise BadInput(
+                        f"image {name} has floating-point pixels, whose range is not known; save it with 8 or 16 bits "
+                        "per pixel, or put the numbers into a .npz or zarr array."
+                    )
                 if opened.mode in _SIXTEEN_BITS and self.mode != "I;16":
                     raise BadInput(
                         f"image {name} has 16 bits per pixel, which 8-bit {self.mode} would cut off; read it with "
@@ -87,9 +94,17 @@ class ImageDecoder:
             ) from error
 
     def _sixteen(self, picture: Any, name: str) -> Array:
+        if picture.mode not in _SIXTEEN_BITS:
+            raise BadInput(
+                f"image {name} (Pillow's mode {picture.mode}) is not 16-bit grey, so its values are on another scale; "
+                "read it with mode 'RGB' or 'L', or save it with 16 bits per pixel as the other files are."
+            )
         values = np.array(picture)
-        if values.ndim != 2 or values.min(initial=0) < 0 or values.max(initial=0) > 65_535:
-            raise BadInput(f"image {name} ({picture.mode}) is not 16-bit grey; read it with mode 'RGB' or 'L'.")
+        if values.min(initial=0) < 0 or values.max(initial=0) > 65_535:
+            raise BadInput(
+                f"image {name} holds values from {values.min():,} to {values.max():,}, and 16 bits hold 0 to 65,535; "
+                "save it on that scale, or put the numbers into a .npz or zarr array."
+            )
         values = values.astype(np.uint16)
         if self.size is None or values.shape == self.size:
             return values

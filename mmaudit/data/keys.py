@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
@@ -23,6 +24,13 @@ def need(names: Iterable[str], known: Collection[str], where: str) -> None:
             near = difflib.get_close_matches(name, known, n=1)
             guess = f"; did you mean {near[0]!r}?" if near else "."
             raise BadInput(f"{where} has no {name!r}; it has {', '.join(map(repr, known))}{guess}")
+
+
+def need_once(names: Iterable[str], where: str) -> None:
+    """Raise `BadInput` for the first of `names` that occurs more than once: which of them is meant cannot be told."""
+    twice = sorted(name for name, times in Counter(names).items() if times > 1)
+    if twice:
+        raise BadInput(f"{where}: column {twice[0]!r} occurs more than once; rename one of them.")
 
 
 def find_target(known: Collection[str], where: str) -> str:

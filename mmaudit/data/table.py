@@ -17,8 +17,8 @@ from mmaudit.data.frame import Columns, frame_cells, frame_target, frame_values,
 from mmaudit.data.infer import KindLike
 from mmaudit.data.keys import need, split_rows
 from mmaudit.data.streamed import StreamedData
-from mmaudit.data.tables import TABLES, column_types, load_table
-from mmaudit.data.tasks import is_retrieval, parse_task, with_names
+from mmaudit.data.tables import DELIMITED, TABLES, column_types, load_table
+from mmaudit.data.tasks import class_cells, is_retrieval, parse_task, with_names
 from mmaudit.errors import BadInput
 from mmaudit.types import Array, Modality, Task
 
@@ -49,7 +49,8 @@ def read_table(
 
     Args:
         path: the table, by its ending `.csv`, `.tsv`, `.jsonl`, `.parquet` or `.pq`. Text is UTF-8. In CSV and TSV only
-            the empty cell is missing: `NA` and `null` are text.
+            the empty cell is missing: `NA` and `null` are text. Class labels there are names (`01` and `1` are two
+            classes), unless all are plain numbers: these are class numbers, counted from 0.
         modalities: modality name to its column, or columns of numbers; or to a pattern with columns in braces, such as
             `posters/{imdb_id}.jpeg`.
         kinds: modality name to kind, with options for decoding as in `decoder_of`, such as `image,size=224x224`. A
@@ -68,6 +69,8 @@ def read_table(
         BadInput: the table cannot be read, lacks a column, names a file outside the root, or none that exists; or
             anything that `StreamedData` refuses.
     """
+    import pandas as pd
+
     where = Path(path).name
     patterns = {name: column for name, column in modalities.items() if isinstance(column, str) and "{" in column}
     listed = [c for n, x in modalities.items() if n not in patterns for c in ([x] if isinstance(x, str) else x)]
@@ -77,8 +80,13 @@ def read_table(
     wanted = list(dict.fromkeys([*listed, *inside, *targets, *others, *_split_column(split)]))
     kinds = dict(kinds or {})
     texts = {c for n, c in modalities.items() if isinstance(c, str) and (n in files or _kind(kinds.get(n)) == "text")}
-    exact = {*others, *inside, *_split_column(split), *texts}
-    frame = load_table(path, wanted, exact)
+    # Labels are text like ids: `01` is not the class of `1`. What is an input too stays the number it may be.
+    kind = task.kind if isinstance(task, Task) else task.partition(":")[0]
+    labels = [name for name in targets if kind == "classification" and name not in listed]
+    frame = load_table(path, wanted, {*others, *inside, *_split_column(split), *texts, *labels})
+    if Path(path).suffix in DELIMITED:
+        read = {name: class_cells(frame[name].tolist(), task, names) for name in labels}
+        frame = frame.assign(**{name: pd.Series(cells, frame.index, dtype=object) for name, cells in read.items()})
     return frame_data(
         frame,
         modalities,

@@ -8,13 +8,14 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmaudit.data.keys import need
+from mmaudit.data.keys import need, need_once
 from mmaudit.errors import BadInput
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet", ".pq")
+DELIMITED = (".csv", ".tsv")
+TABLES = (*DELIMITED, ".jsonl", ".parquet", ".pq")
 
 
 def load_table(path: str | os.PathLike[str], columns: Sequence[str], exact: Collection[str] = ()) -> pd.DataFrame:
@@ -26,9 +27,9 @@ def load_table(path: str | os.PathLike[str], columns: Sequence[str], exact: Coll
         exact: columns of CSV or TSV that stay text: `007` is not 7.
 
     Raises:
-        BadInput: another ending, no such file, damaged, or a column is missing.
+        BadInput: another ending, no such file, damaged, a column is missing or there twice, or the rows of CSV or TSV
+            have more fields than the header has names.
     """
-    import pandas as pd
     import pyarrow
     import pyarrow.parquet
 
@@ -41,22 +42,10 @@ def load_table(path: str | os.PathLike[str], columns: Sequence[str], exact: Coll
         if suffix in (".parquet", ".pq"):
             with pyarrow.parquet.ParquetFile(path) as file:
                 need(columns, file.schema_arrow.names, where)
+                need_once((name for name in file.schema_arrow.names if name in columns), where)
                 table: pd.DataFrame = file.read(columns=list(columns)).to_pandas(ignore_metadata=True)
                 return table
-        if suffix == ".jsonl":
-            frame = _lines(Path(path))
-        else:
-            dtypes = dict.fromkeys(exact, str)
-            separator = "," if suffix == ".csv" else "\t"
-            frame = pd.read_csv(
-                path,
-                sep=separator,
-                dtype=dtypes,
-                keep_default_na=False,
-                na_values=[""],
-                encoding="utf-8-sig",
-                low_memory=False,
-            )
+        frame = _lines(Path(path)) if suffix == ".jsonl" else _delimited(Path(path), columns, exact)
     except (ValueError, OSError, UnicodeError, pyarrow.ArrowException, RecursionError, OverflowError) as error:
         if isinstance(error, BadInput):
             raise
@@ -88,6 +77,39 @@ def column_types(path: str | os.PathLike[str]) -> dict[str, str]:
         name: "text" if str(kind).endswith(("string", "string_view")) and name not in listed else str(kind)
         for name, kind in types.items()
     }
+
+
+def _delimited(path: Path, columns: Sequence[str], exact: Collection[str]) -> pd.DataFrame:
+    """CSV or TSV whose header names every field of its rows, with `exact` columns as text."""
+    import pandas as pd
+
+    form: dict[str, Any] = {
+        "sep": "," if path.suffix == ".csv" else "\t",
+        "keep_default_na": False,
+        "na_values": [""],
+        "encoding": "utf-8-sig",
+    }
+    header = pd.read_csv(path, header=None, nrows=1, dtype=str, **form).iloc[0].tolist()
+    need_once((name for name in header if name in columns), path.name)
+    # Of a row with more fields than names pandas would make the first fields the index, and shift all the others.
+    if (fields := _first_row_fields(path, form)) > len(header):
+        raise BadInput(
+            f"{path.name}: its header has {len(header):,} names, but its first row has {fields:,} fields, so it cannot "
+            "be told which value belongs to which name; name every field in the header, or take away what stands too "
+            "much in the rows (often a delimiter at the end of each)."
+        )
+    table: pd.DataFrame = pd.read_csv(path, dtype=dict.fromkeys(exact, str), low_memory=False, **form)
+    return table
+
+
+def _first_row_fields(path: Path, form: dict[str, Any]) -> int:
+    """How many fields the first row after the header has; 0 without any. Of longer ones after it pandas complains."""
+    import pandas as pd
+
+    try:
+        return len(pd.read_csv(path, header=1, nrows=0, index_col=False, **form).columns)
+    except pd.errors.ParserError:  # there is no such row, or it is damaged, which reading the table will tell
+        return 0
 
 
 def _lines(path: Path) -> pd.DataFrame:

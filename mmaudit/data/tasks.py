@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from mmaudit.formats import shorten
 from mmaudit.header import MAX_WIDTH
 from mmaudit.types import Array, Task
 
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_NUMBER = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_TRUTH = {said: int(said.lower() == "true") for said in ("True", "False", "TRUE", "FALSE", "true", "false")}
 _DIGITS = 12  # Python takes long for the numbers of thousands of digits, and then refuses them
 _FORMS = "classification, classification:10, multilabel, multilabel:5, regression, regression:mm"
 _RETRIEVAL = "retrieval:image->text, retrieval:image+sound->text or retrieval:image->text,bank=128"
@@ -61,6 +65,25 @@ def parse_task(text: str, target: Any = None, names: Sequence[str] | None = None
     if kind == "multilabel":
         return Task.multilabel(given or _width(target, text, scalar=False))
     return Task.classification(given if given is not None else _classes(target, text))
+
+
+def class_cells(cells: Sequence[Any], task: Task | str, names: Sequence[str] | None) -> list[Any]:
+    """Return the class labels of a text format such as CSV, read as text, as class numbers where they are numbers.
+
+    They are names where a number would make one class of two, or lose a zero: `01` is not `1`. `True` and `False` are
+    names too, and 1 and 0 only where the classes are said and these are none of them.
+    """
+    texts = {x.strip() for x in cells if not is_missing(x)}
+    if all(_WHOLE.fullmatch(x) for x in texts):
+        return [x if is_missing(x) else int(x) for x in cells]
+    if all(_NUMBER.fullmatch(x) for x in texts):
+        values = {float(x) for x in texts}
+        if len(values) == len(texts) or not all(x.is_integer() for x in values):
+            return [x if is_missing(x) else float(x) for x in cells]
+    said = task.names if isinstance(task, Task) else names or ([] if ":" in task else None)
+    if texts <= _TRUTH.keys() and said is not None and not texts <= set(said):
+        return [x if is_missing(x) else _TRUTH[x.strip()] for x in cells]
+    return list(cells)
 
 
 def _retrieval(text: str, detail: str) -> Task:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from mmaudit.data.streamed import StreamedData
 from mmaudit.data.tasks import is_retrieval, parse_task, with_names
 from mmaudit.errors import BadInput, MissingExtra
 from mmaudit.types import Array, BoolArray, IntArray, Task
+
+_MOST_COUNTED = 10_000
 
 
 def read_zarr(
@@ -44,10 +47,12 @@ def read_zarr(
         ids: array of unique ids; left out: `id`, `ids` or `sample_id`, else the row number.
         groups, cluster, split: arrays, as in `read_npz`.
         task, names: as in `FrameData`.
-        whole: as in `StreamedData`.
+        whole: as in `StreamedData`. It also counts the chunks of the arrays named here (up to 10,000 each, not in
+            shards), and warns where some are not stored: they read as the fill value, mostly 0.
 
-    Further arrays: `present.NAME` (bool [n]) says where modality NAME was recorded; `NAME.length` (integers [n]) says
-    how many entries of each sample's first axis count: the rest is padding, cut off, which makes the modality ragged.
+    Booleans are 0 and 1. Further arrays: `present.NAME` (bool [n]) says where modality NAME was recorded; `NAME.length`
+    (integers [n]) says how many entries of each sample's first axis count: the rest is padding, cut off, which makes
+    the modality ragged.
 
     Raises:
         BadInput: no zarr group, a missing array, one that is pickled, or anything that `StreamedData` refuses.
@@ -77,6 +82,8 @@ def read_zarr(
         length = column(f"{key}.length") if f"{key}.length" in known else None
         base = ZarrCells(name, _checked(group, key, where), n, length)
         cells[name] = base if len(rows) == n else Chosen(base, rows)
+    used = dict.fromkeys([*wanted.values(), *roles]) if whole else ()
+    notes = [note for key in used if (note := _unstored(group, key, where))]
     lacking = [k for k in kinds or () if k not in wanted]
     if lacking:
         raise BadInput(f"kinds names {lacking[0]!r}, which is no modality; they are {', '.join(map(repr, wanted))}.")
@@ -89,7 +96,7 @@ def read_zarr(
         groups={key: column(key)[rows] for key in groups},
         cluster=None if cluster is None else column(cluster)[rows].tolist(),
         present={name: column(f"present.{k}")[rows] for name, k in wanted.items() if f"present.{k}" in known},
-        source=where + (f"; rows {split}" if split is not None else ""),
+        source="; ".join([where, *([f"rows {split}"] if split is not None else []), *notes]),
         whole=whole,
     )
 
@@ -130,6 +137,8 @@ class ZarrCells:
         except (OSError, ValueError, RuntimeError, KeyError, TypeError, ArithmeticError) as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
             raise BadInput(f"zarr array {self._array.path!r} cannot be read ({reason}); copy it again.") from error
+        if block.dtype.kind == "b":
+            block = block.astype(np.uint8)
         if block.dtype.kind in "TOU":
             return [None if is_missing(x) else str(x) for x in block[back].tolist()]
         items = [block[row] for row in back.tolist()]
@@ -169,6 +178,27 @@ def _checked(group: Any, key: str, where: str) -> Any:
             f"{where}: array {key!r} is pickled, and unpickling can run any code; store it as numbers or strings."
         )
     return array
+
+
+def _unstored(group: Any, key: str, where: str) -> str:
+    """Warn of an array's chunks that are not stored, and return how many that are, in words; empty if none."""
+    array = _checked(group, key, where)
+    try:
+        # Of an array in shards zarr's versions count differently; and the time grows with the square of the chunks.
+        if array.shards is not None or array.nchunks > _MOST_COUNTED:
+            return ""
+        lost = array.nchunks - array.nchunks_initialized
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, ArithmeticError):
+        return ""  # reading it tells what is wrong
+    if lost < 1:
+        return ""
+    found = f"{lost:,} of {array.nchunks:,} chunks of {key!r} are not stored"
+    warnings.warn(
+        f"{where}: {found}; their values read as {array.fill_value} and count as recorded. zarr leaves out chunks that "
+        "hold nothing else, so this may be as it should; if the group was not copied as a whole, copy it again.",
+        stacklevel=3,
+    )
+    return found
 
 
 def _column(group: Any, key: str, n: int, where: str) -> Array:

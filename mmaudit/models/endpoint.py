@@ -33,9 +33,9 @@ class EndpointModel:
     header `X-Model-Version`; an audit stops when that changes.
 
     A piece that cannot be delivered (no connection, time-out, status 408, 425, 429, 502, 503, 504) is sent again after
-    0.5, 1, 2, … seconds, a little less at random, or after what `Retry-After` asks; when all tries are used up the
-    audit stops, and goes on from there when it is run again. Rows that the endpoint refuses (400, 413, 422, 500, …) are
-    asked alone; what stays refused has no answer.
+    0.5, 1, 2, … seconds, up to half less at random, or after what `Retry-After` asks if that is longer; when all tries
+    are used up the audit stops, and goes on from there when it is run again. Rows that the endpoint refuses (400, 413,
+    422, 500, …) are asked alone; what stays refused has no answer.
 
     Args:
         url: `https://host/path`; `http://` only on this computer. No user names, passwords or keys in it.
@@ -47,7 +47,9 @@ class EndpointModel:
             By default missing baselines stand in.
         request_rows: most rows in one request.
         concurrency: most requests under way at the same time, per process.
-        timeout: seconds for one request and its answer.
+        timeout: seconds for one request and its answer, from connecting to the last byte. Only setting up a new
+            connection may take longer: looking up the host's name has no limit of its own, and connecting to each of
+            its addresses and TLS have this one each.
         retries: how often a request is sent again.
         longest_wait: seconds that are waited between two tries, at most.
         max_answer_bytes: an answer that is larger is refused.

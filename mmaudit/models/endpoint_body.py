@@ -5,7 +5,8 @@ Request, JSON (`application/json`), for n rows:
     {"inputs": {"image": [[[0.1, …], …], …], "text": ["…", …]}, "present": {"image": [true, …], "text": [true, …]}}
 
 Arrays are nested lists, rows first; numbers that are not finite are null. `present` is there where absence was said to
-be the endpoint's business. Answer: {"outputs": [[…], …]}, n rows of k numbers; null stands for "no answer" (NaN).
+be the endpoint's business. Answer, with status 200 or 201: {"outputs": [[…], …]}, n rows of k numbers; null stands for
+"no answer" (NaN).
 
 Request, npz (`application/x-npz`): one array per modality under `inputs.NAME`, text as UTF-8 under `inputs.NAME`
 (bytes, uint8) and `offsets.NAME` (int64[n + 1], where each text begins and the last ends), masks as bool[n] under

@@ -13,7 +13,6 @@ import ipaddress
 import json
 import os
 import random
-import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +20,9 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 from mmaudit.errors import BadInput, MissingExtra
+from mmaudit.models.endpoint_line import Line, Lines
 
+ANSWERED = (200, 201)
 AGAIN = (408, 425, 429, 502, 503, 504)
 """Statuses that say: not now. 500 is not among them: it is what a model that fails on these rows answers."""
 
@@ -49,7 +50,8 @@ class Limits:
     """How long to wait and how much to take.
 
     Attributes:
-        timeout: seconds from sending a request to the end of its answer.
+        timeout: seconds from sending a request to the end of its answer, however slowly that comes; `EndpointModel`
+            says what holds for setting up a connection.
         retries: how often a request is sent again.
         longest: seconds that are waited between two tries, at most.
         size: bytes of an answer, at most.
@@ -123,35 +125,12 @@ class Sender:
         self.kind = kind
         self.token_env = token_env
         self.header = header
-        self._made: tuple[int, Any] | None = None
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_made", "_lock")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _made=None, _lock=threading.Lock())
-
-    def __del__(self) -> None:
-        if getattr(self, "_made", None):
-            self.close()
-
-    def client(self) -> Any:
-        """The HTTP client of this process; one that came over a fork is left to its parent."""
-        with self._lock:
-            if self._made is None or self._made[0] != os.getpid():
-                httpx: Any = importlib.import_module("httpx")
-                # A proxy of the environment cannot reach this computer's own services.
-                trust = not is_local(urlsplit(self.url).hostname or "")
-                client = httpx.Client(timeout=self.limits.timeout, follow_redirects=False, trust_env=trust)
-                self._made = os.getpid(), client
-            return self._made[1]
+        # A proxy of the environment cannot reach this computer's own services.
+        self._lines = Lines(trust_env=not is_local(urlsplit(url).hostname or ""), timeout=limits.timeout)
 
     def close(self) -> None:
         """Close the connections; a later request opens new ones."""
-        if self._made is not None and self._made[0] == os.getpid():
-            self._made[1].close()
-        self._made = None
+        self._lines.close()
 
     def post(self, body: bytes) -> Answer:
         """Send one request until it is answered.
@@ -181,7 +160,8 @@ class Sender:
                     f"{self.who}: {shown(self.url)} asks to wait {asked:.0f} s ({why}), more than the "
                     f"{self.limits.longest:.0f} s of longest_wait=; audit again later, on the same folder."
                 )
-            wait = self._pause(attempt) if asked is None else asked
+            # What asks to come back at once is given time all the same: the tries would else be over in an instant.
+            wait = max(asked or 0.0, self._pause(attempt))
         raise BadInput(
             f"{self.who}: {shown(self.url)} did not answer in {self.limits.retries + 1} tries; the last: {why}. What "
             "is answered so far is kept: audit again on the same folder when it is back."
@@ -189,17 +169,31 @@ class Sender:
 
     def _once(self, body: bytes) -> Answer | tuple[str, float | None]:
         """The answer; or why it has to be asked again, and after how many seconds where it says so."""
+        httpx: Any = importlib.import_module("httpx")
+        with self._lines.borrowed() as line, line.within(self.limits.timeout):
+            try:
+                found = self._exchanged(line, body)
+            except httpx.TransportError:
+                if not line.late:
+                    raise
+            # An answer that does not state its length looks whole where its connection was shut down.
+            if line.late:
+                raise _TooSlow(f"the answer took more than {self.limits.timeout:g} s")
+            return found
+
+    def _exchanged(self, line: Line, body: bytes) -> Answer | tuple[str, float | None]:
         url = self.url
         headers = {"Content-Type": self.kind, "Accept": self.kind, "Accept-Encoding": "identity", **self._token()}
+        sent = {"content": body, "headers": headers, "extensions": {"trace": line.seen}}
         ends = time.monotonic() + self.limits.timeout
         for _ in range(HOPS + 1):
-            with self.client().stream("POST", url, content=body, headers=headers) as response:
+            with line.client.stream("POST", url, follow_redirects=False, **sent) as response:
                 status = response.status_code
                 if status in MOVED or 300 <= status < 400:
                     url = self._onward(url, status, response.headers.get("location", ""))
                     continue
                 content = self._read(response, ends)
-                if status == 200:
+                if status in ANSWERED:
                     return Answer(content, str(response.headers.get("x-model-version", ""))[:_SHOWN])
                 said = f"status {status}" + self._said(content)
                 if status in AGAIN:
@@ -214,7 +208,8 @@ class Sender:
                     raise BadInput(
                         f"{self.who}: {shown(url)} takes no {self.kind} by POST ({said}); check the address."
                     )
-                raise Refused(f"{self.who}: {shown(url)} did not answer: {said}")
+                only = f"; an answer has status {' or '.join(map(str, ANSWERED))}" if status < 300 else ""
+                raise Refused(f"{self.who}: {shown(url)} did not answer: {said}{only}")
         raise BadInput(f"{self.who}: {shown(self.url)} redirects more than {HOPS} times; give the address it ends at.")
 
     def _onward(self, url: str, status: int, location: str) -> str:
