@@ -82,6 +82,9 @@ def test_the_floor_is_the_best_of_all_constant_predictions(name, task):
             constants = [np.log(share / (1 - share)), *map(np.array, answers)]
     reached = [value(m, Predictions(p.task, np.tile(c, (p.n, 1)), p.target)) for c in constants]
     best = max(reached) if m.better == "higher" else min(reached)
+    if name == "average_precision":  # a random order is above any constant; see the oracle test of its floor
+        assert best < floor < 1
+        return
     assert best == pytest.approx(floor, abs=1e-9)
 
 
