@@ -6,9 +6,9 @@ unbiased, and narrower than the value on the few where answers agree with the cl
 
 Where none of the k samples of a condition changed a metric, the difference has no spread, and everything made of it
 would take it for known. Up to 1 − 0.025^(1/k) of all samples may be changed: the exact bound (Clopper & Pearson 1934),
-about four samples more than the k. A share cannot move by more, nor a mean over classes than by as much of its rarest
-class. What four samples can do to another metric no
-observation bounds; taken is what they would do if each were like that one of the k which moves the metric most.
+about four samples more than the k. A share cannot move by more (for a mean over classes see `Measured.bound`). What four
+samples can do to another metric no observation bounds; taken is what they would do if each were like that one of the k
+which moves the metric most.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmaudit.comparison import Measured, bound_of, exact_bound
+from mmaudit.comparison import Measured, exact_bound
 from mmaudit.kernels.inference import standard_error
 from mmaudit.metrics import Metric, Predictions, Resamples
 from mmaudit.types import FloatArray, Score
@@ -45,7 +45,7 @@ def unseen(metric: Metric, predictions: Predictions, found: Measured, reference:
         return 0.0
     bound = exact_bound(found.w)
     if _is_share(metric):
-        return bound_of(found.fewest)
+        return found.bound
     n = predictions.n
     more = min(math.ceil(bound / (1 - bound) * n), 254) if bound < 1 else 254
     furthest = 0.0

@@ -28,14 +28,15 @@ class Measured:
         chance: `float64[1 + replicates]`, the chance level on these samples, or one number for all; NaN where there is
             none.
         reason: why it is undefined; empty otherwise.
-        rarest: independent units of the rarest class, for metrics in which all classes weigh alike; else 0.
+        rarest: for metrics in which all classes weigh alike, the independent units of the rarest class and how many
+            classes there are (`Predictions.rarest`).
     """
 
     values: FloatArray
     w: Resamples
     chance: FloatArray = field(default_factory=lambda: np.full(1, np.nan))
     reason: str = ""
-    rarest: int = 0
+    rarest: tuple[int, int] | None = None
 
     @property
     def n(self) -> int:
@@ -43,9 +44,16 @@ class Measured:
         return self.w.n
 
     @property
-    def fewest(self) -> int:
-        """Independent units behind it; of the rarest class where all classes weigh alike."""
-        return self.rarest or self.w.units
+    def bound(self) -> float:
+        """How far a share may be from one that no replicate leaves, the exact bound of its independent units.
+
+        Where it is a mean over classes, that of the rarest class, divided by how many there are: what has not been
+        seen costs least evidence there, and moves the mean by no more.
+        """
+        if self.rarest is None:
+            return bound_of(self.w.units)
+        units, classes = self.rarest
+        return bound_of(units) / classes
 
     @property
     def floor(self) -> float:
@@ -70,7 +78,7 @@ def measure(metric: Metric, predictions: Predictions, w: Resamples, *, chance: F
     reason = "" if np.isfinite(values[0]) else "not defined on these samples"
     if chance is None:
         chance = np.full(1, metric.chance(predictions.task, predictions.target))
-    return Measured(values, w, chance, reason, predictions.rarest(w) if metric.per_class else 0)
+    return Measured(values, w, chance, reason, predictions.rarest(w) if metric.per_class else None)
 
 
 def nothing(w: Resamples, reason: str) -> Measured:
@@ -155,7 +163,7 @@ def unseen_share(metric: Metric, values: FloatArray, found: Measured) -> float:
     """How far a share may really be from a value that no replicate leaves; 0 where the replicates vary.
 
     No error in n samples does not mean that there are none: the bootstrap cannot draw what the sample lacks, and its
-    interval has width 0. A metric in which all classes weigh alike moves with its rarest class.
+    interval has width 0. Of a metric in which all classes weigh alike see `Measured.bound`.
 
     Args:
         metric: the metric.
@@ -164,7 +172,7 @@ def unseen_share(metric: Metric, values: FloatArray, found: Measured) -> float:
     """
     if metric.unit != "share" or not np.isfinite(values[0]) or standard_error(values[1:]) != 0:
         return 0.0
-    return bound_of(found.fewest)
+    return found.bound
 
 
 def exact_bound(w: Resamples) -> float:

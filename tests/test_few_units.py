@@ -78,8 +78,24 @@ def test_no_error_seen_is_one_among_the_samples_of_the_rarest_class(name: str, u
 def test_clusters_of_the_rarest_class_count_once() -> None:
     p, _ = rare(8)
     w = Resamples.draw(1000, 50, cluster=np.arange(1000) // 4)
-    assert p.rarest(w) == 2
+    assert p.rarest(w) == (2, 1)
     labels = np.stack([np.arange(1000) < 8, np.arange(1000) < 994, np.zeros(1000)], axis=1).astype(np.int8)
     p = Predictions(Task.multilabel(3), np.where(labels, 9.0, -9.0), labels)
-    assert p.rarest(Resamples.draw(1000, 50)) == 6, "without the second label; the third is in no metric"
-    assert p.rarest(w) == 2
+    assert p.rarest(Resamples.draw(1000, 50)) == (6, 2), "without the second label; the third is in no metric"
+    assert p.rarest(w) == (2, 2)
+
+
+def test_a_mean_over_many_classes_moves_by_its_share_of_the_rarest() -> None:
+    """The bound covers: of ten classes one has 20 samples, and 15 % of such samples are answered wrongly."""
+    rng, task, metric = np.random.default_rng(0), Task.classification(10), metrics.get("balanced_accuracy")
+    held = []
+    for seed in range(200):
+        target = np.concatenate([np.zeros(20, np.int64), rng.integers(1, 10, 980)])
+        wrong = (target == 0) & (rng.random(1000) < 0.15)
+        said = np.where(wrong, 1, target)
+        w = Resamples.draw(1000, 60, seed)
+        p = Predictions(task, np.where(said[:, None] == np.arange(10), 9.0, -9.0), target)
+        assert p.rarest(w) == (20, 10)
+        row = score_row(task, CLEAN, metric, measure(metric, p, w))
+        held.append(row.low <= 1 - 0.15 / 10 <= row.high)
+    assert np.mean(held) >= 0.9

@@ -100,7 +100,7 @@ def adaptive_ece(p: Predictions, w: Resamples) -> FloatArray:
     return ratio(gaps, size)
 
 
-@metric("classwise_ece", better="lower", unit="share", range=(0, 1), per_class=True)
+@metric("classwise_ece", better="lower", unit="share", range=(0, 1))
 def classwise_ece(p: Predictions, w: Resamples) -> FloatArray:
     """Mean over all classes, or labels, of the ECE of that class's probability, not only of the top one.
 

@@ -114,11 +114,14 @@ class Predictions:
         self.target = target
         self.clean = clean
         self.rival = None if rival is None else np.asarray(rival, np.int64)
-        self._rarest: tuple[Resamples | None, int] = None, 0
+        self._rarest: tuple[Resamples, tuple[int, int]] | None = None
 
-    def rarest(self, w: Resamples) -> int:
-        """How many independent units the rarest class has: of labels, the rarer of having and lacking it."""
-        if self._rarest[0] is not w:
+    def rarest(self, w: Resamples) -> tuple[int, int]:
+        """Independent units of the rarest class (of labels, the rarer of having and lacking it), and how many classes.
+
+        Only classes or labels that occur, labels also in no more than a part; two classes are one question.
+        """
+        if self._rarest is None or self._rarest[0] is not w:
             self._rarest = w, _rarest(self.task, self.target, w)
         return self._rarest[1]
 
@@ -233,17 +236,18 @@ def _labels(task: Task) -> int:
     return 2 if task.kind == "multilabel" else task.width
 
 
-def _rarest(task: Task, target: Array, w: Resamples) -> int:
+def _rarest(task: Task, target: Array, w: Resamples) -> tuple[int, int]:
     each = w.unit if w.source is None else w.source
     if task.kind == "multilabel":
         sides = [target[:, label] == value for label in range(task.width) for value in (0, 1)]
         counts = [len(np.unique(each[rows])) if w.clustered else int(rows.sum()) for rows in sides]
         # A label that all samples have, or none, is in no such metric.
         varying = [min(pair) for pair in zip(counts[::2], counts[1::2], strict=True) if min(pair)]
-        return min(varying, default=w.units)
+        return min(varying, default=w.units), max(len(varying), 1)
     if task.kind != "classification":
-        return w.units
+        return w.units, 1
     if w.clustered:
         target = np.unique(np.stack([target, each]), axis=1)[0]
     found = np.bincount(target)
-    return int(found[found > 0].min())
+    found = found[found > 0]
+    return int(found.min()), len(found) if len(found) > 2 else 1
