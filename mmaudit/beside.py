@@ -6,9 +6,9 @@ unbiased, and narrower than the value on the few where answers agree with the cl
 
 Where none of the k samples of a condition changed a metric, the difference has no spread, and everything made of it
 would take it for known. Up to 1 − 0.025^(1/k) of all samples may be changed: the exact bound (Clopper & Pearson 1934),
-about four samples more than the k. A share cannot move by more (for a mean over classes see `Measured.bound`). What four
-samples can do to another metric no observation bounds; taken is what they would do if each were like that one of the k
-which moves the metric most.
+about four samples more than the k. A share cannot move by more (for a mean over classes see `Measured.bound`). What
+four samples can do to another metric no observation bounds; taken is what they would do if each were like that one of
+the k which moves the metric most.
 """
 
 from __future__ import annotations

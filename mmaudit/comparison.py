@@ -48,12 +48,14 @@ class Measured:
         """How far a share may be from one that no replicate leaves, the exact bound of its independent units.
 
         Where it is a mean over classes, that of the rarest class, divided by how many there are: what has not been
-        seen costs least evidence there, and moves the mean by no more.
+        seen costs least evidence there, and moves the mean by no more. Or that of all units, where it is more, since a
+        cluster may hold all classes.
         """
+        every = bound_of(self.w.units)
         if self.rarest is None:
-            return bound_of(self.w.units)
+            return every
         units, classes = self.rarest
-        return bound_of(units) / classes
+        return max(every, bound_of(units) / classes)
 
     @property
     def floor(self) -> float:
