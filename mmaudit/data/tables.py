@@ -95,8 +95,8 @@ def _delimited(path: Path, columns: Sequence[str], exact: Collection[str]) -> pd
     if (fields := _first_row_fields(path, form)) > len(header):
         raise BadInput(
             f"{path.name}: its header has {len(header):,} names, but its first row has {fields:,} fields, so it cannot "
-            "be told which value belongs to which name; name every field in the header, or take away what stands too "
-            "much in the rows (often a delimiter at the end of each)."
+            "be told which value belongs to which name; name every field in the header, or remove the surplus from "
+            "the rows (often a delimiter at the end of each)."
         )
     table: pd.DataFrame = pd.read_csv(path, dtype=dict.fromkeys(exact, str), low_memory=False, **form)
     return table
