@@ -238,7 +238,8 @@ def test_rows_without_an_answer_are_left_out(xor: tuple[Run, Found], tmp_path: P
     found = decomposed(run, replace(whole, posterior=posterior, decision=decision))
     assert found["synergy[a+b, of=decision]"].n == N - 100
     assert found["synergy[a+b, of=decision]"].value == pytest.approx(1, abs=0.03)
-    assert found["synergy[a+b, of=data]"] == xor[1]["synergy[a+b, of=data]"]
+    # By their text: NaN is not itself, and since Python 3.13 neither is what holds one.
+    assert repr(found["synergy[a+b, of=data]"]) == repr(xor[1]["synergy[a+b, of=data]"])
 
 
 def test_a_constant_answer(tmp_path: Path) -> None:
