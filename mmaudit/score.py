@@ -38,7 +38,7 @@ from mmaudit.scored_tables import APPLIED, SCORES, read_rows, score_of
 from mmaudit.side_tables import TABLES, SideTables, how_applied
 from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, Group, Summary, groups, neighbours, summarise
-from mmaudit.types import CLEAN, RIGHT, Array, BoolArray, Condition, FloatArray, Score, Task, digest
+from mmaudit.types import CLEAN, RIGHT, Array, BoolArray, Condition, FloatArray, Score, digest
 
 GROUP_METRICS = ("overconfidence",)  # beside the primary one, and that by which groups are compared
 SMALLEST_GROUP = 30
@@ -366,16 +366,8 @@ def evidence_from(run: Run, rows: Sequence[Score], applied: Sequence[Mapping[str
         changed={row["condition"]: row["changed"] for row in applied},
         n=run.n,
         folder=folder or str(run.folder),
-        absent=absent_classes(run.task, run.samples.target),
+        absent=run.task.absent(run.samples.target),
     )
-
-
-def absent_classes(task: Task, target: Array) -> list[str]:
-    """Classes of the task that no sample has; none for other tasks."""
-    if task.kind != "classification":
-        return []
-    seen = np.bincount(target, minlength=task.width) > 0
-    return [name for name, there in zip(task.names, seen, strict=True) if not there]
 
 
 def vars_of(row: Score) -> dict[str, Any]:

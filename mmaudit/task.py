@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from mmaudit.errors import BadInput
 
 TaskKind = Literal["classification", "multilabel", "regression", "retrieval"]
@@ -100,6 +102,13 @@ class Task:
         if not isinstance(bank, int) or bank < 0 or bank == 1:
             raise BadInput(f"retrieval bank {bank!r} is not usable; give 0 for all samples, or 2 or more for a batch.")
         return cls("retrieval", (*names, target), bank=bank)
+
+    def absent(self, target: Any) -> list[str]:
+        """Classes that no sample of `target`, `int[n]`, has; none for tasks other than classification."""
+        if self.kind != "classification":
+            return []
+        seen = np.bincount(target, minlength=self.width) > 0
+        return [name for name, there in zip(self.names, seen, strict=True) if not there]
 
     def require_outputs(self, what: str) -> None:
         """Raise `BadInput` for a retrieval, whose answers are ranks, if `what` needs an output per class or number."""

@@ -10,7 +10,7 @@ import pytest
 import mmaudit
 from mmaudit import ArrayData, FunctionModel, Suite, Task
 from mmaudit.comparison import measure, score_row, unseen_share
-from mmaudit.metrics import Predictions, Resamples, metrics
+from mmaudit.metrics import Predictions, Resamples, metrics, predictions
 from mmaudit.types import CLEAN
 
 SPEAKERS, EACH = 12, 40
@@ -99,3 +99,13 @@ def test_a_mean_over_many_classes_moves_by_its_share_of_the_rarest() -> None:
         row = score_row(task, CLEAN, metric, measure(metric, p, w))
         held.append(row.low <= 1 - 0.15 / 10 <= row.high)
     assert np.mean(held) >= 0.9
+
+
+def test_units_of_classes_are_those_of_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a table, and by sorting where the table would be too large."""
+    rng = np.random.default_rng(0)
+    target, unit = rng.integers(0, 5, 300), rng.integers(0, 40, 300)
+    expected = [len(set(unit[target == c].tolist())) for c in range(5)]
+    assert predictions._units_per_class(target, unit).tolist() == expected
+    monkeypatch.setattr(predictions, "_TABLE", 0)
+    assert predictions._units_per_class(target, unit).tolist() == expected

@@ -15,6 +15,7 @@ from mmaudit.kernels.bootstrap import Resamples
 from mmaudit.types import CANDIDATES, FIRST, RIGHT, Array, BoolArray, FloatArray, IntArray, Task
 
 _BLOCK = 2**16
+_TABLE = 2**26  # bytes of a table of classes and units
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,14 +241,24 @@ def _rarest(task: Task, target: Array, w: Resamples) -> tuple[int, int]:
     each = w.unit if w.source is None else w.source
     if task.kind == "multilabel":
         sides = [target[:, label] == value for label in range(task.width) for value in (0, 1)]
-        counts = [len(np.unique(each[rows])) if w.clustered else int(rows.sum()) for rows in sides]
+        counts = [int(np.count_nonzero(np.bincount(each[rows]) if w.clustered else rows)) for rows in sides]
         # A label that all samples have, or none, is in no such metric.
         varying = [min(pair) for pair in zip(counts[::2], counts[1::2], strict=True) if min(pair)]
         return min(varying, default=w.units), max(len(varying), 1)
     if task.kind != "classification":
         return w.units, 1
-    if w.clustered:
-        target = np.unique(np.stack([target, each]), axis=1)[0]
-    found = np.bincount(target)
+    found = _units_per_class(target, each) if w.clustered else np.bincount(target)
     found = found[found > 0]
     return int(found.min()), len(found) if len(found) > 2 else 1
+
+
+def _units_per_class(target: IntArray, unit: IntArray) -> IntArray:
+    """How many different units each class has."""
+    classes, units = int(target.max()) + 1, int(unit.max()) + 1
+    if classes * units > _TABLE:
+        return np.bincount(np.unique(target * units + unit) // units)
+    there = np.zeros(
+        (classes, units), np.bool_
+    )  # sorting the pairs takes a second for a million, and every condition asks
+    there[target, unit] = True
+    return np.asarray(there.sum(axis=1))
