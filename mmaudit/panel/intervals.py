@@ -148,6 +148,6 @@ def detectable(delta: FloatArray, draws: Sequence[Draw], unseen: float = 0.0) ->
 
 def unseen_share(values: FloatArray, w: Resamples, unit: str) -> float:
     """How far a share may be from a value that no replicate leaves (`exact_bound`); 0 where replicates vary."""
-    if unit != "share" or not np.isfinite(values).all() or standard_error(values[1:]) > 0:
+    if unit != "share" or not np.isfinite(values[0]) or standard_error(values[1:]) != 0:
         return 0.0
     return exact_bound(w)
