@@ -109,7 +109,7 @@ def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         data, model = case.data(case.n), case.model()
         folder = tmp_path_factory.mktemp("full") / "run"
         with threadpool_limits(1):
-            report = audit(model, data, out=folder, suite=case.suite, resamples=100)
+            report = audit(model, data, out=folder, suite=case.suite, resamples=100, keep_samples=12)
         yield Done(case, data, prepare(model, data, suite=case.suite), folder, report)
     finally:
         torch.set_num_threads(threads)
