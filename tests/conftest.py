@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,19 @@ settings.load_profile("mmaudit")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take minutes first: with one of them left for the end, all processes but one would wait for it."""
     items.sort(key=lambda item: item.path.parent.name not in ("theory", "e2e"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Processes that are killed in tests, and libraries (Ray, torch's launcher), leave files: all below one folder."""
+    tmp_path_factory.getbasetemp()  # not there: pytest keeps what tests that failed have written
+    with (
+        tempfile.TemporaryDirectory(prefix="mma-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("TMPDIR", folder)  # for processes to come; short, as it begins names of sockets
+        patch.setattr(tempfile, "tempdir", folder)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -34,7 +34,6 @@ OWN = (
     *(sys.prefix, sys.base_prefix, str(Path(__file__).parents[2]), "/usr", "/lib", "/proc/self", "/proc/cpuinfo"),
     *("/proc/meminfo", "/sys", "/dev/null", "/dev/urandom", "/etc/localtime", "/etc/mime.types"),
 )
-_TEMPORARY = f"{tempfile.gettempdir()}/tmp"
 
 
 class Forbidden(BaseException):
@@ -61,7 +60,7 @@ def _hook(event: str, given: tuple[Any, ...]) -> None:
         raise Forbidden(f"{event} {given!r:.200}")
     elif event in CHANGING:
         # torch makes a folder for a sort of file that it then refuses.
-        own = (_scratch, _TEMPORARY) if event in ("os.mkdir", "os.rmdir") else _scratch
+        own = (_scratch, f"{tempfile.gettempdir()}/tmp") if event in ("os.mkdir", "os.rmdir") else _scratch
         if isinstance(given[0], str) and not given[0].startswith(own):
             raise Forbidden(f"{event} {given!r:.200}")
     elif event == "exec" and not _importing():
