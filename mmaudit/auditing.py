@@ -48,6 +48,7 @@ __all__ = [
     "examine",
     "prepare",
     "require_same",
+    "require_settings",
     "spread",
     "staged",
 ]
@@ -112,12 +113,14 @@ def audit(
         StaleRun: the folder holds a run of another model or data set.
         UnknownName: a probe or suite is not registered.
     """
-    _require_whole("resamples", resamples, 1)
-    _require_whole("seed", seed, 0)
-    if batch_rows != "auto":
-        _require_whole("batch_rows", BATCH_ROWS if batch_rows is None else batch_rows, 1, ', or "auto"')
-    require_count("keep_samples", keep_samples)
-    limit = Budget.given(budget, forwards)
+    limit = require_settings(
+        resamples=resamples,
+        seed=seed,
+        batch_rows=batch_rows,
+        keep_samples=keep_samples,
+        budget=budget,
+        forwards=forwards,
+    )
     way = chosen(executor, jobs)
     prepared = prepare(model, data, suite=suite, train=train, out=out, batch_rows=batch_rows)
     if limit:
@@ -153,6 +156,28 @@ def audit(
         score(run, resamples=resamples, seed=seed)
         show(run, prepared)
         return assemble(run, timing=timing)
+
+
+def require_settings(
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+    batch_rows: BatchRows = None,
+    keep_samples: int | None = None,
+    budget: str | float | None = None,
+    forwards: int | None = None,
+) -> Budget | None:
+    """Check those arguments of `audit` that need neither model nor data, and return the budget, if there is one.
+
+    Raises:
+        BadInput: one of them is not usable.
+    """
+    _require_whole("resamples", resamples, 1)
+    _require_whole("seed", seed, 0)
+    if batch_rows != "auto":
+        _require_whole("batch_rows", BATCH_ROWS if batch_rows is None else batch_rows, 1, ', or "auto"')
+    require_count("keep_samples", keep_samples)
+    return Budget.given(budget, forwards)
 
 
 def show(run: Run, prepared: Prepared) -> None:

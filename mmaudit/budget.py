@@ -68,7 +68,7 @@ class Budget:
 
 
 def _seconds(time: str | float) -> float:
-    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([smhd])\s*", time) if isinstance(time, str) else None
+    found = re.fullmatch(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*([smhd])\s*", time, re.ASCII) if isinstance(time, str) else None
     seconds = float(found[1]) * _UNITS[found[2]] if found else time
     if isinstance(seconds, bool | str) or not isinstance(seconds, int | float) or not 0 < seconds < MOST_SECONDS:
         raise BadInput(f"budget={time!r} is not usable; give a time above 0 with its unit: 90s, 10m, 1.5h or 2d.")

@@ -40,10 +40,35 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, indent=1))
 
 
+class Shown:
+    """Progress on standard error, as somebody sees it.
+
+    Args:
+        show: shows what is done, and how much of it: (what, steps done, steps planned).
+        prepare: shows what is being prepared.
+        during: what is done while steps are taken, where only they are told.
+        then: what is done once all are.
+    """
+
+    def __init__(
+        self,
+        show: Callable[[str, int, int], None],
+        prepare: Callable[[str], None],
+        during: str = "",
+        then: str = "",
+    ) -> None:
+        self.show, self.preparing = show, prepare
+        self._during, self._then = during, then
+
+    def __call__(self, done: int, total: int) -> None:
+        """Move it."""
+        self.show(self._during if done < total else self._then, done, total)
+
+
 @contextmanager
 def progress_bar(
     quiet: bool, during: str = "asking the model", then: str = "synergy, scores, report"
-) -> Iterator[Callable[[int, int], None]]:
+) -> Iterator[Shown]:
     """Progress on standard error; yields the callback that moves it.
 
     Args:
@@ -51,20 +76,32 @@ def progress_bar(
         during: what is done while it moves.
         then: what is done once it is full.
     """
-    with _shown(quiet, share=True) as show:
-        yield lambda done, total: show(during if done < total else then, done, total)
+    with _shown(quiet, share=True) as (show, prepare):
+        yield Shown(show, prepare, during, then)
 
 
 @contextmanager
 def steps_bar(quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Progress on standard error for work of several kinds; yields the callback that names and moves it."""
-    with _shown(quiet, share=False) as show:
+    with _shown(quiet, share=False) as (show, _):
         yield show
 
 
 @contextmanager
-def _shown(quiet: bool, *, share: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on a terminal; lines in a file or a pipe, where a bar would be drawn once, at the end."""
+def preparing(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Say on standard error that something is prepared; yields the callback that names it. Gone once it is done."""
+    with _shown(quiet, share=False, passing=True) as (_, prepare):
+        yield prepare
+
+
+@contextmanager
+def _shown(
+    quiet: bool, *, share: bool, passing: bool = False
+) -> Iterator[tuple[Callable[[str, int, int], None], Callable[[str], None]]]:
+    """A bar on a terminal; lines in a file or a pipe, where a bar would be drawn once, at the end.
+
+    Preparing is one line there, whatever it consists of.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -72,14 +109,17 @@ def _shown(quiet: bool, *, share: bool) -> Iterator[Callable[[str, int, int], No
     if quiet or not console.is_terminal:
         show = _lines(quiet)
         show("preparing", 0, 0)
-        yield show
+        yield show, lambda _: None
         return
     left = (TextColumn("left:"), TimeRemainingColumn()) if share else ()
     percent = (TextColumn("{task.percentage:>3.0f} %"),) if share else ()
     columns = (TextColumn("{task.description}"), BarColumn(), *percent, TimeElapsedColumn(), *left)
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=console, transient=passing) as bar:
         task = bar.add_task("preparing", total=None)
-        yield lambda what, done, total: bar.update(task, completed=done, total=total, description=what)
+        yield (
+            lambda what, done, total: bar.update(task, completed=done, total=total, description=what),
+            lambda what: bar.update(task, description=f"preparing: {what}"),
+        )
 
 
 def _lines(quiet: bool) -> Callable[[str, int, int], None]:

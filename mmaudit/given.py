@@ -1,16 +1,43 @@
-"""Values that people write by hand, in a configuration or a suite, checked to be of the kind that is meant.
+"""Values that people write by hand, in a configuration, a suite or a table, checked to be of the kind that is meant.
 
 The ranges of numbers and the names that there are is for those to say who use them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmaudit.errors import BadInput
 
 Fits = Callable[[Any], bool]
+
+# Python's own `int` and `float` also take `1_0`, and the digits of other scripts.
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?|[+-]?inf")
+
+
+def whole(text: str) -> int:
+    """Return the whole number that a text says, in digits 0 to 9; blanks around it do not matter.
+
+    Raises:
+        ValueError: it says none of at most 18 digits.
+    """
+    if not _WHOLE.fullmatch(text.strip()):
+        raise ValueError(f"{text[:60]!r} is no whole number")
+    return int(text)
+
+
+def number(text: str) -> float:
+    """Return the number that a text says, as `0.5`, `-3`, `1e-3` or `inf`; blanks around it do not matter.
+
+    Raises:
+        ValueError: it says none.
+    """
+    if not _NUMBER.fullmatch(text.strip()):
+        raise ValueError(f"{text[:60]!r} is no number")
+    return float(text)
 
 
 def is_text(value: Any) -> bool:

@@ -9,7 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmaudit.errors import BadInput, UnknownName
-from mmaudit.given import COLUMNS, FLAG, NUMBER, PAIRS, TEXT, TEXTS, WHOLE, either, is_text, is_whole, listed, require
+from mmaudit.given import (
+    COLUMNS,
+    FLAG,
+    NUMBER,
+    PAIRS,
+    TEXT,
+    TEXTS,
+    WHOLE,
+    either,
+    is_text,
+    is_whole,
+    listed,
+    require,
+    whole,
+)
 
 if TYPE_CHECKING:
     from mmaudit.data import Dataset
@@ -28,15 +42,15 @@ KEYS = (
 # Of what kind the values of a configuration are; the shell gives texts and numbers of the right kind itself.
 KINDS = {
     **dict.fromkeys(("model", "outputs", "weights", "data", "train", "train_split", "target", "task", "ids"), TEXT),
-    **dict.fromkeys(("cluster", "split", "out", "severity_scale", "title", "budget"), TEXT),
+    **dict.fromkeys(("cluster", "split", "root", "out", "severity_scale", "title", "budget", "executor"), TEXT),
     **dict.fromkeys(("group", "scenario"), TEXTS),
     **dict.fromkeys(("resamples", "seed", "keep_samples", "forwards"), WHOLE),
     "target": TEXTS,
     "batch_rows": (either(is_text, is_whole), "a whole number, or \"auto\""),
-    "trust": FLAG,
+    **dict.fromkeys(("trust", "whole"), FLAG),
     "modality": PAIRS,
     "columns": COLUMNS,
-    "similarity_floor": NUMBER,
+    **dict.fromkeys(("similarity_floor", "worker_gpus", "time_limit"), NUMBER),
     "suite": (
         either(is_text, listed(is_text), lambda x: isinstance(x, dict)), "a suite's name, a list of probes, or a table"
     ),
@@ -85,18 +99,56 @@ def _read(path: Path) -> dict[str, Any]:
     return options
 
 
-def load(options: Mapping[str, Any]) -> tuple[Model, Dataset, Dataset | None]:
+def load(
+    options: Mapping[str, Any], step: Callable[[str], object] = lambda _: None
+) -> tuple[Model, Dataset, Dataset | None]:
     """The model, the data set to audit, and the training data if any is named.
 
     Making the model may take long, so names in the suite are looked at before.
+
+    Args:
+        options: see `merged`.
+        step: called with what is done next, in words.
     """
     from mmaudit.plan import require_names
 
     chosen = suite(options)
     require_known(options, lambda: require_names(chosen))
+    step("reading the data")
     data, train = load_data(options)
     require_known(options, lambda: require_names(chosen, data.modalities, data.task))
-    return model_maker(options, data)(), data, train
+    step("making the model")
+    model = model_maker(options, data)()
+    step("trying the model")
+    return model, data, train
+
+
+def require_settings(options: Mapping[str, Any], out: Path | None = None) -> None:
+    """Check what can be told from the options alone, before data are read and the model is made.
+
+    Args:
+        options: of an audit.
+        out: its run folder; None: not to be looked at.
+
+    Raises:
+        BadInput: a number, a budget, the outputs' scale, the workers or the run folder are not usable, or there is no
+            file of weights.
+        UnknownName: there is no such executor.
+    """
+    from mmaudit import auditing
+    from mmaudit.folder import require_free, require_usable
+    from mmaudit.models.arguments import declared_outputs
+
+    own = {k: options[k] for k in ("resamples", "seed", "keep_samples", "budget", "forwards") if k in options}
+    auditing.require_settings(batch_rows=batch_rows(options.get("batch_rows")), **own)
+    executor(options)
+    if "outputs" in options:
+        declared_outputs(f"model {options['model']!r}", options["outputs"])
+    if "weights" in options and not Path(options["weights"]).is_file():
+        raise BadInput(f"model file {str(options['weights'])!r} does not exist; give the path of a file.")
+    if out is not None:
+        require_usable(out)
+        require_free(out)
 
 
 def require_known(options: Mapping[str, Any], look: Callable[[], object]) -> None:
@@ -129,8 +181,8 @@ def model_maker(options: Mapping[str, Any], data: Dataset) -> Callable[[], Model
     )
 
 
-def executor(options: Mapping[str, Any], data: Dataset) -> Executor:
-    """Who is to answer shards; workers in other processes make the model themselves.
+def executor(options: Mapping[str, Any], data: Dataset | None = None) -> Executor:
+    """Who is to answer shards; workers in other processes make the model themselves, and need the data for it.
 
     Raises:
         BadInput: an option is not usable, or has no place with that executor.
@@ -141,7 +193,7 @@ def executor(options: Mapping[str, Any], data: Dataset) -> Executor:
     return chosen(
         options.get("executor"),
         options.get("jobs", 1),
-        make_model=model_maker(options, data),
+        make_model=None if data is None else model_maker(options, data),
         gpus=options.get("worker_gpus", 0.0),
         time_limit=options.get("time_limit"),
     )
@@ -149,7 +201,10 @@ def executor(options: Mapping[str, Any], data: Dataset) -> Executor:
 
 def batch_rows(given: object) -> Any:
     """`--batch-rows` from the shell or a file: a whole number, or "auto"; anything else is left to be refused."""
-    return int(given) if isinstance(given, str) and given.isdecimal() and len(given) < 19 else given
+    try:
+        return whole(given) if isinstance(given, str) else given
+    except ValueError:
+        return given
 
 
 def load_data(options: Mapping[str, Any]) -> tuple[Dataset, Dataset | None]:

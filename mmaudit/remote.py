@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -149,22 +150,36 @@ class RemotePath(ProxyUPath):
     # ---- writing
 
     def upload(self, content: bytes | Path) -> None:
-        """Put bytes, or a local file, in this place, whole."""
-        size = len(content) if isinstance(content, bytes) else content.stat().st_size
-        direct = self._flat
-        target = self if direct else self.with_name(f"{self.name}.partial")
+        """Put bytes, or a local file, in this place, whole; of several writers at once the last one's stays.
+
+        Raises:
+            StorageFailed: it could not be written; in a store with folders nothing of it is left there.
+        """
         with _asking(self, "written"):
-            if not direct:
-                self.fs.makedirs(self.parent.path, exist_ok=True)
-            if isinstance(content, bytes):
-                self.fs.pipe_file(target.path, content)
-            else:
-                self.fs.put_file(str(content), target.path)
-            arrived = self.fs.info(target.path).get("size")
-            if isinstance(arrived, int) and arrived != size:
-                raise StorageFailed(f"{self}: {arrived} of {size} bytes arrived in the store. Run the same again.")
-            if not direct:
-                self.fs.mv(target.path, self.path)
+            if self._flat:
+                self._send(content, self.path)
+                return
+            self.fs.makedirs(self.parent.path, exist_ok=True)
+            # A name of its own: what one writer has half sent, another would rename.
+            partial = self.with_name(f"{self.name}.{uuid.uuid4().hex[:8]}.partial").path
+            try:
+                self._send(content, partial)
+                self.fs.mv(partial, self.path)
+            except BaseException:
+                with contextlib.suppress(Exception):  # of a store that is out of reach nothing can be removed
+                    self.fs.rm_file(partial)
+                raise
+
+    def _send(self, content: bytes | Path, to: str) -> None:
+        """Copy bytes, or a local file, to a path of the store, and see that all have arrived."""
+        size = len(content) if isinstance(content, bytes) else content.stat().st_size
+        if isinstance(content, bytes):
+            self.fs.pipe_file(to, content)
+        else:
+            self.fs.put_file(str(content), to)
+        arrived = self.fs.info(to).get("size")
+        if isinstance(arrived, int) and arrived != size:
+            raise StorageFailed(f"{self}: {arrived} of {size} bytes arrived in the store. Run the same again.")
 
     def write_bytes(self, data: bytes) -> int:
         """Write the whole content."""

@@ -82,6 +82,42 @@ def test_a_name_nobody_knows_is_refused_before_the_model_is_made(place: Path, mm
     assert not (place / "run").exists()
 
 
+UNUSABLE = {
+    "resamples": ("0", "resamples=0 is not usable; give a whole number of at least 1."),
+    "seed": ("-1", "seed=-1 is not usable; give a whole number of at least 0."),
+    "batch-rows": ("many", "batch_rows='many' is not usable; give a whole number of at least 1, or \"auto\"."),
+    "keep-samples": ("-1", "keep_samples=-1 is not usable; give a whole number of samples, 0 to keep none."),
+    "budget": ("10", "budget='10' is not usable; give a time above 0 with its unit: 90s, 10m, 1.5h or 2d."),
+    "forwards": ("0", "forwards=0 is not usable; give a whole number of at least 1."),
+    "jobs": ("0", "jobs=0 is not usable; give a whole number of at least 1, or -1 for all cores."),
+    "executor": ("rai", "executor 'rai' is not registered; did you mean 'ray'?"),
+    "worker-gpus": ("1", "worker_gpus=1.0 has no place with executor 'inprocess'; it is for 'ray'."),
+    "time-limit": ("5", "time_limit=5.0 has no place with executor 'inprocess'; choose 'loky' or 'ray'"),
+    "outputs": ("logit", "model 'no_such_module:factory': outputs='logit' is not one of 'logits', 'probabilities', "),
+    "weights": ("none.pt", "model file 'none.pt' does not exist; give the path of a file."),
+    "out": ("data.npz", "out='data.npz' is a file; give a folder."),
+}
+
+
+@pytest.mark.parametrize("option", UNUSABLE)
+def test_an_option_that_is_not_usable_is_refused_before_anything_is_read(
+    place: Path, mmaudit: Command, option: str
+) -> None:
+    value, says = UNUSABLE[option]
+    given = {"--model": "no_such_module:factory", "--data": "no_such.npz", "--out": "run", f"--{option}": value}
+    done = mmaudit("audit", *(part for pair in given.items() for part in pair))
+    assert (done.code, done.err.splitlines()) == (2, [f"mmaudit: {done.err.removeprefix('mmaudit: ').strip()}"])
+    assert done.err.startswith(f"mmaudit: {says}")
+    assert not (place / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["plan", "work", "merge"])
+def test_the_options_of_shares_are_looked_at_first_too(place: Path, mmaudit: Command, command: str) -> None:
+    (place / "a.toml").write_text('model = "no_such:factory"\ndata = "no.npz"\nout = "run"\nbatch_rows = 0\n')
+    done = mmaudit(command, "--config", "a.toml")
+    assert (done.code, "batch_rows=0 is not usable" in done.err) == (2, True), done.err
+
+
 def test_probes_that_the_models_module_registers_are_known(
     place: Path, mmaudit: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

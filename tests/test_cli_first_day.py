@@ -141,6 +141,38 @@ def test_progress_in_a_file_is_lines_and_not_a_bar(
     assert capsys.readouterr().err == ""
 
 
+def test_preparing_is_told_on_a_terminal_and_is_one_line_in_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for terminal in (False, True):
+        if terminal:
+            monkeypatch.setenv("FORCE_COLOR", "1")
+            monkeypatch.setenv("COLUMNS", "120")
+            monkeypatch.setenv("TERM", "xterm")
+        with console.preparing(False) as step, console.progress_bar(True) as quiet:
+            step("making the model")
+            quiet.preparing("nothing that is shown")
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert "nothing" not in shown.err
+        if terminal:
+            assert "preparing: making the model" in shown.err
+        else:
+            assert shown.err.splitlines() == ["0:00:00  preparing"]
+
+
+def test_a_model_that_takes_long_to_make_is_waited_for_in_words(place: Path, mmaudit: Command) -> None:
+    """What is said is said before the data are read and the model is made."""
+    (place / "slow.py").write_text(
+        "import sys\n\ndef make():\n    print('factory', file=sys.stderr)\n    raise OSError\n"
+    )
+    for command in (("audit", "--out", "run"), ("audit", "--dry-run"), ("doctor",)):
+        done = mmaudit(*command, "--model", "slow:make", *BASE)
+        assert done.code == 2
+        assert done.err.splitlines()[:2] == ["0:00:00  preparing", "factory"], done.err
+    assert "preparing" not in mmaudit("doctor", "--model", "slow:make", *BASE, "--json").err
+
+
 def test_no_line_of_a_finding_ends_between_a_number_and_its_unit() -> None:
     from rich.console import Console
 

@@ -21,7 +21,8 @@ import pytest
 
 from helpers.endpoint_server import Make, Server, batch, clients, expected, serving
 from mmaudit.errors import BadInput, ContractBroken, MMAuditError
-from mmaudit.models import endpoint_http
+from mmaudit.models import check_model, endpoint_http
+from mmaudit.types import Task
 
 
 @pytest.fixture
@@ -66,6 +67,26 @@ def test_when_all_tries_are_used_up_the_audit_stops(server: Server, model: Make)
 def test_nobody_listens(model: Make, server: Server) -> None:
     with pytest.raises(BadInput, match=r"did not answer in 2 tries; the last: ConnectError"):
         model(url="http://127.0.0.1:9/x", retries=1).predict(batch(1))
+
+
+def test_the_doctor_says_once_and_soon_that_nobody_answers(
+    server: Server, model: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMAUDIT_TOKEN", "s3cret-token-of-ours")
+    server.before = lambda i, r: (503, {}, b"no such key: s3cret-token-of-ours")
+    checks = check_model(model(retries=2, concurrency=1), batch(40), Task.classification(3))
+    (broken,) = [check for check in checks if check.ok is False]
+    assert len(server.requests) == 3  # rows are not asked alone, for it is none of theirs
+    assert broken.clause == "raises nothing"
+    assert broken.message == (
+        f"EndpointModel '{server.url.removeprefix('http://')}': {server.url} did not answer in 3 tries; the last: "
+        "status 503: no such key: [token]. See that the service runs and that the address is right, and run the same "
+        "again: what is answered so far is kept."
+    )
+    elsewhere = model(url="http://127.0.0.1:9/x", retries=0)
+    (refused,) = [c for c in check_model(elsewhere, batch(2), Task.classification(3)) if c.ok is False]
+    assert refused.message.startswith("EndpointModel '127.0.0.1:9/x': http://127.0.0.1:9/x did not answer in 1 try; ")
+    assert "given" not in refused.message
 
 
 def test_an_answer_that_takes_too_long(server: Server, model: Make) -> None:

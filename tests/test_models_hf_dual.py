@@ -19,6 +19,7 @@ from mmaudit.models.hf_files import Pretrained, load_pretrained
 from mmaudit.models.hf_retrieval import TransformersRetriever
 from mmaudit.models.hf_rows import waveform
 from mmaudit.models.hf_zero_shot import TransformersZeroShot
+from mmaudit.probes.canonical import middle
 from mmaudit.types import Array, Batch
 
 N = 12
@@ -134,6 +135,38 @@ def test_sample_rates_are_checked_and_converted(folders: dict[str, Path]) -> Non
     assert waveform("", "", np.array([0, 128, 255], np.uint8)).tolist() == [-1, 0, 127 / 128]
     with pytest.raises(BadInput, match="one channel"):
         slow.encode("audio", one(np.zeros((1, 2, 8000), np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("values", "limits", "expected"),
+    [
+        (np.array([0, 50, 100], np.uint8), (0, 100), [-50 / 51, 0, 50 / 51]),
+        (np.array([0, 128, 255], np.uint8), (0, 255), [-1, 0, 127 / 128]),
+        (np.array([-2048, 0, 2047], np.int16), (-2048, 2047), [-1, 0, 2047 / 2048]),
+        (np.array([-5.0, 0.0, 2.5], np.float32), (-5, 5), [-1, 0, 0.5]),
+    ],
+)
+def test_a_waveform_is_of_the_declared_range(values: Array, limits: tuple[float, float], expected: list[float]) -> None:
+    assert waveform("", "", values, limits) == pytest.approx(expected, abs=1e-12)
+    # Silence is where a corruption puts it, and is 0 to the model.
+    declared = Modality("a", "audio", (3,), values.dtype.name, range=limits)
+    rest = np.full(3, middle(declared, values.dtype), values.dtype)
+    assert waveform("", "", rest, limits).tolist() == [0, 0, 0]
+
+
+def test_the_range_of_audio_is_declared_to_the_adapter(folders: dict[str, Path]) -> None:
+    folder, both = folders["clap_rand_trunc"], ["audio", "text"]
+    plain = TransformersRetriever(folder, both, sample_rate={"audio": 8000})
+    ranged = TransformersRetriever(folder, both, sample_rate={"audio": 8000}, audio_range={"audio": (0, 200)})
+    assert plain.fingerprint != ranged.fingerprint
+    tone = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000)
+    narrow = np.rint(100 + 100 * tone)[None].astype(np.uint8)
+    expected = plain.encode("audio", one((narrow - 100.0).astype(np.float32) / 101))
+    assert ranged.encode("audio", one(narrow)) == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(BadInput, match=r"audio_range=\(1, 0\) of 'audio' is not usable"):
+        TransformersRetriever(folder, both, sample_rate={"audio": 8000}, audio_range={"audio": (1, 0)})
+    with pytest.raises(BadInput, match="audio_range of='text' is not one of 'audio'"):
+        TransformersRetriever(folder, both, sample_rate={"audio": 8000}, audio_range={"text": (0, 1)})
 
 
 def one(values: Array) -> Batch:

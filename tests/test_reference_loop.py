@@ -221,6 +221,21 @@ def test_a_checkpoint_of_other_settings_or_a_damaged_one_is_not_used(
     assert run([Trial(0)], folder=tmp_path).outcomes == [""]
 
 
+def test_a_checkpoint_of_older_training_code_is_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "SECONDS", -1.0)
+
+    def kill(done: int, total: int) -> None:
+        if done == 2:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run([Trial(0)], folder=tmp_path, progress=kill)
+    monkeypatch.setattr(checkpoint, "VERSION", checkpoint.VERSION + 1)
+    seen: list[int] = []
+    run([Trial(0)], folder=tmp_path, progress=lambda done, _: seen.append(done))
+    assert seen[0] == 1
+
+
 def test_random_search_starts_at_the_defaults_and_stays_within_the_ranges() -> None:
     trials = trials_of(method(), 40)
     assert trials[0] == Trial(0, {})

@@ -228,6 +228,46 @@ def test_a_store_with_folders_gets_files_by_renaming(tmp_path: Path) -> None:
     assert Folders.moved == [f"{tmp_path}/run/predictions/a.parquet"] * 2
 
 
+def test_two_writers_of_one_file_do_not_meet_before_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec.register_implementation("folders", Folders, clobber=True)
+    file = place(f"folders://{tmp_path}/run/a.parquet")
+    sent = Folders.pipe_file
+
+    def interrupted(self: Folders, path: str, value: bytes, **options: Any) -> None:
+        sent(self, path, value, **options)
+        if value == b"first":  # the other writer is faster
+            write_atomically(file, b"second, longer")
+
+    monkeypatch.setattr(Folders, "pipe_file", interrupted)
+    write_atomically(file, b"first")
+    assert file.read_bytes() == b"first"
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["a.parquet"]
+
+
+@pytest.mark.parametrize("fails", ["mv", "info", "pipe_file"])
+def test_a_writer_that_fails_leaves_nothing_in_a_store_with_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    fsspec.register_implementation("folders", Folders, clobber=True)
+    file = place(f"folders://{tmp_path}/run/a.parquet")
+    write_atomically(file, b"one")
+    done = getattr(Folders, fails)
+
+    def broken(self: Folders, path: str, *rest: Any, **options: Any) -> None:
+        if "partial" in path:
+            if fails == "pipe_file":
+                done(self, path, b"t")
+            raise TimeoutError("the line is down")
+
+    monkeypatch.setattr(Folders, fails, broken)
+    with pytest.raises(StorageFailed, match=r"a\.parquet cannot be written: TimeoutError: the line is down"):
+        write_atomically(file, b"two")
+    assert (tmp_path / "run" / "a.parquet").read_bytes() == b"one"
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["a.parquet"]
+
+
 # ---- a store whose client raises what it likes
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,9 +44,11 @@ def plan(
 
     own = {k: given.chosen[k] for k in ("title", "keep_samples") if k in given.chosen}
     command = shlex.join(["mmaudit", "audit", "--config", str(config), "--out", str(given.out)])
-    planned = sharing.plan(
-        given.model, given.data, out=given.out, batch_rows=given.batch_rows, command=command, **given.planned, **own
-    )
+    with console.preparing(as_json) as step:
+        given.load(step)
+        planned = sharing.plan(
+            given.model, given.data, out=given.out, batch_rows=given.batch_rows, command=command, **given.planned, **own
+        )
     if as_json:
         console.print_json({"out": str(given.out), **vars(planned)})
         return
@@ -80,6 +83,7 @@ def work(
     from mmaudit import console, sharing
 
     with console.progress_bar(as_json, then="share answered") as progress:
+        given.load(progress.preparing)
         worked = sharing.work(given.model, given.data, out=given.out, share=share, progress=progress, **given.planned)
     if as_json:
         console.print_json({"out": str(given.out), **vars(worked), "share": shard})
@@ -104,8 +108,9 @@ def merge(
     from mmaudit import console, options, sharing
 
     own = {k: given.chosen[k] for k in ("resamples", "seed") if k in given.chosen}
-    way = options.executor(given.chosen, given.data)
     with console.progress_bar(as_json) as progress:
+        given.load(progress.preparing)
+        way = options.executor(given.chosen, given.data)
         report = sharing.merge(
             given.model, given.data, out=given.out, executor=way, progress=progress, **given.planned, **own
         )
@@ -127,7 +132,13 @@ class _Given:
                 f"{config}: shares cannot keep {' and '.join(limits)}: the rounds of a budget need somebody who looks "
                 "at all answers between them. Leave it out, or run mmaudit audit with --jobs or --executor ray."
             )
-        self.model, self.data, training = options.load(self.chosen)
-        self.planned: dict[str, Any] = {"suite": options.suite(self.chosen), "train": training}
-        self.batch_rows = options.batch_rows(self.chosen.get("batch_rows"))
+        options.require_settings(self.chosen)
         self.out = place(self.chosen["out"])
+        self.batch_rows = options.batch_rows(self.chosen.get("batch_rows"))
+
+    def load(self, step: Callable[[str], object]) -> None:
+        """Read the data and make the model; `step` is told what is done."""
+        from mmaudit import options
+
+        self.model, self.data, training = options.load(self.chosen, step)
+        self.planned: dict[str, Any] = {"suite": options.suite(self.chosen), "train": training}

@@ -11,6 +11,7 @@ import typer
 from mmaudit.cli.application import app
 from mmaudit.cli.arguments import AsJson
 from mmaudit.errors import BadInput
+from mmaudit.given import number
 
 
 @app.command()
@@ -59,9 +60,9 @@ def _margins(given: list[str]) -> dict[str, float] | float:
     """Margins as `compare` takes them: one number, or numbers by metric."""
     found: dict[str, float] = {}
     for text in given:
-        name, _, number = text.rpartition("=")
+        name, _, said = text.rpartition("=")
         try:
-            found[name] = float(number)
+            found[name] = number(said)
         except ValueError:
             raise BadInput(f"--margin {text!r} is not usable; give a number, or metric=number.") from None
     if "" in found and len(found) > 1:

@@ -62,9 +62,10 @@ def write_inputs(
     from mmaudit.precomputed.manifest import Manifest
 
     chosen = options.merged(config, locals(), ("data", "out"))
-    rows, training = options.load_data(chosen)
-    named: dict[str, Any] = {"suite": options.suite(chosen), "train": training, "native_absence": native_absence}
+    named: dict[str, Any] = {"suite": options.suite(chosen), "native_absence": native_absence}
     with console.progress_bar(as_json, "writing inputs", "inputs written") as progress:
+        progress.preparing("reading the data")
+        rows, named["train"] = options.load_data(chosen)
         path = write(rows, chosen["out"], progress=progress, **named)
     conditions = Manifest.open(path.parent).conditions
     if as_json:
@@ -106,10 +107,11 @@ def audit_predictions(
     from mmaudit.precomputed import audit_predictions as audit
 
     chosen = options.merged(config, locals(), ("data", "outputs", "out"))
-    rows, training = options.load_data(chosen)
     known = {k: chosen[k] for k in ("resamples", "seed", "title", "keep_samples") if k in chosen}
     folder = place(chosen["out"])
     with console.progress_bar(as_json) as progress:
+        progress.preparing("reading the data")
+        rows, training = options.load_data(chosen)
         report = audit(
             answers,
             rows,

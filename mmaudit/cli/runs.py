@@ -49,6 +49,7 @@ def demo(
 
     out = place(out)
     with console.progress_bar(as_json) as progress:
+        progress.preparing("the demo's model and data")
         report = audit(
             run.model(),
             run.data("test"),
@@ -141,12 +142,16 @@ def audit(
     from mmaudit.budget import Budget
 
     chosen = options.merged(config, given, ("model", "data") if dry_run else ("model", "data", "out"))
-    loaded, rows, training = options.load(chosen)
-    planned: dict[str, Any] = {"suite": options.suite(chosen), "train": training}
-    if dry_run:
+    folder = None if dry_run else place(chosen["out"])
+    options.require_settings(chosen, folder)
+    planned: dict[str, Any] = {"suite": options.suite(chosen)}
+    if folder is None:
         limit = Budget.given(chosen.get("budget"), chosen.get("forwards"))
-        prepared = auditing.prepare(loaded, rows, **planned)
-        cost = auditing.estimate(prepared)
+        with console.preparing(as_json) as step:
+            loaded, rows, training = options.load(chosen, step)
+            prepared = auditing.prepare(loaded, rows, **planned, train=training)
+            step("estimating what it would take")
+            cost = auditing.estimate(prepared)
         if as_json:
             labels = [c.label for c in prepared.plan.conditions]
             declined = prepared.plan.declined_json
@@ -160,10 +165,11 @@ def audit(
         return
     own = ("resamples", "seed", "title", "keep_samples", "budget", "forwards")
     known: dict[str, Any] = {k: chosen[k] for k in own if k in chosen}
-    known |= {"batch_rows": options.batch_rows(chosen.get("batch_rows")), "executor": options.executor(chosen, rows)}
-    folder = place(chosen["out"])
+    known |= {"batch_rows": options.batch_rows(chosen.get("batch_rows")), "command": command_line()}
     with console.progress_bar(as_json) as progress:
-        report = auditing.audit(loaded, rows, out=folder, **planned, **known, command=command_line(), progress=progress)
+        loaded, rows, training = options.load(chosen, progress.preparing)
+        known |= {"train": training, "executor": options.executor(chosen, rows)}
+        report = auditing.audit(loaded, rows, out=folder, **planned, **known, progress=progress)
     if as_json:
         console.print_json({"out": str(folder), "findings": report.document["findings"]})
     else:
@@ -296,7 +302,11 @@ def synergy(
 
         own = {"ids": ids, "group": group, "cluster": cluster, "split": split}
         chosen = options.merged(config, {**given, **own}, ("data",))
-        found = of_data(options.read(Path(chosen["data"]), chosen), resamples=resamples, seed=seed)
+        with console.preparing(as_json) as step:
+            step("reading the data")
+            rows = options.read(Path(chosen["data"]), chosen)
+            step("the synergy that they hold")
+            found = of_data(rows, resamples=resamples, seed=seed)
         estimates, said = list(found.estimates), list(found.explanations)
     if as_json:
         console.print_json({"estimates": [e.plain() for e in estimates], "explanations": said})

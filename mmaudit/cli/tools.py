@@ -63,8 +63,10 @@ def doctor(
     from mmaudit import console
     from mmaudit.auditing import examine
 
-    checked, rows, _ = options.load(options.merged(config, given, ("model", "data")))
-    checks, stages = examine(checked, rows)
+    chosen = options.merged(config, given, ("model", "data"))
+    with console.preparing(as_json) as step:
+        checked, rows, _ = options.load(chosen, step)
+        checks, stages = examine(checked, rows)
     if as_json:
         found = [{"clause": c.clause, "ok": c.ok, "message": c.message} for c in checks]
         console.print_json({"model": checked.name, "stages": stages, "checks": found})

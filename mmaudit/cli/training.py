@@ -88,8 +88,8 @@ def reference(
     run = place(run)
     header = Run.open(run).header
     named = [name.strip() for name in methods.split(",") if name.strip()]
-    loaded, rows, training = _subject(str(header.get("command", "")), given, config, named)
     with console.steps_bar(as_json) as progress:
+        loaded, rows, training = _subject(str(header.get("command", "")), given, config, named)
         panel = retrain(
             run,
             loaded,

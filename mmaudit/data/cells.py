@@ -11,6 +11,7 @@ import numpy as np
 from mmaudit.data.columns import Column
 from mmaudit.data.confined import Root
 from mmaudit.data.decoder import MAX_BYTES, Decoder
+from mmaudit.data.scan import wholly_nan
 from mmaudit.errors import BadInput
 from mmaudit.types import BoolArray, IntArray
 
@@ -33,23 +34,24 @@ class Cells(Protocol):
 
 
 class Held:
-    """A column in memory."""
+    """A column in memory. What is wholly NaN, as the empty cells of a table, was not recorded."""
 
     def __init__(self, column: Column) -> None:
         self._column = column
+        self._recorded = column.recorded() & ~wholly_nan(column)
 
     @property
     def recorded(self) -> BoolArray:
-        """bool[n], False where the value was given as None."""
-        return self._column.recorded()
+        """bool[n], False where the value was given as None or is wholly NaN."""
+        return self._recorded
 
     def traits(self) -> Iterator[str]:
         """Nothing: values in memory are read quickly."""
         return iter(())
 
     def read(self, positions: IntArray) -> Sequence[Any]:
-        """Return the values; None where it was given as None."""
-        here = self._column.recorded()[positions]
+        """Return the values; None where it was not recorded."""
+        here = self._recorded[positions]
         return [x if there else None for x, there in zip(self._column.take(positions, here), here, strict=True)]
 
 

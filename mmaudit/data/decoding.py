@@ -19,6 +19,7 @@ from mmaudit.data.decoder import MAX_BYTES, Decoder, one_line
 from mmaudit.data.image_files import MAX_PIXELS, ImageDecoder
 from mmaudit.data.infer import KindLike, parse_kind
 from mmaudit.errors import BadInput
+from mmaudit.given import number, whole
 from mmaudit.types import Array, Modality
 
 __all__ = ["MAX_BYTES", "ArrayDecoder", "AudioDecoder", "Decoder", "ImageDecoder", "TextDecoder", "decoder_of"]
@@ -102,14 +103,15 @@ def _decoder(modality: Modality, options: Mapping[str, str]) -> Decoder:
             mode = options.get(
                 "mode", "I;16" if modality.dtype == "uint16" else "L" if modality.layout == "HW" else "RGB"
             )
-            size = tuple(int(x) for x in options["size"].split("x")) if "size" in options else None
-            return ImageDecoder(mode, size, int(options.get("max_pixels", MAX_PIXELS)))  # type: ignore[arg-type]
+            size = tuple(whole(x) for x in options["size"].split("x")) if "size" in options else None
+            pixels = whole(options["max_pixels"]) if "max_pixels" in options else MAX_PIXELS
+            return ImageDecoder(mode, size, pixels)  # type: ignore[arg-type]
         if modality.kind == "audio":
             return AudioDecoder(
                 modality.sample_rate,
                 options.get("channels", "all" if modality.layout == "TC" else "mono"),
-                float(options["seconds"]) if "seconds" in options else None,
-                int(options.get("max_values", MAX_VALUES)),
+                number(options["seconds"]) if "seconds" in options else None,
+                whole(options["max_values"]) if "max_values" in options else MAX_VALUES,
             )
     except BadInput as error:
         raise BadInput(f"modality {modality.name!r}: {error}") from None

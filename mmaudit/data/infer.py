@@ -10,6 +10,7 @@ import numpy as np
 
 from mmaudit.data.columns import Column
 from mmaudit.errors import BadInput
+from mmaudit.given import number
 from mmaudit.types import KINDS, Kind, Modality
 
 _DIGITS = 9  # of a column's place
@@ -80,9 +81,9 @@ def parse_kind(name: str, text: str, columns: Sequence[str] = ()) -> Modality:
         try:
             if key == "range":
                 low, high = value.split("..")
-                made = dataclasses.replace(made, range=(float(low), float(high)))
+                made = dataclasses.replace(made, range=(number(low), number(high)))
             elif key == "sample_rate":
-                made = dataclasses.replace(made, sample_rate=float(value))
+                made = dataclasses.replace(made, sample_rate=number(value))
             elif key == "layout":
                 made = dataclasses.replace(made, layout=value)
             elif key == "unit":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 
@@ -15,6 +16,8 @@ from mmaudit.types import Array, IntArray
 # Names that a target, id or class column is found under when the user names none.
 TARGETS = ("target", "label", "labels", "y")
 IDS = ("id", "ids", "sample_id")
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 
 def need(names: Iterable[str], known: Collection[str], where: str) -> None:
@@ -40,6 +43,17 @@ def find_target(known: Collection[str], where: str) -> str:
         came = f"has both {found[0]!r} and {found[1]!r}" if found else f"has none of {', '.join(map(repr, TARGETS))}"
         raise BadInput(f"{where} {came}; name the target, target=…; it holds {', '.join(map(repr, known))}.")
     return found[0]
+
+
+def natural_ids(ids: Array) -> Array:
+    """Return ids that are all plainly written whole numbers as integers, as Parquet or .npz would give them.
+
+    Any others stay as they are: `007` and `1_0` are names.
+    """
+    texts = ids.tolist()
+    if ids.dtype.kind != "O" or not all(isinstance(x, str) and _WHOLE.fullmatch(x) for x in texts):
+        return ids
+    return np.array([int(x) for x in texts], np.int64)
 
 
 def split_rows(split: str, known: Collection[str], read: Callable[[str], Array], where: str) -> IntArray:

@@ -60,6 +60,12 @@ def find_present(modality: Modality, column: Column, given: BoolArray, ids: Arra
     return present
 
 
+def wholly_nan(column: Column) -> BoolArray:
+    """Return bool[n], True where all numbers of a sample are NaN; text has none."""
+    faults = None if column.form == "text" else _scan(column, None)
+    return np.zeros(len(column), np.bool_) if faults is None else _of_samples(column, faults.all_nan)
+
+
 def _first_fault(sample: Array, bounds: tuple[float, float] | None) -> str:
     """Say where in a sample its first bad value is, and which: `[3]: nan`."""
     low, high = bounds or (-np.inf, np.inf)

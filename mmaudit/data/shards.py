@@ -14,7 +14,7 @@ from mmaudit.errors import BadInput
 
 # As WebDataset splits names: the key goes up to the first dot of the file's own name.
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)")
-_BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
+_BRACES = re.compile(r"\{([0-9]{1,9})\.\.([0-9]{1,9})\}")
 _MOST_SHARDS = 1_000_000
 
 Place = tuple[int, int, int]

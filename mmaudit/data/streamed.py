@@ -47,7 +47,8 @@ class StreamedData(Held):
             the fingerprint covers all content (`sha256:…`, the same as that of `ArrayData` with these values). False:
             64 evenly spaced samples are read now; the fingerprint covers these, ids, targets, presence and what the
             store tells of every value without reading it, such as the sizes of files (`sampled:…`). What is found
-            wrong later is a `BadInput` then.
+            wrong later is a `BadInput` then. Columns in memory, such as the numbers of a table, are looked through for
+            NaN in any case.
 
     Raises:
         BadInput: anything that would make an audit wrong or fail later; names modality, sample id and remedy.

@@ -15,12 +15,12 @@ from mmaudit.data.columns import is_missing, make_column
 from mmaudit.data.decoding import TextDecoder, decoder_of
 from mmaudit.data.frame import Columns, frame_cells, frame_target, frame_values, table_kinds
 from mmaudit.data.infer import KindLike
-from mmaudit.data.keys import need, split_rows
+from mmaudit.data.keys import natural_ids, need, split_rows
 from mmaudit.data.streamed import StreamedData
 from mmaudit.data.tables import DELIMITED, TABLES, column_types, load_table
 from mmaudit.data.tasks import class_cells, is_retrieval, parse_task, with_names
 from mmaudit.errors import BadInput
-from mmaudit.types import Array, Modality, Task
+from mmaudit.types import Modality, Task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,9 @@ def read_table(
         target, task, ids, groups, cluster, split, names: as in `FrameData`.
         whole: as in `StreamedData`: read every file once now.
 
-    An empty cell, or a named file that does not exist, was not recorded.
+    An empty cell, or a named file that does not exist, was not recorded. Of a modality of several columns a row must be
+    empty as a whole or not at all; one that is not is refused when it is read. A column of whole numbers with empty
+    cells is float64.
 
     Raises:
         BadInput: the table cannot be read, lacks a column, names a file outside the root, or none that exists; or
@@ -184,7 +186,7 @@ def frame_data(
         truth,
         with_names(task, names) if isinstance(task, Task) else parse_task(task, truth, names),
         kinds=declared,
-        ids=rows if ids is None else _natural(frame_cells(frame[ids])),
+        ids=rows if ids is None else natural_ids(frame_cells(frame[ids])),
         groups={name: frame_cells(frame[name]) for name in groups},
         cluster=None if cluster is None else frame_cells(frame[cluster]).tolist(),
         source="; ".join([source, *([f"rows {split}"] if split is not None else []), *notes]),
@@ -254,14 +256,6 @@ def names_files(path: str | os.PathLike[str], modalities: Mapping[str, Columns],
         if pattern or (types.get(column) == "text" and _kind(kinds.get(name)) != "text"):
             return True
     return False
-
-
-def _natural(ids: Array) -> Array:
-    """Return ids that are all plainly written whole numbers as integers, as Parquet or .npz would give them."""
-    texts = ids.tolist()
-    if ids.dtype.kind != "O" or not all(isinstance(x, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,17}", x) for x in texts):
-        return ids
-    return np.array([int(x) for x in texts], np.int64)
 
 
 def _split_column(split: str | None) -> list[str]:

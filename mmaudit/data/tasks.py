@@ -19,7 +19,7 @@ from mmaudit.types import Array, Task
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _NUMBER = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _TRUTH = {said: int(said.lower() == "true") for said in ("True", "False", "TRUE", "FALSE", "true", "false")}
-_DIGITS = 12  # Python takes long for the numbers of thousands of digits, and then refuses them
+_COUNT = re.compile(r"[0-9]{1,12}")  # Python takes long for numbers of thousands of digits, and then refuses them
 _FORMS = "classification, classification:10, multilabel, multilabel:5, regression, regression:mm"
 _RETRIEVAL = "retrieval:image->text, retrieval:image+sound->text or retrieval:image->text,bank=128"
 
@@ -54,7 +54,7 @@ def parse_task(text: str, target: Any = None, names: Sequence[str] | None = None
     listed = tuple(str(name) for name in names) if names is not None else None
     if kind == "regression":
         return Task.regression(listed or _width(target, text, scalar=True), detail)
-    if detail and not (detail.isdecimal() and len(detail) < _DIGITS and int(detail) <= MAX_WIDTH):
+    if detail and not (_COUNT.fullmatch(detail) and int(detail) <= MAX_WIDTH):
         raise BadInput(
             f"task {shorten(text, 200)!r}: {shorten(detail, 60)!r} is not a number of outputs up to {MAX_WIDTH:,}; the "
             f"forms are {_FORMS}."
@@ -91,7 +91,7 @@ def _retrieval(text: str, detail: str) -> Task:
     query, arrow, rest = detail.partition("->")
     target, comma, option = rest.partition(",")
     key, _, rows = option.partition("=")
-    if not (query and arrow and target) or (comma and (key != "bank" or not rows.isdecimal() or len(rows) > _DIGITS)):
+    if not (query and arrow and target) or (comma and (key != "bank" or not _COUNT.fullmatch(rows))):
         raise BadInput(f"task {shorten(text, 200)!r} does not say what is to be found given what; write {_RETRIEVAL}.")
     return Task.retrieval(tuple(query.split("+")), target, int(rows) if comma else 0)
 

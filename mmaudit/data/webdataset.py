@@ -13,11 +13,12 @@ from mmaudit.data.cells import Cells, Chosen, Held
 from mmaudit.data.columns import is_missing, make_column
 from mmaudit.data.decoding import MAX_BYTES, Decoder, decoder_of
 from mmaudit.data.infer import KindLike
-from mmaudit.data.keys import split_rows
+from mmaudit.data.keys import natural_ids, split_rows
 from mmaudit.data.shards import Index, Place, find_shards, index_shards, read_place
 from mmaudit.data.streamed import StreamedData
-from mmaudit.data.tasks import is_retrieval, parse_task, with_names
+from mmaudit.data.tasks import class_cells, is_retrieval, parse_task, with_names
 from mmaudit.errors import BadInput
+from mmaudit.given import number
 from mmaudit.types import Array, BoolArray, IntArray, Task
 
 _IMAGES = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm")
@@ -46,11 +47,12 @@ def read_webdataset(
             compressed.
         modalities: modality name to the ending of its files, such as `jpg`; several endings as `jpg;png`; or to a field
             of a JSON member, such as `json.caption`, which holds text or numbers.
-        target: ending of a member that holds one number or class name (`cls`, `txt`), or a field (`json.label`).
+        target: ending of a member that holds one number or class name (`cls`, `txt`), or a field (`json.label`). Class
+            labels written as text are read as those of a CSV, see `read_table`: `01` and `00_1` are names.
         kinds: modality name to kind, with options for decoding as in `decoder_of`; endings of images, sounds and text
             files say it themselves; .npy members need theirs.
-        ids: field or ending of unique ids; left out: the samples' keys, with the shard's name before them where a key
-            occurs in several shards.
+        ids: field or ending of unique ids, whole numbers where all are plainly written as such; left out: the samples'
+            keys, with the shard's name before them where a key occurs in several shards.
         groups, cluster, split: fields or endings; a group is named as its field.
         task, names: as in `FrameData`.
         whole: as in `StreamedData`.
@@ -72,7 +74,7 @@ def read_webdataset(
         rows = split_rows(chosen, known, lambda name: fields.column(name, name), "the shards")
     truth: Any = None
     if target is not None:
-        truth = _plain(fields.column(target, "the target")[rows])
+        truth = _truth(fields.column(target, "the target")[rows], task, names)
     elif not is_retrieval(task):
         raise BadInput("target is missing; name the member or field that holds it: target='cls' or 'json.label'.")
     cells: dict[str, Cells] = {}
@@ -88,7 +90,7 @@ def read_webdataset(
         truth,
         with_names(task, names) if isinstance(task, Task) else parse_task(task, truth, names),
         kinds=declared,
-        ids=_keys(index)[rows] if ids is None else _plain(fields.column(ids, "ids")[rows]),
+        ids=_keys(index)[rows] if ids is None else natural_ids(fields.column(ids, "ids")[rows]),
         groups={name: fields.column(name, f"group {name!r}")[rows] for name in groups},
         cluster=None if cluster is None else fields.column(cluster, "cluster")[rows].tolist(),
         source="; ".join(
@@ -220,20 +222,23 @@ def _keys(index: Index) -> Array:
     return np.array([f"{shard}/{key}" for shard, key in zip(shards, index.keys, strict=True)], np.str_)
 
 
-def _plain(values: Array) -> Array:
-    """Return numbers written as text (`cls` members) as numbers; lists of numbers as rows; all else as it is."""
+def _truth(values: Array, task: Task | str, names: Sequence[str] | None) -> Array:
+    """Return targets written as text (`cls` members) as numbers where they are; lists of numbers as rows.
+
+    Class labels go by the rule of `class_cells`, as in a CSV; all else stays as it is.
+    """
     items = values.tolist()
     if any(is_missing(x) for x in items):
         return values
     if all(isinstance(x, str) for x in items):
+        kind = task.kind if isinstance(task, Task) else task.partition(":")[0]
+        if kind == "retrieval":
+            return natural_ids(values)
         try:
-            return np.array([int(x) for x in items])
-        except (ValueError, OverflowError):
-            pass
-        try:
-            return np.array([float(x) for x in items])
+            read = class_cells(items, task, names) if kind == "classification" else [number(x) for x in items]
         except ValueError:
             return values
+        return values if read == items else np.array(read)
     if all(isinstance(x, list) for x in items):
         try:
             return np.array(items)

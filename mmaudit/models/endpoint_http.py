@@ -162,9 +162,10 @@ class Sender:
                 )
             # What asks to come back at once is given time all the same: the tries would else be over in an instant.
             wait = max(asked or 0.0, self._pause(attempt))
+        tries = "1 try" if self.limits.retries == 0 else f"{self.limits.retries + 1} tries"
         raise BadInput(
-            f"{self.who}: {shown(self.url)} did not answer in {self.limits.retries + 1} tries; the last: {why}. What "
-            "is answered so far is kept: audit again on the same folder when it is back."
+            f"{self.who}: {shown(self.url)} did not answer in {tries}; the last: {why}. See that the service runs and "
+            "that the address is right, and run the same again: what is answered so far is kept."
         )
 
     def _once(self, body: bytes) -> Answer | tuple[str, float | None]:

@@ -39,7 +39,8 @@ class Hosted:
         modalities: name in the data to what it is to the model; a sequence where the names say that.
         allowed: what this adapter can pass to the model.
         distinct: whether the model takes at most one modality of each sort.
-        options: trust, dtype, device, autocast, sample_rate, resample, name and fingerprint, as the adapters take them.
+        options: trust, dtype, device, autocast, sample_rate, resample, audio_range, name and fingerprint, as the
+            adapters take them.
     """
 
     def __init__(
@@ -56,14 +57,17 @@ class Hosted:
         autocast: Literal["bfloat16", "float16"] | None = None,
         sample_rate: Mapping[str, float] | None = None,
         resample: bool = False,
+        audio_range: Mapping[str, tuple[float, float]] | None = None,
         name: str | None = None,
         fingerprint: str | None = None,
     ) -> None:
         self.kinds = _kinds(kind, modalities, allowed)
         if distinct and len(set(self.kinds.values())) < len(self.kinds):
             raise BadInput(f"{kind}: modalities {dict(self.kinds)!r}: the model takes one modality of each sort.")
-        for given in sample_rate or {}:
-            one_of(kind, "sample_rate of", given, [m for m, k in self.kinds.items() if k == "audio"])
+        rates, limits = dict(sample_rate or {}), dict(audio_range or {})
+        for option, table in (("sample_rate", rates), ("audio_range", limits)):
+            for given in table:
+                one_of(kind, f"{option} of", given, [m for m, k in self.kinds.items() if k == "audio"])
         loaded = source if isinstance(source, Pretrained) else load_pretrained(source, dtype=dtype, trust=trust)
         self.model: Any = loaded.model
         self.processor = loaded.processor
@@ -82,9 +86,12 @@ class Hosted:
             fingerprint=fingerprint,
         )
         self.device = self.torch.device
-        rates = sample_rate or {}
-        self.rows = {m: self._rows(m, k, sample_rate=rates.get(m), resample=resample) for m, k in self.kinds.items()}
-        self._prepared_as = [self.kinds, sorted((sample_rate or {}).items()), resample]
+        self.rows = {
+            m: self._rows(m, k, sample_rate=rates.get(m), resample=resample, limits=limits.get(m))
+            for m, k in self.kinds.items()
+        }
+        # A model without limits keeps the fingerprint that it had before there were any.
+        self._prepared_as = [self.kinds, sorted(rates.items()), resample, *sorted(limits.items())]
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ class TransformersClassifier(Adapter):
         autocast: as in `TorchModel`.
         sample_rate: of each audio modality of the data, in Hz; see `TransformersRetriever`.
         resample: convert other sample rates.
+        audio_range: of audio modalities that the data set declares a range of; see `TransformersRetriever`.
         name: shown in the report; the model's class by default.
         fingerprint: replaces the digest of weights and classes.
 
@@ -62,6 +63,7 @@ class TransformersClassifier(Adapter):
         autocast: Literal["bfloat16", "float16"] | None = None,
         sample_rate: Mapping[str, float] | None = None,
         resample: bool = False,
+        audio_range: Mapping[str, tuple[float, float]] | None = None,
         name: str | None = None,
         fingerprint: str | None = None,
     ) -> None:
@@ -81,6 +83,7 @@ class TransformersClassifier(Adapter):
             autocast=autocast,
             sample_rate=sample_rate,
             resample=resample,
+            audio_range=audio_range,
             name=name,
             fingerprint=fingerprint,
         )

@@ -37,6 +37,8 @@ class TransformersRetriever(Adapter):
         autocast: as in `TorchModel`.
         sample_rate: of each audio modality of the data, in Hz. Has to be what the feature extractor was made for.
         resample: convert other sample rates, row by row, by a polyphase filter.
+        audio_range: lowest and highest legal value of audio modalities that the data set declares a range of. Without
+            it floats are taken as they are, in [−1, 1], and integers as of their type's range.
         name: shown in the report; the model's class by default.
         fingerprint: replaces the digest of weights and classes.
 
@@ -61,6 +63,7 @@ class TransformersRetriever(Adapter):
         autocast: Literal["bfloat16", "float16"] | None = None,
         sample_rate: Mapping[str, float] | None = None,
         resample: bool = False,
+        audio_range: Mapping[str, tuple[float, float]] | None = None,
         name: str | None = None,
         fingerprint: str | None = None,
     ) -> None:
@@ -78,6 +81,7 @@ class TransformersRetriever(Adapter):
             autocast=autocast,
             sample_rate=sample_rate,
             resample=resample,
+            audio_range=audio_range,
             name=name,
             fingerprint=fingerprint,
         )

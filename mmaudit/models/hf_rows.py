@@ -44,9 +44,10 @@ class Rows:
         pad: pad texts to `longest`, as for models that were trained so; else they are not padded.
         sample_rate: of the data, in Hz; audio only.
         resample: convert audio of another sample rate to the one that the feature extractor was made for.
+        limits: lowest and highest legal value of audio in the data; see `waveform`.
 
     Raises:
-        BadInput: the processor has no such part, or the sample rate is missing or another.
+        BadInput: the processor has no such part, the sample rate is missing or another, or the limits are none.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Rows:
         pad: bool = False,
         sample_rate: float | None = None,
         resample: bool = False,
+        limits: tuple[float, float] | None = None,
     ) -> None:
         self.who, self.modality, self.kind = who, modality, kind
         self.part: Any = getattr(processor, _PARTS[kind], None)
@@ -70,14 +72,16 @@ class Rows:
         self._rates: tuple[int, int] | None = None
         if kind == "audio":
             self._rates = _rates(who, modality, self.part, sample_rate, resample)
+        if limits is not None and not -np.inf < limits[0] < limits[1] < np.inf:
+            raise BadInput(f"{who}: audio_range={limits!r} of {modality!r} is not usable; give (lowest, highest).")
+        self._limits = limits
 
     def prepare(self, values: Array) -> list[Row]:
         """Return each row's inputs.
 
         Args:
             values: images as uint8 [n, H, W] or [n, H, W, 1 or 3] (or an object array of such, of any sizes); text as
-                `str`, None counting as empty; audio of one channel [n, T] (or an object array), floats in [−1, 1] or
-                integers, which are divided by their type's range.
+                `str`, None counting as empty; audio of one channel [n, T] (or an object array), as `waveform` takes it.
 
         Raises:
             BadInput: values of another form.
@@ -96,7 +100,7 @@ class Rows:
 
     def _sound(self, value: Any) -> Row:
         assert self._rates is not None
-        wave = waveform(self.who, self.modality, value)
+        wave = waveform(self.who, self.modality, value, self._limits)
         given, wanted = self._rates
         if given != wanted:
             from scipy.signal import resample_poly
@@ -135,8 +139,20 @@ def text(who: str, modality: str, value: Any) -> str:
     return str(value)
 
 
-def waveform(who: str, modality: str, value: Any) -> Array:
-    """Return one waveform as float64 [T] in [−1, 1]."""
+def waveform(who: str, modality: str, value: Any, limits: tuple[float, float] | None = None) -> Array:
+    """Return one waveform as float64 [T], full scale −1 to 1 and silence 0.
+
+    Args:
+        who, modality: for messages.
+        value: numbers of shape [T], [1, T] or [T, 1].
+        limits: the lowest and highest legal value, as the data set declares them. Without them integers are of their
+            type's range, and floats are taken as they are.
+
+    Silence is where the corruptions have it: in the middle of the limits of unsigned integers, else at 0.
+
+    Raises:
+        BadInput: it is of another shape, or holds no numbers.
+    """
     found = np.asarray(value)
     if found.ndim == 2 and 1 in found.shape:
         found = found.reshape(-1)
@@ -145,11 +161,13 @@ def waveform(who: str, modality: str, value: Any) -> Array:
             f"{who}: {modality!r} holds audio of {found.dtype} {list(found.shape)}; expected a waveform of one "
             "channel, [T]: floats in [-1, 1], or integers. Average the channels first."
         )
-    if found.dtype.kind == "f":
+    whole = found.dtype.kind in "iu"
+    if limits is None and not whole:
         return found.astype(np.float64)
-    limits = np.iinfo(found.dtype)
-    middle = 0 if limits.min < 0 else (int(limits.max) + 1) // 2
-    return (found.astype(np.float64) - middle) / (int(limits.max) + 1 - middle)
+    low, high = limits or (float(np.iinfo(found.dtype).min), float(np.iinfo(found.dtype).max))
+    middle = float(np.ceil((low + high) / 2)) if found.dtype.kind == "u" else 0.0
+    # Whole numbers reach one step further down than up: −32,768 is full scale, as 0 is of 8 bits.
+    return (found.astype(np.float64) - middle) / max(middle - low, high - middle + whole)
 
 
 def _rates(who: str, modality: str, part: Any, given: float | None, resample: bool) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from mmaudit.place import local_copy
 if TYPE_CHECKING:
     from mmaudit.reference.batched import Progressed
 
+VERSION = 2  # of features, splits, loop and methods: what another one trained, to its end or not, is trained again
 SECONDS = 10.0  # at least, between two checkpoints
 NAME = "checkpoint.safetensors"
 _PLAIN = ("epoch", "best_goodness", "best_epoch", "stopped", "outcomes", "history", "seconds")
@@ -31,13 +32,13 @@ def save(folder: Path, spec: Mapping[str, Any], at: Progressed) -> None:
         "p": at.parameters, "s": at.state, "b": at.best, "1": at.optimiser.first, "2": at.optimiser.second
     }  # fmt: skip
     tensors = {f"{g}.{k}": t.detach().cpu().contiguous() for g, named in groups.items() for k, t in named.items()}
-    plain = {name: getattr(at, name) for name in _PLAIN} | {"steps": at.optimiser.steps, "spec": spec}
+    plain = {name: getattr(at, name) for name in _PLAIN} | {"steps": at.optimiser.steps, "spec": _made_with(spec)}
     make_folder(folder)
     write_atomically(folder / NAME, safetensors.torch.save(tensors, {"training": json.dumps(plain)}))
 
 
 def restore(folder: Path, spec: Mapping[str, Any], at: Progressed) -> None:
-    """Go on from a checkpoint made with the same settings; without one, or with another's, nothing changes."""
+    """Go on from a checkpoint of the same settings and `VERSION`; without one, or with another's, nothing changes."""
     path = folder / NAME
     if not path.exists():
         return
@@ -47,7 +48,7 @@ def restore(folder: Path, spec: Mapping[str, Any], at: Progressed) -> None:
             tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, KeyError, TypeError, ValueError):
         return
-    if plain.get("spec") != json.loads(json.dumps(spec)):
+    if plain.get("spec") != json.loads(json.dumps(_made_with(spec))):
         return
     groups = {
         "p": at.parameters, "s": at.state, "b": at.best, "1": at.optimiser.first, "2": at.optimiser.second
@@ -58,6 +59,11 @@ def restore(folder: Path, spec: Mapping[str, Any], at: Progressed) -> None:
     for name in _PLAIN:
         setattr(at, name, plain[name])
     at.optimiser.steps = plain["steps"]
+
+
+def _made_with(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint must agree in: a newer loop would go on otherwise than an older one began."""
+    return {"version": VERSION, **spec}
 
 
 def remove(folder: Path) -> None:

@@ -18,7 +18,7 @@ from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, MMAuditError, StorageFailed
 from mmaudit.folder import make_folder, write_atomically
 from mmaudit.models import Retriever, TwoStage
-from mmaudit.reference import saved
+from mmaudit.reference import checkpoint, saved
 from mmaudit.reference.answers import Member
 from mmaudit.reference.base import Method, Parts
 from mmaudit.reference.inputs import Inputs
@@ -30,7 +30,6 @@ from mmaudit.reference.trained import Trained, Trial
 from mmaudit.store import Run
 from mmaudit.types import Array, FloatArray, IntArray, digest
 
-VERSION = 2  # of features, splits, loop and methods: another one trains again
 ENCODERS = ("auto", "frozen", "default")
 TIMED_ROWS = 256
 Progress = Callable[[str, int, int], None]
@@ -85,7 +84,7 @@ class Workshop:
         target, self.centre, self.scale = _target(data, rows[0])
         self.training, self.validation = (self._table(data, part, target) for part in rows)
         self.spec = {
-            "version": VERSION,
+            "version": checkpoint.VERSION,
             "train": data.fingerprint,
             "model": prepared.model.fingerprint if self.stage is not None else "",
             "inputs": self.inputs.spec(),
