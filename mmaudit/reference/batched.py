@@ -18,13 +18,13 @@ from mmaudit.reference import checkpoint
 from mmaudit.reference.base import Draw, Method, Parts, Reference, Step, Tensors
 from mmaudit.reference.budget import Budget
 from mmaudit.reference.draws import orders, steps
+from mmaudit.reference.memory import freed_memory_kept
 from mmaudit.reference.optimiser import AdamW, clip
 from mmaudit.reference.tables import Table
 from mmaudit.reference.trained import Trained, Trial
 
 Progress = Callable[[int, int], None]
 VALIDATION_ROWS = 1024  # asked at a time
-LARGEST_IN_HEAP = 31 * 2**20  # bytes; glibc's limit goes up to 32 MiB, and a block has a header
 
 
 @dataclass
@@ -85,7 +85,6 @@ class Training:
         still = torch.zeros(count, device=self.device)
         self.decays = {n: self.hyper["weight_decay"] if self.module.decays(n) else still for n in names}
         self.steps = max(1, len(training) // rows)
-        _keep_freed_memory()
         self._step = vmap(self._one_step)
         if budget.compile:
             self._step = torch.compile(self._step)
@@ -93,6 +92,7 @@ class Training:
         self._paces: Callable[[Tensors], Tensors] = vmap(self.module.paces) if paced else lambda state: {}
         self._goodness = vmap(self._one_goodness, in_dims=(0, 0, None, None, None))
 
+    @freed_memory_kept()
     def run(self, folder: Path | None, progress: Progress | None, note: str) -> Trained:
         """Train from the start, or from the checkpoint in `folder`, to the end."""
         count = len(self.trials)
@@ -312,15 +312,6 @@ def build(method: Method, parts: Parts, seed: int) -> Reference:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs' generators, too
         return method.make(parts)
-
-
-def _keep_freed_memory() -> None:
-    """Have the C library keep what it is given back, so that steps do not fetch the same pages anew each time.
-
-    A step's arrays are megabytes, and page faults then cost as much as the arithmetic. glibc raises its own limits when
-    a large block is freed: from 32 MiB down blocks come from the heap, of which it keeps 64 MiB. Nothing elsewhere.
-    """
-    torch.empty(LARGEST_IN_HEAP, dtype=torch.uint8)
 
 
 def _under(prefix: str, tensors: Tensors) -> Tensors:
