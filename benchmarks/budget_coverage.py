@@ -133,7 +133,7 @@ def simulate(name: str, datasets: int, first: int, shares: tuple[float, ...]) ->
             run = Answered(of.task, of.target[rows], answers, CONDITIONS, cluster)
             spend(run, way[1], way[0])
             table = ScoreTable(run, only=of.metrics, resamples=RESAMPLES)
-            table.side = NoTables(run.conditions)
+            table.side = NoTables(run.conditions, run.task, [])
             found[way].add(table.rows(), truth, primary)
             found[way].spent.append(sum(run.counts) / (run.n * len(CONDITIONS)))
     return of, found

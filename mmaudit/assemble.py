@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from mmaudit.by_output import BY_OUTPUT, columns_and_rows
 from mmaudit.desync import DESCRIPTIONS
 from mmaudit.estimates import estimators
 from mmaudit.findings.base import Evidence, find
@@ -112,6 +113,7 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
         "risk_coverage": read_table(run, "risk_coverage.parquet"),
         "recalibration": read_table(run, "recalibration.parquet"),
         "arbitration": read_table(run, "arbitration.parquet"),
+        BY_OUTPUT: columns_and_rows(read_table(run, f"{BY_OUTPUT}.parquet")),
         "estimates": [e.to_json() for e in seen.estimates],
         "synergy": {
             **provenance(run),

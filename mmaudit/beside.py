@@ -4,11 +4,8 @@ What stands beside other conditions, which may have other samples, is clean (on 
 paired difference from it (on its own): the difference estimator of sampling theory (Cochran 1977, section 7.3). It is
 unbiased, and narrower than the value on the few where answers agree with the clean ones.
 
-Where none of the k samples of a condition changed a metric, the difference has no spread, and everything made of it
-would take it for known. Up to 1 − 0.025^(1/k) of all samples may be changed: the exact bound (Clopper & Pearson 1934),
-about four samples more than the k. A share cannot move by more (for a mean over classes see `Measured.bound`). What
-four samples can do to another metric no observation bounds; taken is what they would do if each were like that one of
-the k which moves the metric most.
+What such few samples may have missed (`mmaudit.unseen`) goes into everything that is made of the difference. Without a
+budget it stands in the row of a metric that has no ends.
 """
 
 from __future__ import annotations
@@ -18,58 +15,47 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mmaudit.comparison import Measured, exact_bound
+from mmaudit.comparison import NO_INTERVAL_OF_CHANGE, Measured, exact_bound, score_row
 from mmaudit.kernels.inference import standard_error
-from mmaudit.metrics import Metric, Predictions, Resamples
-from mmaudit.types import FloatArray, Score
-
-TRIED = 1000
-"""Most samples that are tried for the one that moves a metric most; of more, evenly spaced ones."""
-
-PIECE = 250  # of these are tried at a time, for memory's sake
-
-
-def unseen(metric: Metric, predictions: Predictions, found: Measured, reference: Measured | None = None) -> float:
-    """Return how far a metric, or its difference from a reference, may be from what no sample was seen to change.
-
-    In the unit of the metric; 0 where replicates differ, for they say it then, and where it is undefined.
-
-    Args:
-        metric: the metric.
-        predictions: what was measured.
-        found: the measurement.
-        reference: the same metric of the same samples on clean data.
-    """
-    change = found.values if reference is None else found.values - reference.values
-    if not np.isfinite(change).all() or standard_error(change[1:]) > 0:
-        return 0.0
-    bound = exact_bound(found.w)
-    if _is_share(metric):
-        return found.bound
-    n = predictions.n
-    more = min(math.ceil(bound / (1 - bound) * n), 254) if bound < 1 else 254
-    furthest = 0.0
-    tried = np.unique(np.linspace(0, n - 1, min(n, TRIED)).astype(np.int64))
-    for start in range(0, len(tried), PIECE):
-        rows = tried[start : start + PIECE]
-        weights = np.ones((len(rows), n), np.uint8)
-        weights[np.arange(len(rows)), rows] += np.uint8(more)
-        moved = np.abs(metric(predictions, Resamples.of(weights)) - found.values[0])
-        furthest = max(furthest, float(np.max(moved[np.isfinite(moved)], initial=0.0)))
-    return furthest
+from mmaudit.metrics import Metric, Predictions
+from mmaudit.types import Condition, FloatArray, Score, Task
+from mmaudit.unseen import unseen
 
 
 def opened(row: Score, metric: Metric, by: float, reference: Measured) -> Score:
     """Return a difference from clean that says so where its interval had width 0.
 
     Args:
-        row: of the difference; that of a share has the bound already (`comparison.score_row`).
+        row: of the difference; that of a metric with two ends has the bound already (`comparison.score_row`).
         metric: of the row.
         by: of `unseen`.
         reference: the metric on clean data.
     """
+    # One unit says nothing of others, whatever its samples do.
+    if not by or np.isfinite(metric.range).all() or reference.w.units < 2:
+        return row
     room = abs(float(reference.values[0]) - row.floor)
-    return _wider(row, by, room, still=True) if by and not _is_share(metric) else row
+    return _wider(row, by, room, still=True)
+
+
+def told(
+    task: Task,
+    condition: Condition,
+    metric: Metric,
+    predictions: Predictions,
+    found: Measured,
+    reference: Measured | None = None,
+    *,
+    group: str = "",
+) -> Score:
+    """Return a row of the scores, with the bound of `unseen` where no sample was seen to change the metric.
+
+    See `comparison.score_row` for the arguments.
+    """
+    row = score_row(task, condition, metric, found, reference, group=group)
+    if reference is None or np.isfinite(row.delta_low) or not np.isfinite(row.delta):
+        return row
+    return opened(row, metric, unseen(metric, predictions, found, reference), reference)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +64,8 @@ class Beside:
 
     Attributes:
         measured: clean plus the paired difference.
-        unseen: how far the difference may be from 0 although no sample changed the metric (see `unseen`); 0 where the
-            condition has all samples.
+        unseen: how far the difference may be from 0 although no sample changed the metric (see `mmaudit.unseen`); 0
+            where the condition has all samples.
     """
 
     measured: Measured
@@ -140,12 +126,9 @@ def _wider(row: Score, by: float, room: float, *, still: bool) -> Score:
 
     low, high = ends(row.delta, row.delta_low, row.delta_high, by)
     lost = ends(row.lost, row.lost_low, row.lost_high, by / max(room, 1e-12))
-    return replace(row, delta_low=low, delta_high=high, lost_low=lost[0], lost_high=lost[1])
-
-
-def _is_share(metric: Metric) -> bool:
-    """Whether it is a share of samples; the explained variance is called one and has no lower end."""
-    return metric.unit == "share" and bool(np.isfinite(metric.range).all())
+    said = "" if row.reason.startswith(NO_INTERVAL_OF_CHANGE) and np.isfinite(low) else row.reason
+    row = replace(row, delta_low=low, delta_high=high, lost_low=lost[0], lost_high=lost[1], reason=said)
+    return row if math.isfinite(row.mde) else replace(row, mde=by)
 
 
 def _missed(replicates: int, bound: float) -> FloatArray:

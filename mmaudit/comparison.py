@@ -17,6 +17,11 @@ from mmaudit.kernels.inference import (
 from mmaudit.metrics import Metric, Predictions, Resamples
 from mmaudit.types import CLEAN, Condition, FloatArray, Score, Task
 
+ONE_UNIT = "one independent unit says nothing of others"
+MOSTLY_UNDEFINED = "more than half of the resamples have no value"
+STILL = "no resample differs, and what samples that were not seen could do has no bound"
+NO_INTERVAL, NO_INTERVAL_OF_CHANGE = "no interval: ", "no interval of the change: "
+
 
 @dataclass(frozen=True, eq=False)
 class Measured:
@@ -30,6 +35,7 @@ class Measured:
         reason: why it is undefined; empty otherwise.
         rarest: for metrics in which all classes weigh alike, the independent units of the rarest class and how many
             classes there are (`Predictions.rarest`).
+        few: how many independent units it hangs on, where these are fewer than those of all samples.
     """
 
     values: FloatArray
@@ -37,6 +43,12 @@ class Measured:
     chance: FloatArray = field(default_factory=lambda: np.full(1, np.nan))
     reason: str = ""
     rarest: tuple[int, int] | None = None
+    few: int | None = None
+
+    @property
+    def units(self) -> int:
+        """Independent units that interval and p go by."""
+        return self.w.units if self.few is None else min(self.few, self.w.units)
 
     @property
     def n(self) -> int:
@@ -109,9 +121,7 @@ def score_row(
         room: `float64[1 + replicates]`, what a loss is a share of; what the reference has above the floor without it.
     """
     value = float(found.values[0])
-    low, high = interval(found.values[1:], value, metric.range, units=found.w.units)
-    if unseen := unseen_share(metric, found.values, found):
-        low, high = max(value - unseen, metric.range[0]), min(value + unseen, metric.range[1])
+    low, high, why = around(metric, found.values, found, metric.range)
     row = Score(
         condition=condition.key,
         label=condition.label,
@@ -124,22 +134,21 @@ def score_row(
         floor=found.floor,
         unit=metric.unit_of(task),
         better=metric.better,
-        reason=found.reason,
+        reason=found.reason or (why and f"{NO_INTERVAL}{why}"),
     )
     if reference is None:
         return row
     delta = found.values - reference.values
-    unseen, units = unseen_share(metric, delta, found), found.w.units
+    unseen, units = unseen_share(metric, delta, found), found.units
     width = metric.range[1] - metric.range[0]  # two values of a metric cannot differ by more
-    delta_low, delta_high = interval(delta[1:], float(delta[0]), (-width, width), units=units)
-    if unseen:  # also where there is but one unit, and so no other interval
-        delta_low, delta_high = float(delta[0]) - unseen, float(delta[0]) + unseen
+    delta_low, delta_high, why = around(metric, delta, found, (-width, width))
     row = replace(
         row,
         against=against.key,
         delta=float(delta[0]),
-        delta_low=max(delta_low, -width),
-        delta_high=min(delta_high, width),
+        delta_low=delta_low,
+        delta_high=delta_high,
+        reason=row.reason or (why and f"{NO_INTERVAL_OF_CHANGE}{why}"),
         p=p_value(float(delta[0]), delta[1:], units),
         mde=unseen or minimum_detectable_effect(standard_error(delta[1:]), units=units),
     )
@@ -150,7 +159,7 @@ def score_row(
         room = sign * (reference.values - reference.chance)
     # Where the reference is no better than chance there is nothing to lose, and the share is undefined.
     lost = np.divide(-sign * delta, room, out=np.full_like(delta, np.nan), where=room > 1e-12)
-    lost_low, lost_high = interval(lost[1:], float(lost[0]), units=units)
+    lost_low, lost_high = (float("nan"),) * 2 if why else interval(lost[1:], float(lost[0]), units=units)
     drop = -sign * delta[0] / reference.values[0] if sign > 0 and reference.values[0] > 0 else float("nan")
     return replace(
         row,
@@ -161,20 +170,56 @@ def score_row(
     )
 
 
+def around(
+    metric: Metric, values: FloatArray, found: Measured, within: tuple[float, float]
+) -> tuple[float, float, str]:
+    """Return the 95 % interval of a metric or of a difference of two, and why there is none: (low, high, reason).
+
+    Where no replicate differs the exact bound; where that is none NaN, as a width of 0 would claim to know.
+
+    Args:
+        metric: the metric.
+        values: `float64[1 + replicates]`.
+        found: the measurement behind them.
+        within: legal values.
+    """
+    value = float(values[0])
+    if unseen := unseen_share(metric, values, found):  # also of one unit, which has no other interval
+        return max(value - unseen, within[0]), min(value + unseen, within[1]), ""
+    if why := uncertain(values, found.units):
+        return float("nan"), float("nan"), why
+    return *interval(values[1:], value, within, units=found.units), ""
+
+
+def uncertain(values: FloatArray, units: int) -> str:
+    """Why nothing says how sure a value is; empty where replicates do, or where it is itself undefined."""
+    if not np.isfinite(values[0]):
+        return ""
+    if units < 2:
+        return ONE_UNIT
+    error = standard_error(values[1:])
+    if np.isnan(error):
+        return MOSTLY_UNDEFINED
+    return STILL if error == 0 else ""
+
+
 def unseen_share(metric: Metric, values: FloatArray, found: Measured) -> float:
-    """How far a share may really be from a value that no replicate leaves; 0 where the replicates vary.
+    """How far a value that no replicate leaves may really be from the truth; 0 where the replicates vary.
 
     No error in n samples does not mean that there are none: the bootstrap cannot draw what the sample lacks, and its
-    interval has width 0. Of a metric in which all classes weigh alike see `Measured.bound`.
+    interval has width 0. A share of the samples (`Measured.bound`) may be otherwise, and each of them at either end of
+    the metric's range. 0 also for a metric without ends (RMSE, R², nats), which nothing bounds: see `uncertain` and
+    `mmaudit.unseen`.
 
     Args:
         metric: the metric.
         values: `float64[1 + replicates]`, of the metric or a difference of two.
         found: the measurement behind them.
     """
-    if metric.unit != "share" or not np.isfinite(values[0]) or standard_error(values[1:]) != 0:
+    width = metric.range[1] - metric.range[0]
+    if not np.isfinite(width) or not np.isfinite(values[0]) or standard_error(values[1:]) != 0:
         return 0.0
-    return found.bound
+    return found.bound * width
 
 
 def exact_bound(w: Resamples) -> float:
@@ -188,17 +233,21 @@ def bound_of(units: int) -> float:
 
 
 def adjust(rows: list[Score]) -> list[Score]:
-    """Add Benjamini-Hochberg p values over the whole grid: every difference on all samples is one test.
+    """Add Benjamini-Hochberg p values: every difference on all samples is one test of one family, of groups of another.
+
+    Groups ask whom a condition hurts, not whether it hurts: many small ones would take the power from the first
+    question, and what holds for all samples would lend its small p to groups that it says nothing of.
 
     The step of a lattice from a lone missing modality up to clean is that condition's difference from clean again, the
     other way round, and no test of its own.
     """
+    out = list(rows)
     known = [i for i, row in enumerate(rows) if not row.group and row.p == row.p]
     tested = [i for i in known if rows[i].condition != CLEAN.key]
-    adjusted = benjamini_hochberg(np.array([rows[i].p for i in tested]))
-    out = list(rows)
-    for i, p in zip(tested, adjusted, strict=True):
-        out[i] = replace(rows[i], p_adjusted=float(p))
+    for family in (tested, [i for i, row in enumerate(rows) if row.group and row.p == row.p]):
+        adjusted = benjamini_hochberg(np.array([rows[i].p for i in family]))
+        for i, p in zip(family, adjusted, strict=True):
+            out[i] = replace(rows[i], p_adjusted=float(p))
     from_clean = {(r.condition, r.metric): r.p_adjusted for r in out if r.against == CLEAN.key and not r.group}
     for i in set(known).difference(tested):
         out[i] = replace(rows[i], p_adjusted=from_clean.get((rows[i].against, rows[i].metric), rows[i].p))

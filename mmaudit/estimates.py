@@ -63,7 +63,8 @@ class Estimate:
         unit: of value, interval and null.
         better: direction of goodness.
         reason: why the value or its interval is undefined, or what to know when reading it; mostly empty.
-        p_adjusted: p, adjusted (Benjamini-Hochberg) over all estimates of a scored run; NaN before it is scored.
+        p_adjusted: p, adjusted (Benjamini-Hochberg) over all estimates of a scored run, those of groups apart; NaN
+            before it is scored.
     """
 
     estimator: str

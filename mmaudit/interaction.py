@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmaudit.comparison import Measured, exact_bound
+from mmaudit.comparison import NO_INTERVAL, Measured, exact_bound, uncertain
 from mmaudit.joint import parts
 from mmaudit.kernels.inference import interval, minimum_detectable_effect, p_value, standard_error
 from mmaudit.metrics import Metric
@@ -168,11 +168,14 @@ def _row(
     if not reason and not np.isfinite(value):
         reason = "the clean value is not better than chance, so there is nothing to lose"
     error = standard_error(values[1:])
-    if unit == "share" and error == 0:
+    why = uncertain(values, clean.w.units)
+    if unit == "share" and error == 0 and np.isfinite(metric.range).all():
         # As for a single share (`comparison.score_row`): no event among n samples does not mean that there are none.
         # Each sample of four conditions can move the residual by twice its share.
         unseen = 2 * exact_bound(clean.w)
         low, high = value - unseen, value + unseen
+    elif why:
+        low, high, reason = float("nan"), float("nan"), reason or f"{NO_INTERVAL}{why}"
     return Score(
         condition=key,
         label=label,

@@ -106,7 +106,7 @@ def _unlike_targets(run: Run) -> str:
     return (
         f"RMSE and MAE are means over {run.task.width} targets that vary unlike each other ({sizes}, standard "
         f"deviations), so they are about {name(names[most])} nearly alone. R² weighs all alike, and findings go by it. "
-        "Rescale the targets, or audit each by itself."
+        "The table by target has the errors of each; rescale the targets to have an average that is about all."
     )
 
 

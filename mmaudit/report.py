@@ -60,6 +60,15 @@ class Metric:
     summary: str = ""
 
 
+@dataclass(frozen=True)
+class OutputScore:
+    """A score of one label or target: its name, how many samples have the label (None in a regression), the score."""
+
+    output: str
+    positives: int | None
+    score: Score
+
+
 class Report:
     """Everything one audit found, without model, data set or run folder.
 
@@ -162,6 +171,39 @@ class Report:
         numeric = [c for c in frame.columns if c in FIELDS and c not in TEXT_FIELDS]
         frame[numeric] = frame[numeric].apply(pd.to_numeric)
         return frame
+
+    @property
+    def by_output(self) -> pd.DataFrame:
+        """Scores of each label (multilabel), or of each target of a regression of several; NaN where undefined.
+
+        One row per (condition, metric, output), of clean data and of every condition under which the primary metric
+        surely falls; above 10,000 rows those that harm most. Columns as in `Score`, with `output`, the label's or
+        target's name, in place of `group`, and `positives`, how many samples have the label (NaN in a regression).
+        `p_adjusted` is over the rows of this table. Empty for other tasks, a single label or target, and runs that were
+        scored before this existed.
+        """
+        import pandas as pd
+
+        table = self.document.get("by_output") or {"columns": [], "rows": []}
+        frame = pd.DataFrame(table["rows"], columns=table["columns"])
+        numeric = [c for c in frame.columns if c == "positives" or (c in FIELDS and c not in TEXT_FIELDS)]
+        frame[numeric] = frame[numeric].apply(pd.to_numeric)
+        return frame
+
+    @cached_property
+    def outputs(self) -> tuple[OutputScore, ...]:
+        """The rows of `by_output`, in the order of the report."""
+        table = self.document.get("by_output") or {"columns": [], "rows": []}
+        columns = table["columns"]
+        known = [i for i, name in enumerate(columns) if name in FIELDS]
+        found = []
+        for row in table["rows"]:
+            score = Score(**{columns[i]: _field(columns[i], row[i]) for i in known})
+            positives = row[columns.index("positives")]
+            found.append(
+                OutputScore(row[columns.index("output")], None if positives is None else int(positives), score)
+            )
+        return tuple(found)
 
     @cached_property
     def conditions(self) -> tuple[Measured, ...]:

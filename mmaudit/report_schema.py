@@ -88,18 +88,14 @@ def _inconsistent(value: Mapping[str, Any]) -> Iterator[str]:
     if missing := [f for f in ("condition", "label", "metric", "value", "low", "high") if f not in columns]:
         yield f"report.scores.columns: {', '.join(missing)} missing"
         return
-    text = [i for i, name in enumerate(columns) if name in TEXT_FIELDS]
-    numbers = [i for i, name in enumerate(columns) if name in FIELDS and name not in TEXT_FIELDS]
-    for i, row in enumerate(value["scores"]["rows"]):
-        if len(row) != len(columns):
-            yield f"report.scores.rows[{i}]: {len(row)} values for {len(columns)} columns"
-            continue
-        for j in text:
-            if not isinstance(row[j], str):
-                yield f"report.scores.rows[{i}]: {columns[j]!r} must be text, got {_named(row[j])}"
-        for j in numbers:
-            if not isinstance(row[j], _REAL) or isinstance(row[j], bool):
-                yield f"report.scores.rows[{i}]: {columns[j]!r} must be a number or null, got {_named(row[j])}"
+    yield from _unfit_rows("scores", columns, value["scores"]["rows"], TEXT_FIELDS)
+    if by_output := value.get("by_output"):
+        held, texts = by_output["columns"], TEXT_FIELDS | {"output"}
+        lacking = [f for f in ("output", "positives", "condition", "label", "metric") if f not in held]
+        if lacking:
+            yield f"report.by_output.columns: {', '.join(lacking)} missing"
+        else:
+            yield from _unfit_rows("by_output", held, by_output["rows"], texts)
     if value["primary"] not in {m["name"] for m in value["metrics"]}:
         yield f"report.primary: {value['primary']!r} is not among report.metrics"
     if value.get("bootstrap") and not {"replicates", "seed"} <= set(value["bootstrap"]):
@@ -120,6 +116,22 @@ def _inconsistent(value: Mapping[str, Any]) -> Iterator[str]:
         size = len(item["classes"])
         if any({len(item[k]), *map(len, item[k])} - {size} for k in ("n", "kept", "exchanged")):
             yield f"report.arbitration[{i}]: n, kept and exchanged must have a row and a column for each class"
+
+
+def _unfit_rows(name: str, columns: list[str], rows: list[Any], texts: frozenset[str]) -> Iterator[str]:
+    """Rows that do not fit their columns, or hold text for a number or a number for text."""
+    text = [i for i, column in enumerate(columns) if column in texts]
+    numbers = [i for i, column in enumerate(columns) if column in FIELDS | {"positives"} and column not in texts]
+    for i, row in enumerate(rows):
+        if len(row) != len(columns):
+            yield f"report.{name}.rows[{i}]: {len(row)} values for {len(columns)} columns"
+            continue
+        for j in text:
+            if not isinstance(row[j], str):
+                yield f"report.{name}.rows[{i}]: {columns[j]!r} must be text, got {_named(row[j])}"
+        for j in numbers:
+            if not isinstance(row[j], _REAL) or isinstance(row[j], bool):
+                yield f"report.{name}.rows[{i}]: {columns[j]!r} must be a number or null, got {_named(row[j])}"
 
 
 def _without_score(value: Mapping[str, Any], columns: list[str]) -> Iterator[str]:

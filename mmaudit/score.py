@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
@@ -16,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from mmaudit import decomposition, reliance
-from mmaudit.beside import Beside, beside, opened, unseen, widened
-from mmaudit.comparison import Measured, adjust, measure, nothing, score_row, unseen_share
+from mmaudit.beside import Beside, beside, opened, widened
+from mmaudit.by_group import by_group
+from mmaudit.comparison import Measured, adjust, measure, score_row
 from mmaudit.controls import controls
 from mmaudit.desync import Reference, tolerance
 from mmaudit.errors import BadInput, DamagedRun
@@ -27,10 +29,9 @@ from mmaudit.findings.base import Evidence
 from mmaudit.folder import write_atomically
 from mmaudit.formats import count
 from mmaudit.interaction import interactions
-from mmaudit.kernels.inference import interval
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
 from mmaudit.metrics.arbitration import conflicts
-from mmaudit.metrics.primary import BETWEEN_GROUPS, PRIMARY
+from mmaudit.metrics.primary import PRIMARY
 from mmaudit.metrics.retrieval import reciprocal_ranks
 from mmaudit.outputs import ConditionOutputs, Float32Array, read_parquet, write_parquet
 from mmaudit.panel.file import panel_or_reason
@@ -38,12 +39,11 @@ from mmaudit.scored_tables import APPLIED, SCORES, read_rows, score_of
 from mmaudit.side_tables import TABLES, SideTables, how_applied
 from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, Group, Summary, groups, neighbours, summarise
+from mmaudit.summary_rows import summary_row
 from mmaudit.types import CLEAN, RIGHT, Array, BoolArray, Condition, FloatArray, Score, digest
+from mmaudit.unseen import unseen
 
-GROUP_METRICS = ("overconfidence",)  # beside the primary one, and that by which groups are compared
-SMALLEST_GROUP = 30
 BOOTSTRAP_FILE = "bootstrap.json"  # how many replicates the scores rest on, and their seed
-MOST_GROUPS = 20
 THREADS = 2
 # What scoring a condition takes at its peak (benchmarks/memory.py), and what all that are scored at a time may take.
 BYTES_PER_ROW = 100
@@ -106,11 +106,12 @@ class ScoreTable:
         self.measured: dict[tuple[str, str], Measured] = {}
         self.beside: dict[str, Measured] = {}
         self.sides: dict[str, Beside] = {}
+        self.missed: dict[str, float] = {}
         self.clean_on: dict[tuple[str, str], Measured] = {}
         self.applied: dict[str, dict[str, Any]] = {}
         self.worst: dict[str, Float32Array] = {}
         self.unanswered: dict[str, str] = {}
-        self.side = SideTables(self.conditions)
+        self.side = SideTables(self.conditions, self.task, self.metrics)
         self.lock = Lock()
 
     def rows(self) -> list[Score]:
@@ -146,7 +147,7 @@ class ScoreTable:
         is_clean = condition.key == CLEAN.key
         outputs, target = _usable(answers.outputs, usable), _usable(self.target, usable)
         rival = self._rival(condition, answers, usable)
-        predictions = Predictions(self.task, outputs, target, None if is_clean else clean, rival)
+        predictions = clean if is_clean else Predictions(self.task, outputs, target, clean, rival)
         contradicting = conflicts(predictions, w)
         limited = answers.measured is not None
         same = digest(np.packbits(usable).tobytes().hex()) if limited else ""
@@ -163,21 +164,24 @@ class ScoreTable:
             found = measure(metric, *(contradicting if metric.needs_rival else (predictions, w)), chance=chance)
             self.measured[condition.key, metric.name] = found
             row = score_row(self.task, condition, metric, found, reference)
-            side = Beside(found)
-            if limited and reference:
-                # An audit of all samples has as many as there are; a budget's few may have missed what is seldom.
+            side, missed = Beside(found), 0.0
+            if reference and (limited or row.delta_low != row.delta_low):
                 missed = unseen(metric, predictions, found, reference)
                 row = opened(row, metric, missed, reference)
+            if limited and reference:
+                # An audit of all samples has as many as there are; a budget's few may have missed what is seldom.
                 side = beside(self.measured[CLEAN.key, metric.name], found, reference, missed)
             rows.append(row)
             if metric.name == self.primary:
                 self.sides[condition.key], self.beside[condition.key] = side, side.spread
-        rows += self._groups(condition, predictions, clean, w, usable)
+                self.missed[condition.key], primary = missed, row
+        rows += by_group(self.run, self.metrics, condition, predictions, clean, w, usable)
         if everything:
             self._keep_worst(condition, predictions)
         if not (usable == asked).all():
             self.unanswered[condition.key] = f"not every sample has an answer under {condition.label}"
         self.side.add(condition, predictions, w)
+        self.side.add_outputs(condition, predictions, None if is_clean else clean, w, primary, shared=everything)
         return rows
 
     def _clean_on(self, rows: str, metric: Metric, clean: Predictions, w: Resamples) -> Measured:
@@ -211,33 +215,6 @@ class ScoreTable:
                 known = self.worst.get(group.name)
                 self.worst[group.name] = result if known is None else worse(known, result)
 
-    def _groups(
-        self, condition: Condition, predictions: Predictions, clean: Predictions, w: Resamples, usable: BoolArray
-    ) -> Iterator[Score]:
-        """Primary metric and overconfidence for each value of each group column."""
-        if condition.family not in ("clean", "missing", "mismatch") or condition.severity is not None:
-            return
-        wanted = {self.primary, BETWEEN_GROUPS.get(self.task.kind), *GROUP_METRICS}
-        chosen = [m for m in self.metrics if m.name in wanted]
-        for column, values in self.run.samples.groups.items():
-            names, place, sizes = np.unique(values[usable].astype(str), return_inverse=True, return_counts=True)
-            for number in np.argsort(-sizes, kind="stable")[:MOST_GROUPS]:
-                rows = np.flatnonzero(place == number)
-                group = f"{column}={names[number]}"
-                part = Predictions(self.task, predictions.outputs[rows], predictions.target[rows])
-                for metric in chosen:
-                    if len(rows) < SMALLEST_GROUP:
-                        few = nothing(w.take(rows), f"fewer than {SMALLEST_GROUP} samples")
-                        yield score_row(self.task, condition, metric, few, group=group)
-                        continue
-                    reference = None
-                    if condition.key != CLEAN.key:
-                        before = Predictions(self.task, clean.outputs[rows], clean.target[rows])
-                        chance = metric.chances(self.task, before.target, w.take(rows))
-                        reference = measure(metric, before, w.take(rows), chance=chance)
-                    found = measure(metric, part, w.take(rows), chance=reference.chance if reference else None)
-                    yield score_row(self.task, condition, metric, found, reference, group=group)
-
     # ---- between conditions
 
     def _edges(self) -> Iterator[Score]:
@@ -251,6 +228,8 @@ class ScoreTable:
                 continue
             one, other = self.sides[before.key], self.sides[after.key]
             row = score_row(self.task, after, metric, other.measured, one.measured, against=before, room=room)
+            if row.reason and clean.w.units > 1:
+                one, other = (replace(s, unseen=self.missed[c.key]) for s, c in ((one, before), (other, after)))
             yield widened(row, one, other, float(room[0]))
 
     def _interactions(self) -> Iterator[Score]:
@@ -305,23 +284,9 @@ class ScoreTable:
         reason: str,
     ) -> Score:
         """A row; undefined where some condition is, as leaving that one out would make the model look better."""
-        value = float("nan") if reason else float(result[0])
-        low, high = interval(result[1:], value, units=clean.w.units)
-        if unseen := unseen_share(metric, result, clean):
-            low, high = summary.around(value, unseen, float(clean.values[0]), clean.floor, metric.range)
-        return Score(
-            condition=digest(group.name, summary.name),
-            label=group.name,
-            metric=summary.name,
-            n=min(clean.n, *(self.beside[c.key].n for c in group.conditions)),
-            value=value,
-            low=low,
-            high=high,
-            unit=metric.unit_of(self.task) if summary.unit is None else summary.unit,
-            better=metric.better if summary.better is None else summary.better,
-            reason=reason
-            or ("" if value == value else summary.reason(float(clean.values[0]), clean.floor, metric.better)),
-        )
+        missed = max(self.missed[c.key] for c in group.conditions) if summary.fn else 0.0
+        n = min(clean.n, *(self.beside[c.key].n for c in group.conditions))
+        return summary_row(group, summary, result, metric, self.task, clean, n=n, missed=missed, reason=reason)
 
     def condition_rows(self) -> Iterator[dict[str, Any]]:
         """One row per condition: how many samples it changed, how far, and how often the model raised."""

@@ -1,4 +1,4 @@
-"""What scoring keeps beside the scores: how conditions were applied, calibration curves, conflicts by class."""
+"""What scoring keeps beside the scores: how conditions were applied, calibration curves, conflicts by class, labels."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from mmaudit.metrics import Predictions, Resamples
+from mmaudit.by_output import BY_OUTPUT, ByOutput, asked_for, finished
+from mmaudit.metrics import Metric, Predictions, Resamples
 from mmaudit.metrics.arbitration import matrix
 from mmaudit.metrics.base import DECISIONS
 from mmaudit.metrics.recalibration import recalibrate
 from mmaudit.metrics.reliability import reliability
 from mmaudit.metrics.risk_coverage import risk_coverage
 from mmaudit.outputs import ConditionOutputs
-from mmaudit.types import BoolArray, Condition
+from mmaudit.types import BoolArray, Condition, Score, Task
 
 # Files of the run, one table each; rows are in the order of the plan.
-TABLES = ("reliability", "risk_coverage", "recalibration", "arbitration")
+TABLES = ("reliability", "risk_coverage", "recalibration", "arbitration", BY_OUTPUT)
 
 
 class SideTables:
     """Rows of `TABLES`, gathered condition by condition, from several threads."""
 
-    def __init__(self, conditions: Sequence[Condition]) -> None:
+    def __init__(self, conditions: Sequence[Condition], task: Task, metrics: Sequence[Metric]) -> None:
         self._order = {c.key: i for i, c in enumerate(conditions)}
+        self._outputs = ByOutput(task, metrics)
+        self._harm: dict[str, float] = {}
         self._rows: list[tuple[str, dict[str, Any]]] = []
 
     def add(self, condition: Condition, predictions: Predictions, w: Resamples) -> None:
@@ -38,13 +41,38 @@ class SideTables:
         if predictions.rival is not None and not condition.repeat:
             self._keep("arbitration", about, matrix(predictions))
 
+    def add_outputs(
+        self,
+        condition: Condition,
+        predictions: Predictions,
+        clean: Predictions | None,
+        w: Resamples,
+        primary: Score,
+        *,
+        shared: bool,
+    ) -> None:
+        """Keep the scores of every label or target: of clean data, and of a condition that surely harms.
+
+        Args:
+            condition, predictions, w: what was measured.
+            clean: the same samples on clean data; None where this is clean data.
+            primary: the score that says whether it harms.
+            shared: whether other conditions have the same clean samples.
+        """
+        if condition.family == "control" or not asked_for(predictions.task, primary if clean else None):
+            return
+        self._harm[condition.key] = abs(primary.delta) if clean else float("inf")
+        for row in self._outputs.rows(condition, predictions, clean, w, keep=shared):
+            self._keep(BY_OUTPUT, {}, row)
+
     def _keep(self, table: str, about: Mapping[str, str], row: Mapping[str, Any]) -> None:
         self._rows.append((table, {**about, **row}))
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         """Rows of a table: a condition's bins, curve, repairs or classes."""
         mine = [row for name, row in self._rows if name == table]
-        return sorted(mine, key=lambda row: self._order[row["condition"]])
+        mine.sort(key=lambda row: self._order[row["condition"]])
+        return finished(mine, self._harm) if table == BY_OUTPUT else mine
 
 
 def how_applied(

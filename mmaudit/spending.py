@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mmaudit.beside import unseen
 from mmaudit.budget import Budget, raised, steps
 from mmaudit.comparison import measure, score_row
 from mmaudit.data import Dataset
@@ -24,6 +23,7 @@ from mmaudit.reliance.table import shuffle_conditions, subset_conditions
 from mmaudit.store import Run
 from mmaudit.timing import Timing
 from mmaudit.types import CLEAN, Array, IntArray
+from mmaudit.unseen import unseen
 
 PILOT_SHARE = 0.25  # most of a budget that the first samples under every condition may take
 PILOT_MOST = 128
@@ -158,7 +158,7 @@ def widths(run: Run) -> tuple[list[float], list[bool]]:
 
     In the unit of the primary metric; NaN where it is undefined on the samples measured so far, 0 where more samples
     would tell nothing: the identity, and a model that refuses all of them. It is a bound, which narrows as 1 / n, where
-    no sample was seen to change the metric (`beside.unseen`).
+    no sample was seen to change the metric (`unseen.unseen`).
     """
     metric = metrics.get(PRIMARY[run.task.kind])
     rows = run.order[: max(run.counts)]

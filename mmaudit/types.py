@@ -306,13 +306,14 @@ class Score:
         n: samples.
         value, low, high: estimate and 95 % interval, in `unit`. NaN where undefined; then `reason` says why.
         delta, delta_low, delta_high: paired difference value − value under `against`.
-        p, p_adjusted: two-sided p of delta = 0, and adjusted (Benjamini-Hochberg) over the run's grid.
+        p, p_adjusted: two-sided p of delta = 0, and adjusted (Benjamini-Hochberg) over the run's grid; rows of groups
+            among themselves.
         mde: minimum detectable effect: the |delta| found with 80 % power at α = 0.05.
         floor: what a model without information would reach (chance); NaN where there is none.
         drop: share of the clean value lost, (clean − value) / clean, in the direction of goodness.
         lost, lost_low, lost_high: share of the above-floor value lost, (clean − value) / (clean − floor).
         unit, better: of value; `neither` where no direction is good.
-        reason: why a value is undefined; empty otherwise.
+        reason: why a number is undefined: the value, its interval, or that of the change; empty otherwise.
     """
 
     condition: str

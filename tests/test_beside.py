@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from helpers.budget_cases import Answered
-from mmaudit.beside import Beside, beside, opened, unseen, widened
+from mmaudit.beside import Beside, beside, opened, told, widened
 from mmaudit.comparison import Measured, measure, score_row
 from mmaudit.kernels.inference import interval
 from mmaudit.metrics import Predictions, Resamples, metrics
 from mmaudit.score import ScoreTable
 from mmaudit.side_tables import SideTables
 from mmaudit.types import CLEAN, Array, Condition, Task
+from mmaudit.unseen import unseen
 
 BOUND = 1 - 0.025 ** (1 / 40)
 ACCURACY, RMSE = metrics.get("accuracy"), metrics.get("rmse")
@@ -59,9 +60,49 @@ def test_of_an_error_it_is_what_four_more_of_the_worst_sample_would_do() -> None
     expected = np.sqrt(((error**2).sum() + 4 * worst**2) / 44) - np.sqrt((error**2).mean())
     assert unseen(RMSE, p, found, found) == pytest.approx(expected, rel=1e-6)
     row = score_row(LINE, noise(1), RMSE, found, found)
-    assert (row.delta_low, row.delta_high) == (0.0, 0.0)
+    assert math.isnan(row.delta_low)
+    assert "no resample differs" in row.reason
     row = opened(row, RMSE, expected, found)
     assert (row.delta_low, row.delta_high) == (pytest.approx(-expected), pytest.approx(expected))
+    assert (row.mde, row.reason) == (expected, "")
+
+
+@pytest.mark.parametrize("name", ["rmse", "mae", "r2"])
+def test_no_change_seen_is_not_no_change(name: str) -> None:
+    """All samples measured, none moved: the bound is in the row; of answers without an error there is none."""
+    rng, metric = np.random.default_rng(1), metrics.get(name)
+    y = rng.normal(size=(2000, 1))
+    w = Resamples.draw(2000, 100)
+    p = Predictions(LINE, y + 0.4 * rng.standard_t(4, size=(2000, 1)), y)
+    found = measure(metric, p, w, chance=metric.chances(LINE, y, w))
+    row = told(LINE, noise(1), metric, p, found, found)
+    error = np.abs(p.outputs - y)[:, 0]
+    some = p.take(np.concatenate([np.arange(2000), np.full(4, error.argmax())]))
+    assert math.ceil(2000 * (0.025 ** (-1 / 2000) - 1)) == 4
+    expected = abs(metric(some, Resamples.ones(2004))[0] - found.values[0])
+    assert (row.delta, row.p, row.reason) == (0.0, 1.0, "")
+    assert -row.delta_low == pytest.approx(row.delta_high) == pytest.approx(row.mde)
+    # Of R² another sample may move it a little more, by its target.
+    assert row.delta_high == pytest.approx(expected, rel=1e-6)
+    assert row.lost_high == pytest.approx(row.delta_high / abs(found.values[0] - found.floor))
+    exact = Predictions(LINE, y, y)
+    found = measure(metric, exact, w)
+    row = told(LINE, noise(1), metric, exact, found, found)
+    assert row.delta == 0.0
+    assert row.reason.startswith("no interval")
+    assert np.isnan([row.low, row.high, row.delta_low, row.delta_high, row.mde]).all()
+
+
+def test_few_clusters_of_many_samples_leave_more_open_than_a_resample_holds() -> None:
+    """Of 4 clusters more than half may be unlike them: 454 more of the worst sample in 300."""
+    error = np.random.default_rng(2).normal(size=300)
+    p = Predictions(LINE, error[:, None], np.zeros((300, 1)))
+    found = measure(RMSE, p, Resamples.draw(300, 50, cluster=np.arange(300) % 4))
+    bound = 1 - 0.025 ** (1 / 4)
+    more = math.ceil(bound / (1 - bound) * 300)
+    assert more == 455
+    expected = np.sqrt(((error**2).sum() + more * (error**2).max()) / (300 + more)) - found.values[0]
+    assert unseen(RMSE, p, found, found) == pytest.approx(expected)
 
 
 def test_clusters_are_what_a_bound_counts() -> None:
@@ -148,7 +189,7 @@ def test_intervals_hold_the_truth_where_few_samples_show_no_change() -> None:
         run = seldom(rng)
         run.grow([N] + [FEW] * 3)
         table = ScoreTable(run, only=["accuracy"], resamples=200)
-        table.side = NoTables(run.conditions)
+        table.side = NoTables(run.conditions, run.task, [])
         for s in table.rows():
             if s.metric == "accuracy" and s.against:
                 kind = "change" if s.against == CLEAN.key else "step"

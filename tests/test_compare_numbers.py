@@ -104,7 +104,7 @@ def test_identical_answers_are_undecided_with_a_difference_of_exactly_zero(tmp_p
     assert {r.delta for r in found.rows} == {0.0}
     assert {r.p for r in found.rows} == {r.p_adjusted for r in found.rows} == {1.0}
     assert {r.verdict for r in (*found.rows, *found.means)} == {"undecided"}
-    assert all(r.delta_low <= 0 <= r.delta_high for r in found.rows)
+    assert all(r.delta_low < 0 < r.delta_high for r in found.rows)
     if found.primary.unit == "share":
         # No difference on 120 samples does not mean that there is none: Clopper-Pearson. Average precision is a mean
         # over labels, so of the samples with or without the rarest of them.

@@ -109,7 +109,7 @@ def test_groups_are_drawn_clean_and_where_they_are_hit_hardest(report: Report) -
         assert row[3].value is not None
         assert (row[6].value or 0) <= 0, "the worst condition of a group is no gain"
     dots = [d for x in figure.panels[0].spec["layer"] if x["mark"]["type"] == "point" for d in x["data"]["values"]]
-    assert {d["series"] for d in dots} == {"clean", "worst condition of the group"}
+    assert {d["series"] for d in dots} == {"clean", "its worst condition"}
     assert group_effects(Report.from_json(sample_report(examples=0, groups=False))) == ()
 
 

@@ -110,10 +110,16 @@ def test_p_values_are_adjusted_over_the_whole_grid(classified: tuple[Run, Report
     grid, estimated = ([s for s in tested if (s.condition in estimates) == which] for which in (False, True))
     assert len(grid) > 100
     assert len(estimated) > 5
-    for family in (grid, estimated):
+    # Groups of scores are a family of their own, and those of estimates another.
+    grouped = [s for s in report.rows if s.group and s.p == s.p]
+    of_scores, of_estimates = ([s for s in grouped if (s.condition in estimates) == which] for which in (False, True))
+    assert len(of_scores) > 5
+    for family in (grid, estimated, of_scores, of_estimates):
+        if not family:
+            continue
         adjusted = scipy.stats.false_discovery_control([s.p for s in family], method="bh")
         np.testing.assert_allclose([s.p_adjusted for s in family], adjusted, rtol=1e-12)
-    assert all(s.p_adjusted != s.p_adjusted for s in report.rows if s.group or s.p != s.p)
+    assert all(s.p_adjusted != s.p_adjusted for s in report.rows if s.p != s.p)
 
 
 def test_a_step_up_to_clean_is_no_test_of_its_own(classified: tuple[Run, Report]) -> None:

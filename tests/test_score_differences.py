@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from helpers.run_cases import Rowwise, dataset
 from mmaudit import ArrayData, Run, audit
@@ -66,9 +67,16 @@ def test_copies_of_a_sample_make_no_more_evidence_when_they_are_one_cluster(tmp_
             assert together[3] / apart[3] == pytest.approx(np.sqrt(8), rel=0.15)
 
 
-def test_nothing_to_adjust_is_no_error() -> None:
-    rows = [Score("a", "a", "accuracy", value=0.5), Score("a", "a", "accuracy", group="x=1", p=0.01)]
-    assert [r.p_adjusted != r.p_adjusted for r in adjust(rows)] == [True, True]
+def test_groups_are_adjusted_among_themselves() -> None:
+    assert [r.p_adjusted != r.p_adjusted for r in adjust([Score("a", "a", "accuracy", value=0.5)])] == [True]
+    every = [Score(str(i), "a", "accuracy", p=p) for i, p in enumerate((0.01, 0.2))]
+    groups = [Score("0", "a", "accuracy", group=f"x={i}", p=p) for i, p in enumerate((0.04, 0.02, 0.5, 0.03))]
+    groups.append(Score("0", "a", "accuracy", group="x=few", reason="fewer than 30 samples"))
+    found = [r.p_adjusted for r in adjust([*every, *groups])]
+    expected = scipy.stats.false_discovery_control([0.04, 0.02, 0.5, 0.03])
+    assert found[:2] == pytest.approx([0.02, 0.2])
+    assert found[2:6] == pytest.approx(expected.tolist())
+    assert found[6] != found[6]
 
 
 def test_a_difference_of_shares_stays_within_what_shares_can_differ() -> None:

@@ -11,6 +11,7 @@ from mmaudit.app.parts.view import Filter
 from mmaudit.figures import Column, Figure, Panel, Table, words
 from mmaudit.figures.base import count_cell, number_cell, p_cell, text_cell, value_cell
 from mmaudit.figures.dots import FULL, PHONE, Dot, Line, Row, Scale, dot_rows
+from mmaudit.figures.groups import GROUP_P
 from mmaudit.figures.marks import BLUE, DOTTED, INK, MUTED, RED, SOLID
 from mmaudit.formats import change, change_unit, count, estimate, factor, measure, readable, shorten
 from mmaudit.report import Measured, Report
@@ -73,7 +74,7 @@ def under(report: Report, metric: str, measured: Measured, groups: Sequence[str]
             Column(f"clean {title}"),
             Column(title, note=f"under {said}"),
             Column("change against clean", note="of the same group, paired"),
-            Column("adjusted p", note="scores of groups are not adjusted, so they have none"),
+            Column("adjusted p", note=GROUP_P),
         ),
         tuple(body),
     )

@@ -71,7 +71,8 @@ def filtered(report: Report, chosen: Filter) -> Report:
     """A report of the conditions, the metric and the group that are chosen.
 
     A group's scores and estimates take the place of those of all samples. What was not measured by group (curves of
-    calibration, recalibration, conflict matrices) is left out of a group's report rather than shown of all samples.
+    calibration, recalibration, conflict matrices, labels) is left out of a group's report rather than shown of all
+    samples.
     Findings, controls, limits and the account of the method stay: they are about the whole audit. An unknown metric
     or group is a stale link: the report's own metric, or all samples, are shown.
     """
@@ -86,6 +87,10 @@ def filtered(report: Report, chosen: Filter) -> Report:
     for name in ("reliability", "risk_coverage", "recalibration", "arbitration"):
         rows = document.get(name, ())
         document[name] = [] if group else [row for row in rows if whole.get(row.get("condition"), True)]
+    if by_output := document.get("by_output"):
+        at = by_output["columns"].index("condition")
+        rows = [row for row in by_output["rows"] if not group and whole.get(row[at], True)]
+        document["by_output"] = {**by_output, "rows": rows}
     if group:
         found = document.get("estimates", ())
         document["estimates"] = [{**entry, "group": ""} for entry in found if entry["group"] == group]

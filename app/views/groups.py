@@ -12,9 +12,11 @@ RULE = "group_gap"
 
 def main() -> None:
     """Draw the page."""
-    texts.head("Groups", "Is one group of samples served worse, and is one hit harder?")
+    texts.head("Groups", "Is one group of samples, one label or one target served worse, and is one hit harder?")
     o = state.opened()
     filters = figured.everyone(state.filters(o))
+    for figure in figured.figures(o, "by_output", filters):
+        charts.show(figure, "by-output")
     columns = grouped.columns(o.report, filters.metric)
     if not columns:
         _nothing(o, filters)

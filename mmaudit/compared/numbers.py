@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from mmaudit.compared.result import CHANGE, LEVEL, Compared, Verdict
-from mmaudit.comparison import Measured, unseen_share
+from mmaudit.comparison import NO_INTERVAL, NO_INTERVAL_OF_CHANGE, Measured, uncertain, unseen_share
 from mmaudit.kernels.inference import (
     benjamini_hochberg,
     interval,
@@ -23,30 +23,39 @@ NO_DIRECTION = "neither direction of this metric is better, so there is no verdi
 UNDEFINED = "not defined on these samples"
 
 
-def filled(about: Compared, metric: Metric, first: Measured, other: Measured) -> Compared:
+def filled(
+    about: Compared, metric: Metric, first: Measured, other: Measured, missed: Callable[[], float] = float
+) -> Compared:
     """Return the row with its numbers; p is not yet adjusted, and there is no verdict yet.
 
     Args:
         about: what it is; says whether the runs are paired, and the margin.
         metric: that was measured.
         first, other: replicate by replicate the same resample where paired, else independent ones.
+        missed: what samples that were not seen could do to a metric without ends (`View.missed`); asked for where no
+            resample of paired runs differs.
     """
     change = about.quantity == CHANGE
     width = metric.range[1] - metric.range[0]
     within = (-width, width) if change else metric.range
-    known = replace(about, n_first=first.n, n_other=other.n)
+    known, silent = replace(about, n_first=first.n, n_other=other.n), ""
     for side, found in (("first", first), ("other", other)):
-        low, high = _bounds(found.values, unseen_share(metric, found.values, found), within, found.w.units)
+        low, high, why = _bounds(found.values, unseen_share(metric, found.values, found), within, found.w.units)
+        silent = silent or (why and f"{NO_INTERVAL}{why}")
         numbers = {f"value_{side}": float(found.values[0]), f"low_{side}": low, f"high_{side}": high}
         known = replace(known, **numbers)  # type: ignore[arg-type]  # these fields are floats
     reason = first.reason or other.reason
     delta = other.values - first.values
     if reason or not np.isfinite(delta[0]):
         return replace(known, reason=reason or UNDEFINED)
-    unseen = _unseen_difference(metric, delta, first, other, known.paired) * (2 if change else 1)
+    unseen = _unseen_difference(metric, delta, first, other, known.paired)
+    if not unseen and known.paired and first.w.units > 1 and standard_error(delta[1:]) == 0:
+        unseen = missed()
+    unseen *= 2 if change else 1
     reach = 2 * width if change else width
     units = min(first.w.units, other.w.units)
-    low, high = _bounds(delta, unseen, (-reach, reach), units)
+    low, high, why = _bounds(delta, unseen, (-reach, reach), units)
+    silent = silent or (why and f"{NO_INTERVAL_OF_CHANGE}{why}")
     beyond = max(abs(float(delta[0])) - known.margin, 0.0)
     error = standard_error(delta[1:])
     return replace(
@@ -56,18 +65,23 @@ def filled(about: Compared, metric: Metric, first: Measured, other: Measured) ->
         delta_high=high,
         p=p_value(beyond, delta[1:], units),
         mde=unseen if error == 0 and unseen else minimum_detectable_effect(error, units=units),
-        reason=NO_DIRECTION if metric.better == "neither" else "",
+        reason=silent or (NO_DIRECTION if metric.better == "neither" else ""),
     )
 
 
-def _bounds(values: FloatArray, unseen: float, within: tuple[float, float], units: int) -> tuple[float, float]:
-    """Return the 95 % interval; `unseen`, what no replicate can show, adds up with either side as squares."""
+def _bounds(values: FloatArray, unseen: float, within: tuple[float, float], units: int) -> tuple[float, float, str]:
+    """Return the 95 % interval, and why there is none.
+
+    `unseen`, what no replicate can show, adds up with either side as squares.
+    """
     value = float(values[0])
     low, high = interval(values[1:], value, units=units)
     if unseen:
-        low = value - float(np.hypot(max(value - low, 0.0), unseen))
-        high = value + float(np.hypot(max(high - value, 0.0), unseen))
-    return float(np.clip(low, *within)), float(np.clip(high, *within))
+        down, up = (max(0.0, arm) for arm in (value - low, high - value))  # 0 of one unit, which has no arms
+        low, high = value - float(np.hypot(down, unseen)), value + float(np.hypot(up, unseen))
+    elif why := uncertain(values, units):
+        return float("nan"), float("nan"), why
+    return float(np.clip(low, *within)), float(np.clip(high, *within)), ""
 
 
 def _unseen_difference(metric: Metric, delta: FloatArray, first: Measured, other: Measured, paired: bool) -> float:

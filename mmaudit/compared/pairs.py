@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -164,7 +165,8 @@ class Pair:
             pair = [h[metric.name] for h in here]
             if changed:
                 pair = [change(h, k[metric.name]) for h, k in zip(pair, clean, strict=True)]
-            rows.append(filled(row, metric, pair[0], pair[1]))
+            missed = partial(self.first.missed, metric, mine, usable[0], here[0][metric.name])
+            rows.append(filled(row, metric, pair[0], pair[1], missed))
             if metric is metrics[0] and not changed:
                 self._primary[c.key] = (pair[0], pair[1])
         if groups and c.family in GROUPED and c.severity is None:
@@ -205,7 +207,7 @@ class Pair:
             return replace(row, n_first=sizes[0], n_other=sizes[1], reason=f"fewer than {SMALLEST_GROUP} samples")
         views = (self.first, self.other)
         first, other = (view.part(metric, o, r) for view, o, r in zip(views, outputs, rows, strict=True))
-        return filled(row, metric, first, other)
+        return filled(row, metric, first, other, partial(self.first.missed, metric, outputs[0], rows[0], first))
 
 
 def families(conditions: Sequence[Condition]) -> list[Group]:

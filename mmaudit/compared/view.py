@@ -14,6 +14,7 @@ from mmaudit.metrics import Metric, Predictions, Resamples
 from mmaudit.outputs import Float32Array
 from mmaudit.store import Run
 from mmaudit.types import CLEAN, Array, BoolArray, Condition, FloatArray, IntArray
+from mmaudit.unseen import unseen
 
 NO_SAMPLE = "no sample has an answer here and on clean data"
 
@@ -104,12 +105,16 @@ class View:
         predictions = self._predictions(outputs, usable, clean if condition.key != CLEAN.key else None)
         return [(m, measure(m, predictions, w)) for m in metrics]
 
+    def missed(self, metric: Metric, outputs: Float32Array, usable: Array, found: Measured) -> float:
+        """How far a metric of these rows may be from what no sample was seen to change (`mmaudit.unseen`)."""
+        return unseen(metric, self._predictions(outputs, usable), found, found)
+
     def part(self, metric: Metric, outputs: Float32Array, rows: IntArray) -> Measured:
         """Measure a metric on some rows of the answers, such as those of a group."""
         return measure(metric, Predictions(self.run.task, outputs[rows], self.target[rows]), self.w.take(rows))
 
-    def _predictions(self, outputs: Array, usable: BoolArray, clean: Predictions | None = None) -> Predictions:
-        if usable.all():
+    def _predictions(self, outputs: Array, usable: Array, clean: Predictions | None = None) -> Predictions:
+        if usable.dtype == np.bool_ and usable.all():
             return Predictions(self.run.task, outputs, self.target, clean)
         return Predictions(self.run.task, outputs[usable], self.target[usable], clean)
 

@@ -12,6 +12,7 @@ from mmaudit.figures.groups import group_effects
 from mmaudit.figures.heatmap import heatmap
 from mmaudit.figures.lattice import subset_lattice
 from mmaudit.figures.misalignment import misalignment
+from mmaudit.figures.outputs import by_output
 from mmaudit.figures.overview import overview
 from mmaudit.figures.recalibration import recalibration
 from mmaudit.figures.references import references
@@ -42,6 +43,7 @@ FIGURES = {
     "risk_coverage": risk_coverage,
     "confidence": confidence,
     "recalibration": recalibration,
+    "by_output": by_output,
     "groups": group_effects,
 }
 
@@ -54,6 +56,7 @@ __all__ = [
     "Table",
     "arbitration",
     "baselines",
+    "by_output",
     "confidence",
     "group_effects",
     "heatmap",

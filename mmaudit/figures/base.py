@@ -163,12 +163,17 @@ def value_cell(score: Score | None, name: Literal["value", "delta", "lost"] = "v
     if score is None:
         return number_cell(math.nan, reason="not measured for this condition")
     if name == "delta":
-        text, value = change(score.delta, score.delta_low, score.delta_high, score.unit), score.delta
+        value, low, high = score.delta, score.delta_low, score.delta_high
+        text = change(value, low, high, score.unit)
     elif name == "lost":
-        text, value = estimate(score.lost, score.lost_low, score.lost_high, "share"), score.lost
+        value, low, high = score.lost, score.lost_low, score.lost_high
+        text = estimate(value, low, high, "share")
     else:
-        text, value = estimate(score.value, score.low, score.high, score.unit), score.value
-    return Cell(text, value) if math.isfinite(value) else number_cell(value, reason=why(score, name))
+        value, low, high = score.value, score.low, score.high
+        text = estimate(value, low, high, score.unit)
+    if not math.isfinite(value):
+        return number_cell(value, reason=why(score, name))
+    return Cell(text, value, "" if math.isfinite(low) and math.isfinite(high) else score.reason)
 
 
 def number_cell(value: float, unit: str = "", reason: str = "", change: bool = False) -> Cell:

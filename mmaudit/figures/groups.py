@@ -1,8 +1,10 @@
-"""Groups: is one site, speaker or device served worse, and is one hit harder?"""
+"""Groups and labels: is one site, speaker, label or target served worse, and is one hit harder?"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from mmaudit.figures.base import (
     Cell,
@@ -13,6 +15,7 @@ from mmaudit.figures.base import (
     count_cell,
     loss,
     number_cell,
+    p_cell,
     text_cell,
     value_cell,
     words,
@@ -23,7 +26,8 @@ from mmaudit.formats import count, estimate, factor, measure, number, shorten
 from mmaudit.report import Measured, Report
 from mmaudit.types import Score
 
-CLEAN_SERIES, WORST_SERIES = "clean", "worst condition of the group"
+CLEAN_SERIES, WORST_SERIES = "clean", "its worst condition"
+GROUP_P = "Benjamini-Hochberg over the groups, conditions and metrics of this run that are scored by group"
 STYLES = {CLEAN_SERIES: (BLUE, "circle"), WORST_SERIES: (RED, "square")}
 
 
@@ -43,13 +47,11 @@ def group_effects(report: Report) -> tuple[Figure, ...]:
         Column("n"),
         Column(f"clean {title}"),
         Column("against all samples", note="difference of the clean values; no interval is worked out for it"),
-        Column("worst condition", numeric=False),
-        Column("there"),
-        Column("change against clean", note="of the same group"),
+        *worst_columns(GROUP_P, "group"),
     )
     figures = []
     for i, (column, names) in enumerate(groups.items(), 1):
-        rows = [_Group(report, column, name) for name in ("", *names)]
+        rows = [_group(report, column, name) for name in ("", *names)]
         caption = (
             f"{title[:1].upper()}{title[1:]} of each group, clean and under the condition that hurts it most "
             "(controls and the removal of every modality left out), with 95 % intervals. The dotted line is the clean "
@@ -60,49 +62,43 @@ def group_effects(report: Report) -> tuple[Figure, ...]:
                 f"groups-{i}",
                 f"By {shorten(column, 60)}",
                 caption if i == 1 else "",
-                _panels(report, column, rows, title),
-                Table(columns, tuple(r.cells(report) for r in rows)),
+                panels(report, rows, title, f"groups by {shorten(column, 40)}", "all samples, clean"),
+                Table(columns, tuple(_cells(report, r, rows[0].clean) for r in rows)),
             )
         )
     return tuple(figures)
 
 
-class _Group:
-    """A group's scores: clean, and where it is hit hardest."""
+@dataclass(frozen=True)
+class Part:
+    """A group, a label or a target: its score on clean data, and where it is hit hardest.
 
-    def __init__(self, report: Report, column: str, group: str) -> None:
-        name = report.primary.name
-        self.label = shorten(group[len(column) + 1 :], 60) if group else "all samples"
-        self.everyone = not group
-        self.clean = report.score(report.clean, name, group)
-        self.overall = report.score(report.clean, name)
-        everything = {m["name"] for m in report.document["data"]["modalities"]}
-        candidates: list[tuple[Measured, Score]] = []
-        for m in report.conditions:
-            # With nothing left every group is at chance, which says nothing about the group.
-            if m.condition.probe == "missing" and set(m.condition.modalities) == everything:
-                continue
-            score = report.score(m.key, name, group)
-            if m.condition.family not in ("clean", "control") and score is not None and math.isfinite(score.delta):
-                candidates.append((m, score))
-        self.worst = max(candidates, key=lambda e: loss(e[1]), default=None)
+    Attributes:
+        label: as it is shown.
+        clean: its clean score; None where it has none.
+        worst: the condition that hurts it most and its score there; None where no condition has a value.
+        whole: whether it stands for all of them.
+        numbers: printed beside it in the chart.
+    """
 
-    def cells(self, report: Report) -> tuple[Cell, ...]:
-        """The row of the table."""
-        clean, overall, unit = self.clean, self.overall, report.primary.unit
-        gap = clean.value - overall.value if clean is not None and overall is not None else math.nan
-        worst = self.worst
+    label: str
+    clean: Score | None
+    worst: tuple[Measured, Score] | None
+    whole: bool = False
+    numbers: str = ""
+
+    def worst_cells(self) -> tuple[Cell, ...]:
+        """Cells of `WORST_COLUMNS`."""
+        condition, score = self.worst or (None, None)
+        none = "no condition has a value"
         return (
-            text_cell(self.label),
-            count_cell(clean.n) if clean is not None else number_cell(math.nan, reason="not measured for this group"),
-            value_cell(clean),
-            text_cell("") if self.everyone else number_cell(gap, unit, "one of the two is undefined", change=True),
-            text_cell(words(worst[0].condition) if worst else "no condition has a value"),
-            value_cell(worst[1] if worst else None),
-            value_cell(worst[1] if worst else None, "delta"),
+            text_cell(words(condition.condition) if condition else none),
+            value_cell(score) if score else number_cell(math.nan, reason=none),
+            value_cell(score, "delta") if score else number_cell(math.nan, reason=none),
+            p_cell(score) if score else number_cell(math.nan, reason=none),
         )
 
-    def row(self, report: Report) -> Row:
+    def row(self) -> Row:
         """The row of the chart."""
         dots = []
         for series, score, what in (
@@ -113,29 +109,81 @@ class _Group:
                 by, text = factor(score.unit), estimate(score.value, score.low, score.high, score.unit)
                 tip = f"{self.label}, {what}: {text}"
                 dots.append(Dot(series, by * score.value, by * score.low, by * score.high, tip=tip))
-        numbers = f"n = {count(self.clean.n)}" if self.clean is not None else ""
-        return Row(shorten(self.label, 32), tuple(dots), numbers)
+        return Row(shorten(self.label, 32), tuple(dots), self.numbers)
 
 
-def _panels(report: Report, column: str, groups: list[_Group], title: str) -> tuple[Panel, ...]:
-    rows = [g.row(report) for g in groups]
+def worst_columns(p_note: str, whose: str) -> tuple[Column, ...]:
+    """Columns of where it is hit hardest."""
+    return (
+        Column("worst condition", numeric=False),
+        Column("there"),
+        Column("change against clean", note=f"of the same {whose}"),
+        Column("adjusted p", note=p_note),
+    )
+
+
+def hit_hardest(report: Report, scores: Iterable[tuple[Measured, Score | None]]) -> tuple[Measured, Score] | None:
+    """The condition that hurts most, controls and the removal of every modality left out; None where none is known."""
+    everything = {m["name"] for m in report.document["data"]["modalities"]}
+    candidates = [
+        (m, score)
+        for m, score in scores
+        # With nothing left every group is at chance, which says nothing about the group.
+        if not (m.condition.probe == "missing" and set(m.condition.modalities) == everything)
+        and m.condition.family not in ("clean", "control")
+        and score is not None
+        and math.isfinite(score.delta)
+    ]
+    return max(candidates, key=lambda e: loss(e[1]), default=None)
+
+
+def _group(report: Report, column: str, group: str) -> Part:
+    name = report.primary.name
+    clean = report.score(report.clean, name, group)
+    return Part(
+        shorten(group[len(column) + 1 :], 60) if group else "all samples",
+        clean,
+        hit_hardest(report, ((m, report.score(m.key, name, group)) for m in report.conditions)),
+        whole=not group,
+        numbers=f"n = {count(clean.n)}" if clean is not None else "",
+    )
+
+
+def _cells(report: Report, part: Part, overall: Score | None) -> tuple[Cell, ...]:
+    """The row of the table of groups."""
+    clean = part.clean
+    gap = clean.value - overall.value if clean is not None and overall is not None else math.nan
+    return (
+        text_cell(part.label),
+        count_cell(clean.n) if clean is not None else number_cell(math.nan, reason="not measured for this group"),
+        value_cell(clean),
+        text_cell("") if part.whole else number_cell(gap, report.primary.unit, "one of the two is undefined", True),
+        *part.worst_cells(),
+    )
+
+
+def panels(report: Report, parts: Sequence[Part], title: str, what: str, line: str) -> tuple[Panel, ...]:
+    """Clean value and that where each is hit hardest, one row each; the first part is all of them together.
+
+    Args:
+        report: whose primary metric is drawn.
+        parts: rows from top to bottom.
+        title: the metric, for the axis.
+        what: groups of what, in words: `groups by site`, `labels`.
+        line: what the dotted line is.
+    """
+    rows = [part.row() for part in parts]
     if not any(r.dots for r in rows):
         return ()
-    overall, unit = groups[0].overall, report.primary.unit
+    overall, unit = parts[0].clean, report.primary.unit
     lines: tuple[Line, ...] = ()
     if overall is not None and math.isfinite(overall.value):
-        lines = (Line(factor(unit) * overall.value, "all samples, clean", DOTTED, MUTED),)
-    known = [g for g in groups[1:] if g.clean is not None and math.isfinite(g.clean.value)]
-    alt = f"{len(groups) - 1} groups by {shorten(column, 40)}; none has a clean value."
+        lines = (Line(factor(unit) * overall.value, line, DOTTED, MUTED),)
+    known = [(p.clean.value, p.label) for p in parts[1:] if p.clean is not None and math.isfinite(p.clean.value)]
+    alt = f"{len(parts) - 1} {what}; none has a clean value."
     if known:
-        best, worst = (
-            f(known, key=lambda g: g.clean.value if g.clean is not None else 0.0)  # known ones have a value
-            for f in (max, min)
-        )
-        ends = (f"{g.label} {number(g.clean.value, unit)}" for g in (worst, best) if g.clean is not None)
-        alt = f"Clean {title} of {len(known)} groups by {shorten(column, 40)}, from {' to '.join(ends)}. " + (
-            "All numbers are in the table."
-        )
+        ends = (f"{label} {number(value, unit)}" for value, label in (min(known), max(known)))
+        alt = f"Clean {title} of {len(known)} {what}, from {' to '.join(ends)}. All numbers are in the table."
     scale = Scale(title, lines)
     return (
         Panel("", alt, dot_rows(rows, STYLES, scale, width=FULL), "full", "wide"),

@@ -63,7 +63,7 @@ def _unmoved(evidence: Evidence, swap: Condition) -> bool:
     if share < ENOUGH_CHANGED or not score.n or unseen(score.n) > limit:
         return False
     if flips.value != flips.value:
-        return -limit <= score.lost_low and score.lost_high <= limit
+        return _still(score) or (-limit <= score.lost_low and score.lost_high <= limit)
     # No flip at all settles the loss too, however little there is above chance for it to be a share of.
     settled = score.lost_high <= limit or flips.value == 0
     return at_most(flips) <= limit and settled and not _changes_confidence(evidence, swap)
@@ -92,7 +92,11 @@ def _answers_stay(evidence: Evidence, condition: Condition) -> bool:
 
 def _still(score: Score) -> bool:
     """Whether no resample differs, so no sample does: the interval holds no more than what was not seen."""
-    return score.delta == 0 and score.delta_high - score.delta_low <= 2 * unseen(score.n)
+    if score.delta != 0:
+        return False
+    # What was not seen has no bound in a metric without ends; how far it may reach is its interval and its mde alike.
+    endless = score.unit != "share" or score.metric == "r2"
+    return (endless and score.mde == score.delta_high) or score.delta_high - score.delta_low <= 2 * unseen(score.n)
 
 
 @rule("single_point_of_failure", level="major", needs_signal=True)

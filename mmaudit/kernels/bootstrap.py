@@ -168,6 +168,12 @@ def ratio(a: Array, b: Array) -> FloatArray:
     return out
 
 
+def mean_defined(values: FloatArray) -> FloatArray:
+    """Return the mean over the first axis of what is not NaN; NaN where all is."""
+    defined = ~np.isnan(values)
+    return ratio(np.where(defined, values, 0.0).sum(axis=0), defined.sum(axis=0).astype(np.float64))
+
+
 @numba.njit(nogil=True, cache=True)
 def _merge(unit, units, group, groups, x):  # type: ignore[no-untyped-def]
     """Sort rows by (group, unit) with two counting sorts and add up the rows of the same pair.

@@ -48,6 +48,8 @@ class Metric:
         per_class: whether all classes or labels weigh alike in it, however few samples they have.
         doc: docstring of its function.
         fn: the function.
+        each: `(predictions, resamples) -> float64[outputs, replicates]`, of each label or target by itself what it is
+            the mean of, NaN where undefined; None where it is no mean over them.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Metric:
     fn: Function
     needs_rival: bool = False
     per_class: bool = False
+    each: Function | None = None
 
     @property
     def summary(self) -> str:
@@ -131,6 +134,7 @@ def metric(
     needs_clean: bool = False,
     needs_rival: bool = False,
     per_class: bool = False,
+    each: Function | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function `(Predictions, Resamples) -> float64[replicates]` as a metric; see `Metric` for the fields.
 
@@ -148,7 +152,7 @@ def metric(
             raise ContractBroken(who, "tasks", f"tasks={tasks!r}; declare some of {', '.join(get_args(TaskKind))}")
         if not doc:
             raise ContractBroken(who, "docstring", "the function has no docstring; its first line is the summary")
-        of = Metric(name, better, tuple(tasks), unit, range, floor, needs_clean, doc, fn, needs_rival, per_class)
+        of = Metric(name, better, tuple(tasks), unit, range, floor, needs_clean, doc, fn, needs_rival, per_class, each)
         metrics.add(name, of)
         return fn
 

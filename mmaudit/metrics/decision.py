@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmaudit.kernels.bootstrap import ratio
+from mmaudit.kernels.bootstrap import mean_defined, ratio
 from mmaudit.metrics import floors
 from mmaudit.metrics.base import DECISIONS, Predictions, Resamples, metric
 from mmaudit.types import FloatArray
@@ -34,10 +34,26 @@ def balanced_accuracy(p: Predictions, w: Resamples) -> FloatArray:
     Over the classes present in the (re)sample, as scikit-learn's `balanced_accuracy_score`. Floor: 1 / classes.
     """
     sums = w.sums(np.stack([np.ones(p.n), p.hit], axis=1), p.target, p.task.width)
-    return _mean_defined(ratio(sums[:, 1], sums[:, 0]))
+    return mean_defined(ratio(sums[:, 1], sums[:, 0]))
 
 
-@metric("macro_f1", better="higher", unit="share", floor=floors.constant_f1, range=(0, 1), per_class=True)
+def label_f1(p: Predictions, w: Resamples) -> FloatArray:
+    """`float64[labels, replicates]`: F1 of each label; NaN where it occurs in neither truth nor predictions."""
+    both = p.onehot & (p.predicted == 1)
+    either = p.onehot.astype(np.float64) + p.predicted
+    sums = w.sums(np.concatenate([both, either], axis=1))[0].reshape(2, p.task.width, -1)
+    return ratio(2 * sums[0], sums[1])
+
+
+@metric(
+    "macro_f1",
+    better="higher",
+    unit="share",
+    floor=floors.constant_f1,
+    range=(0, 1),
+    per_class=True,
+    each=label_f1,
+)
 def macro_f1(p: Predictions, w: Resamples) -> FloatArray:
     """Mean over classes, or over labels, of F1 = 2·TP / (2·TP + FP + FN).
 
@@ -45,13 +61,10 @@ def macro_f1(p: Predictions, w: Resamples) -> FloatArray:
     with `zero_division=nan`). NaN where none does. Floor: best constant prediction.
     """
     if p.task.kind == "multilabel":
-        both = p.onehot & (p.predicted == 1)
-        either = p.onehot.astype(np.float64) + p.predicted
-        sums = w.sums(np.concatenate([both, either], axis=1))[0].reshape(2, p.task.width, -1)
-        return _mean_defined(ratio(2 * sums[0], sums[1]))
+        return mean_defined(p.each(label_f1, w))
     true = w.sums(np.stack([np.ones(p.n), p.hit], axis=1), p.target, p.task.width)
     predicted = w.sums(np.ones(p.n), p.predicted, p.task.width)[:, 0]
-    return _mean_defined(ratio(2 * true[:, 1], true[:, 0] + predicted))
+    return mean_defined(ratio(2 * true[:, 1], true[:, 0] + predicted))
 
 
 @metric("flip_rate", better="lower", unit="share", tasks=(*DECISIONS, "retrieval"), range=(0, 1), needs_clean=True)
@@ -64,9 +77,3 @@ def flip_rate(p: Predictions, w: Resamples) -> FloatArray:
     assert p.clean is not None
     flipped = p.predicted != p.clean.predicted
     return w.mean(flipped if flipped.ndim == 1 else flipped.any(axis=1))
-
-
-def _mean_defined(values: FloatArray) -> FloatArray:
-    """Mean over the first axis of what is not NaN; NaN where all is."""
-    defined = ~np.isnan(values)
-    return ratio(np.where(defined, values, 0.0).sum(axis=0), defined.sum(axis=0).astype(np.float64))

@@ -61,6 +61,9 @@ class Graded:
         return Order.of(self.score)
 
 
+Each = Callable[["Predictions", Resamples], FloatArray]
+
+
 class Predictions:
     """Outputs of one condition beside the truth; arrays derived from them are computed once, on first use.
 
@@ -116,6 +119,7 @@ class Predictions:
         self.clean = clean
         self.rival = None if rival is None else np.asarray(rival, np.int64)
         self._rarest: tuple[Resamples, tuple[int, int]] | None = None
+        self._each: dict[tuple[Each, Resamples], FloatArray] = {}
 
     def rarest(self, w: Resamples) -> tuple[int, int]:
         """Independent units of the rarest class (of labels, the rarer of having and lacking it), and how many classes.
@@ -123,8 +127,19 @@ class Predictions:
         Only classes or labels that occur, labels also in no more than a part; two classes are one question.
         """
         if self._rarest is None or self._rarest[0] is not w:
-            self._rarest = w, _rarest(self.task, self.target, w)
+            self._rarest = w, rarest(self.task, self.target, w)
         return self._rarest[1]
+
+    def each(self, function: Each, w: Resamples) -> FloatArray:
+        """`float64[outputs, replicates]`: a function of these under w; kept where there are several labels or targets.
+
+        So their mean and the scores of each of them are one computation.
+        """
+        if self.task.kind == "classification" or self.task.width < 2 or w.replicates < 2:
+            return function(self, w)
+        if (known := self._each.get((function, w))) is None:
+            known = self._each.setdefault((function, w), function(self, w))
+        return known
 
     @staticmethod
     def _require_rival(task: Task, target: Array, rival: Array) -> None:
@@ -237,7 +252,8 @@ def _labels(task: Task) -> int:
     return 2 if task.kind == "multilabel" else task.width
 
 
-def _rarest(task: Task, target: Array, w: Resamples) -> tuple[int, int]:
+def rarest(task: Task, target: Array, w: Resamples) -> tuple[int, int]:
+    """Return what `Predictions.rarest` does, of these targets."""
     each = w.unit if w.source is None else w.source
     if task.kind == "multilabel":
         sides = [target[:, label] == value for label in range(task.width) for value in (0, 1)]
@@ -257,8 +273,7 @@ def _units_per_class(target: IntArray, unit: IntArray) -> IntArray:
     classes, units = int(target.max()) + 1, int(unit.max()) + 1
     if classes * units > _TABLE:
         return np.bincount(np.unique(target * units + unit) // units)
-    there = np.zeros(
-        (classes, units), np.bool_
-    )  # sorting the pairs takes a second for a million, and every condition asks
+    # Sorting the pairs takes a second for a million, and every condition asks.
+    there = np.zeros((classes, units), np.bool_)
     there[target, unit] = True
     return np.asarray(there.sum(axis=1))

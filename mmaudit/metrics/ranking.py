@@ -8,14 +8,36 @@ from typing import Any
 import numpy as np
 
 from mmaudit.errors import Undefined
-from mmaudit.kernels.bootstrap import ratio
+from mmaudit.kernels.bootstrap import mean_defined, ratio
 from mmaudit.kernels.ranking import concordance, precision_sum, risk_sum
 from mmaudit.metrics import floors
 from mmaudit.metrics.base import Predictions, Resamples, metric
+from mmaudit.metrics.predictions import Each
 from mmaudit.types import FloatArray
 
 
-@metric("auroc", better="higher", unit="share", floor=floors.half, range=(0, 1), per_class=True)
+def areas(p: Predictions, w: Resamples) -> FloatArray:
+    """`float64[k, replicates]`: AUROC of each class or label, NaN where it is not defined; binary: of class 1 alone."""
+
+    def area(*arrays: Any) -> FloatArray:
+        pairs, positives, negatives = concordance(*arrays)
+        return ratio(pairs, positives * negatives)
+
+    return _each(p, w, area)
+
+
+def average_precisions(p: Predictions, w: Resamples) -> FloatArray:
+    """`float64[k, replicates]`: average precision, as `areas`."""
+
+    def average(counts: Any, unit: Any, order: Any, tied: Any, positive: Any) -> FloatArray:
+        precisions, positives = precision_sum(counts, unit, order, tied, positive)
+        # A replicate in which every sample is positive says nothing about ranking.
+        return np.where(positives < w.total, ratio(precisions, positives), np.nan)
+
+    return _each(p, w, average)
+
+
+@metric("auroc", better="higher", unit="share", floor=floors.half, range=(0, 1), per_class=True, each=areas)
 def auroc(p: Predictions, w: Resamples) -> FloatArray:
     """Chance that a random sample of a class scores higher on it than a random other sample, ties half.
 
@@ -24,15 +46,18 @@ def auroc(p: Predictions, w: Resamples) -> FloatArray:
     NaN for a replicate without any. Scores are probabilities in float64, in which logits above 37 are tied at 1.
     Floor: 0.5.
     """
-
-    def area(*arrays: Any) -> FloatArray:
-        pairs, positives, negatives = concordance(*arrays)
-        return ratio(pairs, positives * negatives)
-
-    return _macro(p, w, area)
+    return _macro(p, w, areas)
 
 
-@metric("average_precision", better="higher", unit="share", floor=floors.random_ranking, range=(0, 1), per_class=True)
+@metric(
+    "average_precision",
+    better="higher",
+    unit="share",
+    floor=floors.random_ranking,
+    range=(0, 1),
+    per_class=True,
+    each=average_precisions,
+)
 def average_precision(p: Predictions, w: Resamples) -> FloatArray:
     """Mean over a class's samples of the precision at their score; mean over classes.
 
@@ -41,13 +66,7 @@ def average_precision(p: Predictions, w: Resamples) -> FloatArray:
     Floor: the expectation over random orders (`floors.random_ranking`). With few samples of a class the estimate is
     higher, in the mean, than that of many: one that happens to come first counts as much as a good order.
     """
-
-    def average(counts: Any, unit: Any, order: Any, tied: Any, positive: Any) -> FloatArray:
-        precisions, positives = precision_sum(counts, unit, order, tied, positive)
-        # A replicate in which every sample is positive says nothing about ranking.
-        return np.where(positives < w.total, ratio(precisions, positives), np.nan)
-
-    return _macro(p, w, average)
+    return _macro(p, w, average_precisions)
 
 
 @metric("aurc", better="lower", unit="share", floor=floors.constant_risk, range=(0, 1))
@@ -63,22 +82,33 @@ def aurc(p: Predictions, w: Resamples) -> FloatArray:
     return ratio(risk_sum(w.counts, w.unit, order.order, order.tied, 1 - p.correct, harmonic), w.total)
 
 
-def _macro(p: Predictions, w: Resamples, one: Callable[..., FloatArray]) -> FloatArray:
-    """Mean of `one` over the classes or labels for which it is defined, per replicate."""
-    truth = p.onehot
-    columns = range(1, 2) if p.task.kind == "classification" and p.task.width == 2 else range(p.task.width)
-    columns_with_both = [c for c in columns if truth[:, c].any() and not truth[:, c].all()]
-    if not columns_with_both:
+def _macro(p: Predictions, w: Resamples, each: Each) -> FloatArray:
+    """Mean over the classes or labels for which it is defined, per replicate."""
+    if not _both(p):
         raise Undefined(
             "only one class is present; ranking needs two"
             if p.task.kind == "classification"
             else "no label has samples with and without it"
         )
-    total, defined = np.zeros(w.replicates), np.zeros(w.replicates)
-    for c in columns_with_both:
+    return mean_defined(p.each(each, w))
+
+
+def _each(p: Predictions, w: Resamples, one: Callable[..., FloatArray]) -> FloatArray:
+    columns = _asked(p)
+    values = np.full((len(columns), w.replicates), np.nan)
+    for c in _both(p):
         order = p.class_orders[c]
-        value = one(w.counts, w.unit, order.order, order.tied, np.ascontiguousarray(truth[:, c]))
-        known = ~np.isnan(value)
-        total[known] += value[known]
-        defined += known
-    return ratio(total, defined)
+        positive = np.ascontiguousarray(p.onehot[:, c])
+        values[c - columns[0]] = one(w.counts, w.unit, order.order, order.tied, positive)
+    return values
+
+
+def _asked(p: Predictions) -> range:
+    """Classes or labels that are averaged over: of two classes the second, which says it all."""
+    return range(1, 2) if p.task.kind == "classification" and p.task.width == 2 else range(p.task.width)
+
+
+def _both(p: Predictions) -> list[int]:
+    """Those of them that some samples have and some lack."""
+    truth = p.onehot
+    return [c for c in _asked(p) if truth[:, c].any() and not truth[:, c].all()]

@@ -34,6 +34,7 @@ class Paired:
         w: the resamples of these samples.
         chance: `float64[1 + B]`, chance level on them; one NaN where there is none.
         reason: why it is undefined; empty otherwise.
+        rarest: of metrics in which all classes weigh alike, see `Measured.rarest`.
     """
 
     seeds: FloatArray
@@ -41,6 +42,12 @@ class Paired:
     w: Resamples
     chance: FloatArray = field(default_factory=lambda: np.full(1, np.nan))
     reason: str = ""
+    rarest: tuple[int, int] | None = None
+
+    @property
+    def bound(self) -> float:
+        """How far a share may be from one that no replicate leaves (`Measured.bound`)."""
+        return Measured(self.audited, self.w, rarest=self.rarest).bound
 
     @property
     def floor(self) -> float:
@@ -54,8 +61,8 @@ class Paired:
 
     @property
     def mean(self) -> FloatArray:
-        """`float64[1 + B]`: mean over the seeds."""
-        return np.asarray(self.seeds.mean(axis=0))
+        """`float64[1 + B]`: mean over the seeds; where all are equal just that, which a sum of them may miss by 1 ulp."""
+        return np.where((self.seeds == self.seeds[0]).all(axis=0), self.seeds[0], self.seeds.mean(axis=0))
 
 
 @dataclass(eq=False)
@@ -100,7 +107,7 @@ class Reader:
         answers = self.run.read(condition)
         rows = self.base[""] & answers.answered
         mine = self._measure(self.run, metric, condition, rows, answers)
-        found = {"": Paired(mine.values[None], mine.values, mine.w, mine.chance, mine.reason)}
+        found = {"": Paired(mine.values[None], mine.values, mine.w, mine.chance, mine.reason, mine.rarest)}
         for name, runs in self.members.items():
             found[name] = self._method(metric, condition, runs, self.base[name] & rows, answers)
         return found
@@ -119,7 +126,7 @@ class Reader:
             seeds.append(self._measure(run, metric, condition, rows, answers))
         mine = self._measure(self.run, metric, condition, rows, audited)
         reason = next((m.reason for m in (mine, *seeds) if m.reason), "")
-        return Paired(np.stack([m.values for m in seeds]), mine.values, mine.w, mine.chance, reason)
+        return Paired(np.stack([m.values for m in seeds]), mine.values, mine.w, mine.chance, reason, mine.rarest)
 
     def _measure(
         self, run: Run, metric: Metric, condition: Condition, rows: BoolArray, answers: ConditionOutputs

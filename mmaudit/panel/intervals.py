@@ -28,9 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.special
 
-from mmaudit.comparison import exact_bound
 from mmaudit.kernels.inference import FEW, interval, p_value, standard_error
-from mmaudit.metrics import Resamples
 from mmaudit.types import FloatArray
 
 SMALLEST_P = 1e-300
@@ -67,7 +65,7 @@ def draw_of(seeds: FloatArray) -> Draw:
         seeds: `float64[S, 1 + B]`, what each seed contributes: the estimate first, then its replicates.
     """
     many = len(seeds)
-    if many < 2 or not np.isfinite(seeds[:, 0]).all():
+    if many < 2 or not np.isfinite(seeds[:, 0]).all() or np.ptp(seeds[:, 0]) == 0:
         return Draw(0.0, many)
     between = float(np.var(seeds[:, 0], ddof=1))
     apart = seeds[:, 1:] - seeds[:, 1:].mean(axis=0)
@@ -94,10 +92,12 @@ def both(
     """
     value = float(values[0])
     low, high = interval(values[1:], value, units=units)
+    if unseen:  # also of one unit, which has no other interval
+        low, high = value - unseen, value + unseen
     if np.isnan(low):
         return low, high
     extra = sum(d.squared() for d in draws)
-    down, up = (np.sqrt(max(side, unseen) ** 2 + extra) for side in (max(value - low, 0.0), max(high - value, 0.0)))
+    down, up = (np.sqrt(side**2 + extra) for side in (max(value - low, 0.0), max(high - value, 0.0)))
     return float(np.clip(value - down, *within)), float(np.clip(value + up, *within))
 
 
@@ -111,13 +111,13 @@ def p_of(delta: FloatArray, draws: Sequence[Draw], units: int | None = None) -> 
         return plain
     error, freedom = standard_error(delta[1:]), int(np.isfinite(delta[1:]).sum()) - 1
     if units is not None and 1 < units < FEW:
-        error, freedom = error * np.sqrt(units / (units - 1)), min(freedom, units - 1)
+        error, freedom = error * float(np.sqrt(units / (units - 1))), min(freedom, units - 1)
     wanted = float(delta[0]) ** 2
 
     def beyond(log_p: float) -> bool:
         tail = np.exp(log_p) / 2
-        reach = float(scipy.special.stdtrit(freedom, tail)) ** 2 * error**2 if error > 0 else 0.0
-        return reach + sum(d.squared(tail) for d in draws) > wanted
+        half = float(scipy.special.stdtrit(freedom, tail)) * error if error > 0 else 0.0
+        return half * half + sum(d.squared(tail) for d in draws) > wanted  # a power would not overflow to infinity
 
     low, high = float(np.log(SMALLEST_P)), 0.0
     if not beyond(low):
@@ -128,26 +128,36 @@ def p_of(delta: FloatArray, draws: Sequence[Draw], units: int | None = None) -> 
     return float(np.exp(high))
 
 
-def detectable(delta: FloatArray, draws: Sequence[Draw], unseen: float = 0.0) -> float:
+def detectable(delta: FloatArray, draws: Sequence[Draw], unseen: float = 0.0, units: int | None = None) -> float:
     """Return the |difference| that would be found with 80 % power: the reach of the test, plus what power takes.
 
-    Bloom 1995: (t₁₋α/₂ + t_power) · SE. Both quantiles as in `both`, for samples the normal one and for seeds Student's
-    t with one degree of freedom less than there are: their half-widths add up as squares. Without seeds 2.80 · SE, NaN
-    where nothing varies. Of two seeds that differ it is often more than there is room for: then nothing would have been
-    found.
+    Bloom 1995: (t₁₋α/₂ + t_power) · SE. Both quantiles as in `both`: for samples the normal one, or Student's t where
+    their independent units are few, with the error of `p_value`; for seeds Student's t with one degree of freedom less
+    than there are. Their half-widths add up as squares. Without seeds that of `minimum_detectable_effect`, NaN where
+    nothing varies and for one unit. Of two seeds that differ it is often more than there is room for: then nothing
+    would have been found.
     """
-    error = standard_error(delta[1:])
+    error, few = standard_error(delta[1:]), units is not None and units < FEW
+    if units is not None and units < 2:
+        return unseen or float("nan")
+    if few and units is not None:
+        error *= float(np.sqrt(units / (units - 1)))
 
     def reach(tail: float) -> float:
-        quantile = float(scipy.special.ndtri(tail))
-        return float(np.sqrt((quantile * error) ** 2 + sum(d.squared(tail) for d in draws)))
+        quantile = scipy.special.stdtrit(units - 1, tail) if few and units else scipy.special.ndtri(tail)
+        return float(np.sqrt((float(quantile) * error) ** 2 + sum(d.squared(tail) for d in draws)))
 
     total = reach(ALPHA / 2) + reach(1 - POWER)
     return max(total, unseen) if total > 0 else unseen or float("nan")
 
 
-def unseen_share(values: FloatArray, w: Resamples, unit: str) -> float:
-    """How far a share may be from a value that no replicate leaves (`exact_bound`); 0 where replicates vary."""
-    if unit != "share" or not np.isfinite(values[0]) or standard_error(values[1:]) != 0:
+def unseen_share(values: FloatArray, bound: float) -> float:
+    """Return how far a value that no replicate leaves may be from the truth; 0 where replicates vary.
+
+    Args:
+        values: `float64[1 + B]`, the estimate and its replicates.
+        bound: share of what is possible that its samples leave open (`Paired.bound`), in the unit of the value.
+    """
+    if not np.isfinite(bound) or not np.isfinite(values[0]) or standard_error(values[1:]) != 0:
         return 0.0
-    return exact_bound(w)
+    return bound

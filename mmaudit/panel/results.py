@@ -145,7 +145,7 @@ class _Table:
         # To first order: what each seed does to the quotient of the means.
         seeds = ((p.seeds - clean.floor) - left[0] * (clean.seeds - clean.floor)) / (clean.mean[0] - clean.floor)
         audited = share(p.audited, clean.audited)
-        return [value, filled(about, left, audited, [draw_of(seeds)], p)]
+        return [value, filled(about, left, audited, [draw_of(seeds)], p, size=self._size(clean, clean.floor))]
 
     def _nothing_to_keep(self, clean: Paired) -> str:
         if np.isnan(clean.floor):
@@ -175,7 +175,12 @@ class _Table:
             kept.append(_quotient(top.mean, bottom.mean))
             audited.append(_quotient(top.audited, bottom.audited))
             seeds = seeds + ratio(top.seeds - kept[-1][0] * bottom.seeds, np.asarray(bottom.mean[0])) / len(parts)
-        return filled(about, np.mean(kept, axis=0), np.mean(audited, axis=0), [draw_of(seeds)], p)
+        size = self._size(clean)
+        return filled(about, np.mean(kept, axis=0), np.mean(audited, axis=0), [draw_of(seeds)], p, size=size)
+
+    def _size(self, clean: Paired, floor: float = 0.0) -> float:
+        """What the metric's whole range is, as a share of the clean value above the floor."""
+        return (self.metric.range[1] - self.metric.range[0]) / max(abs(float(clean.mean[0]) - floor), 1e-12)
 
     def _seeds(self, name: str) -> int:
         return len(self.reader.members[name]) if name else 0
@@ -273,7 +278,7 @@ def _mean_of(parts: Sequence[Paired]) -> Paired:
     if not reason and len({p.n for p in parts}) > 1:
         reason = "some samples have no answer under one of the conditions from some model"
     seeds, audited = (np.mean([getattr(p, name) for p in parts], axis=0) for name in ("seeds", "audited"))
-    return Paired(seeds, audited, parts[0].w, parts[0].chance, reason)
+    return Paired(seeds, audited, parts[0].w, parts[0].chance, reason, parts[0].rarest)
 
 
 def _quotient(top: FloatArray, bottom: FloatArray) -> FloatArray:

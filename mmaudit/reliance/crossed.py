@@ -130,7 +130,7 @@ def _emap(run: Run, metric: Metric, found: Emap, floor: float, w: Resamples, gro
         half, p = 0.0, 1.0
     elif found.gap_error == 0:
         # No sample seen makes a difference; that none of the population does is not said by that.
-        half, p = exact_bound(w) if metric.unit == "share" else 0.0, 1.0
+        half, p = exact_bound(w) if np.isfinite(metric.range).all() else float("nan"), 1.0
     elif found.gap_error > 0:
         p = _t_p(gap / found.gap_error, found.groups)
     about = Estimate(EMAP_GAP, (), group=group, n=found.n, unit=unit, reason=found.reason)

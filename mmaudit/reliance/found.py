@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.special
 
-from mmaudit.comparison import exact_bound
+from mmaudit.comparison import NO_INTERVAL, exact_bound, uncertain
 from mmaudit.estimates import Estimate
 from mmaudit.kernels.inference import interval, p_value, standard_error
 from mmaudit.metrics import Resamples
@@ -40,6 +40,7 @@ def found(
     test: bool = False,
     extra: float = 0.0,
     reason: str = "",
+    endless: bool = False,
 ) -> Found:
     """Return an estimate with its 95 % interval.
 
@@ -54,12 +55,16 @@ def found(
         test: whether "the true value is 0" is tested.
         extra: standard error that the replicates do not hold; interval and p allow for it.
         reason: why the value is undefined.
+        endless: whether it is made of a metric without ends (R²): where no replicate varies nothing bounds it, and it
+            has no interval.
     """
     value = float(values[0])
     low, high = interval(values[1:], value, within, units=w.units)
     if per_sample is not None and np.isfinite(value) and standard_error(values[1:]) == 0:
         share = exact_bound(w)
         low, high = value - share * (value - per_sample[0]), value + share * (per_sample[1] - value)
+    elif endless and (why := uncertain(values, w.units)):
+        low, high, reason = float("nan"), float("nan"), reason or f"{NO_INTERVAL}{why}"
     p = p_value(value, values[1:], w.units) if test else float("nan")
     if extra > 0:
         wide = NORMAL * extra

@@ -139,7 +139,8 @@ class _Maker:
         rounding = 1e-12 * float(np.abs(weights) @ np.abs(table).max(axis=1, initial=0) + np.abs(constant).max())
         if np.ptp(values) <= rounding:
             values = np.full_like(values, 0.0 if abs(values[0]) <= rounding else values[0])
-        return found(about, values, self.w, within=within, per_sample=share, test=test, extra=extra)
+        endless = within == NO_BOUNDS
+        return found(about, values, self.w, within=within, per_sample=share, test=test, extra=extra, endless=endless)
 
     def shapley(self, check: bool = True) -> Iterator[Found]:
         """Shapley values, and whether they add up."""

@@ -63,7 +63,16 @@ def _plain(values: Values, name: str, conditions: list[Condition], group: str = 
     within = (-width, width) if np.isfinite(width) else NO_BOUNDS
     share = within if np.isfinite(width) and values.metric.unit == "share" else None
     reason = values.reasons.get(CLEAN.key, "")
-    return found(about, clean - shuffled, w, within=within, per_sample=share, test=True, reason=reason)
+    return found(
+        about,
+        clean - shuffled,
+        w,
+        within=within,
+        per_sample=share,
+        test=True,
+        reason=reason,
+        endless=within == NO_BOUNDS,
+    )
 
 
 def _scores(values: Values, name: str, conditions: list[Condition]) -> Iterator[Found]:

@@ -60,7 +60,7 @@ def audit(case: Case, data: ArrayData) -> tuple[Evidence, list[Finding]]:
         run = prepared.open_run(out, batch_rows=4096, title=None, command="")
         predict(run, data, prepared.model, prepared.source, stage=prepared.stage, batch_rows=4096)
         table = ScoreTable(run, only=METRICS, resamples=RESAMPLES)
-        table.side = NoTables(run.conditions)
+        table.side = NoTables(run.conditions, run.task, [])
         rows = adjust(table.rows())
         evidence = evidence_from(run, rows, list(table.condition_rows()), folder="runs/known")
     return evidence, find(evidence)
