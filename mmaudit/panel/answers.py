@@ -61,8 +61,9 @@ class Paired:
 
     @property
     def mean(self) -> FloatArray:
-        """`float64[1 + B]`: mean over the seeds; where all are equal just that, which a sum of them may miss by 1 ulp."""
-        return np.where((self.seeds == self.seeds[0]).all(axis=0), self.seeds[0], self.seeds.mean(axis=0))
+        """`float64[1 + B]`: mean over the seeds; where all are equal just that, which their sum may miss by 1 ulp."""
+        equal = (self.seeds == self.seeds[0]).all(axis=0)
+        return np.asarray(np.where(equal, self.seeds[0], self.seeds.mean(axis=0)))
 
 
 @dataclass(eq=False)
