@@ -44,7 +44,7 @@ Truths = Mapping[tuple[str, str, str], float]
 class NoTables(SideTables):
     """Calibration curves and recalibration are not looked at."""
 
-    def add(self, condition: Condition, predictions: Predictions, w: Resamples) -> None:
+    def add(self, condition: Condition, predictions: Predictions, w: Resamples, *, shared: bool) -> None:
         pass
 
 

@@ -180,7 +180,7 @@ class ScoreTable:
             self._keep_worst(condition, predictions)
         if not (usable == asked).all():
             self.unanswered[condition.key] = f"not every sample has an answer under {condition.label}"
-        self.side.add(condition, predictions, w)
+        self.side.add(condition, predictions, w, shared=everything)
         self.side.add_outputs(condition, predictions, None if is_clean else clean, w, primary, shared=everything)
         return rows
 

@@ -11,7 +11,7 @@ from mmaudit.by_output import BY_OUTPUT, ByOutput, asked_for, finished
 from mmaudit.metrics import Metric, Predictions, Resamples
 from mmaudit.metrics.arbitration import matrix
 from mmaudit.metrics.base import DECISIONS
-from mmaudit.metrics.recalibration import recalibrate
+from mmaudit.metrics.recalibration import Repairs, recalibrate
 from mmaudit.metrics.reliability import reliability
 from mmaudit.metrics.risk_coverage import risk_coverage
 from mmaudit.outputs import ConditionOutputs
@@ -27,17 +27,25 @@ class SideTables:
     def __init__(self, conditions: Sequence[Condition], task: Task, metrics: Sequence[Metric]) -> None:
         self._order = {c.key: i for i, c in enumerate(conditions)}
         self._outputs = ByOutput(task, metrics)
+        self._fitted: Repairs = {}
         self._harm: dict[str, float] = {}
         self._rows: list[tuple[str, dict[str, Any]]] = []
 
-    def add(self, condition: Condition, predictions: Predictions, w: Resamples) -> None:
-        """Keep what is shown of a condition: calibration where it is one of those shown, conflicts where it is one."""
+    def add(self, condition: Condition, predictions: Predictions, w: Resamples, *, shared: bool) -> None:
+        """Keep what repairs would do to a condition, its curves where they are shown, its conflicts where it has some.
+
+        Args:
+            condition, predictions, w: what was measured.
+            shared: whether other conditions have the same clean samples.
+        """
         about = {"condition": condition.key, "label": condition.label}
-        if predictions.n and _shown_in_calibration(condition) and predictions.task.kind in DECISIONS:
-            self._keep("reliability", about, reliability(predictions).to_json())
-            self._keep("risk_coverage", about, risk_coverage(predictions, w).to_json())
-            for repair in recalibrate(predictions, w):
-                self._keep("recalibration", about, repair.to_json())
+        if predictions.n and not condition.repeat and predictions.task.kind in DECISIONS:
+            if _curves_shown(condition):
+                self._keep("reliability", about, reliability(predictions).to_json())
+                self._keep("risk_coverage", about, risk_coverage(predictions, w).to_json())
+            if condition.family != "control":
+                for repair in recalibrate(predictions, w, fitted=self._fitted if shared else None):
+                    self._keep("recalibration", about, repair.to_json())
         if predictions.rival is not None and not condition.repeat:
             self._keep("arbitration", about, matrix(predictions))
 
@@ -95,9 +103,7 @@ def how_applied(
     }
 
 
-def _shown_in_calibration(condition: Condition) -> bool:
-    if condition.repeat:
-        return False
+def _curves_shown(condition: Condition) -> bool:
     if condition.family == "mismatch":
         return condition.option("pool") == "random"
     return condition.family == "clean" or condition.probe == "missing" or condition.position == 5

@@ -162,7 +162,7 @@ N, FEW = 300, 48
 
 
 class NoTables(SideTables):
-    def add(self, condition: Condition, predictions: Predictions, w: Resamples) -> None:
+    def add(self, condition: Condition, predictions: Predictions, w: Resamples, *, shared: bool) -> None:
         pass
 
 

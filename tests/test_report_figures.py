@@ -273,6 +273,21 @@ def test_recalibration_without_a_value_is_said_not_drawn() -> None:
     assert any("could not be fitted" in c.reason for row in figure.table.rows for c in row)
 
 
+def test_recalibration_draws_the_conditions_with_curves_and_lists_all() -> None:
+    doc = sample_report(examples=0, groups=False)
+    shown = list(dict.fromkeys(e["condition"] for e in doc["reliability"]))
+    first = doc["recalibration"][0]
+    doc["recalibration"] = [
+        {**first, "condition": key, "label": key, "change_low": -0.02, "change_high": 0.01, "reason": ""}
+        for key in [*shown, *(f"other{i}" for i in range(40))]
+    ]
+    figure = recalibration(Report.from_json(doc))[0]
+    assert f"{len(shown)} conditions" in figure.caption
+    assert f"in {len(shown)} conditions" in figure.panels[0].alt
+    assert len(figure.table.rows) == len(shown) + 40
+    assert all("[−2.0," in row[-1].text for row in figure.table.rows)
+
+
 def test_undefined_values_are_gaps_with_reasons() -> None:
     doc = copy.deepcopy(small_report())
     columns = doc["scores"]["columns"]

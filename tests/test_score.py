@@ -132,6 +132,20 @@ def test_a_step_up_to_clean_is_no_test_of_its_own(classified: tuple[Run, Report]
         assert step.delta == pytest.approx(-same.delta)
 
 
+def test_repairs_are_tried_under_every_condition(classified: tuple[Run, Report]) -> None:
+    run, report = classified
+    tried = {(e["condition"], e["fitted_on"]) for e in report.document["recalibration"]}
+    asked = [c for c in run.conditions if c.family != "control" and not c.repeat]
+    assert len(asked) > len({e["condition"] for e in report.document["reliability"]})
+    on_clean = {(c.key, "complete data") for c in asked if c.key != CLEAN.key}
+    assert tried == {(c.key, "this condition") for c in asked} | on_clean
+    # With samples that the model could not answer the clean ones differ, and so does what is fitted on them.
+    scores = report.scores[lambda s: (s.metric == "ece") & (s.group == "")].set_index("condition")
+    for e in report.document["recalibration"]:
+        assert e["ece_before"] == pytest.approx(scores.value[e["condition"]])
+        assert e["n"] == scores.n[e["condition"]]
+
+
 def test_every_difference_has_an_effect_that_could_have_been_seen(classified: tuple[Run, Report]) -> None:
     _, report = classified
     rows = [s for s in report.rows if s.against and s.metric == "accuracy" and s.delta != 0]

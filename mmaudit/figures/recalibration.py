@@ -8,10 +8,12 @@ from typing import Any
 
 from mmaudit.figures.base import Cell, Column, Figure, Panel, Table, count_cell, number_cell, text_cell, words
 from mmaudit.figures.marks import GRID, INK, Spec, haloed, known, layer, points, scaled, series_style, spec, tinted
-from mmaudit.formats import estimate, number, shorten
+from mmaudit.formats import change, count, estimate, number, shorten
 from mmaudit.report import Report
 
 ROW, HEAD = 12.0, 24.0
+MOST_DRAWN = 30
+"""Conditions of the chart; of more those that have a reliability diagram. The table has all."""
 
 
 def recalibration(report: Report) -> tuple[Figure, ...]:
@@ -22,13 +24,14 @@ def recalibration(report: Report) -> tuple[Figure, ...]:
     by_key = {m.key: m.condition for m in report.conditions}
     fitted = list(dict.fromkeys(e["fitted_on"] for e in entries))
     methods = {e["method"]: shorten(e["method"], 24) for e in entries}
-    keys = list(dict.fromkeys(e["condition"] for e in entries))
+    every = list(dict.fromkeys(e["condition"] for e in entries))
+    keys = _drawn(report, every)
     data, body = [], []
     for e in entries:
         condition = by_key.get(e["condition"])
         name = words(condition) if condition else shorten(e["label"], 60)
-        one = _datum(e, name, keys.index(e["condition"]), list(methods).index(e["method"]), len(methods))
-        data.append(one)
+        if e["condition"] in keys:
+            data.append(_datum(e, name, keys.index(e["condition"]), list(methods).index(e["method"]), len(methods)))
         body.append(_row(e, name))
     tops = [v for d in data for v in (d["before"], d["after"], d["high"]) if v is not None]
     limits = [0.0, max(tops, default=1.0) * 1.05 or 1.0]
@@ -56,19 +59,31 @@ def recalibration(report: Report) -> tuple[Figure, ...]:
         Column("n"),
         Column("ECE before (%, ↓ better)"),
         Column("ECE after (%, ↓ better)"),
-        Column("change"),
+        Column("change (pp, ↓ better)", note="after − before, paired"),
     )
     caption = (
         "The upright tick is the calibration error as it is; a mark to its left is an improvement, with its 95 % "
         "interval. Repairs are judged on samples they were not fitted on. A repair that helps only where it was fitted "
         "shows that one repair does not fit all conditions."
     )
+    if len(keys) < len(every):
+        caption += (
+            f" Drawn are the {count(len(keys))} conditions with a reliability diagram; the table has all "
+            f"{count(len(every))}."
+        )
     undrawn = [shorten(w, 40) for w in fitted if not known([d for d in data if d["fitted_on"] == w], "after")]
     if undrawn:
         caption += f" Not drawn, because no repair has a value: fitted on {', '.join(undrawn)}."
     return (
         Figure("recalibration", "Would recalibration repair it?", caption, tuple(panels), Table(columns, tuple(body))),
     )
+
+
+def _drawn(report: Report, every: list[str]) -> list[str]:
+    if len(every) <= MOST_DRAWN:
+        return every
+    shown = {e["condition"] for e in report.document["reliability"]}
+    return [key for key in every if key in shown] or every[:MOST_DRAWN]
 
 
 def _real(value: float | None) -> float:
@@ -102,7 +117,8 @@ def _datum(e: Mapping[str, Any], name: str, row: int, method: int, methods: int)
 
 def _row(e: Mapping[str, Any], name: str) -> tuple[Cell, ...]:
     before, after, low, high = (_real(e[k]) for k in ("ece_before", "ece_after", "low", "high"))
-    none = "the repair could not be fitted or judged on these samples"
+    least, most = (_real(e.get(k)) for k in ("change_low", "change_high"))  # older reports have none
+    none = e.get("reason") or "the repair could not be fitted or judged on these samples"
     return (
         text_cell(name),
         text_cell(shorten(e["method"], 30)),
@@ -110,7 +126,9 @@ def _row(e: Mapping[str, Any], name: str) -> tuple[Cell, ...]:
         count_cell(e["n"]),
         number_cell(before, "share"),
         Cell(estimate(after, low, high, "share"), after) if math.isfinite(after) else number_cell(after, reason=none),
-        number_cell(after - before, "share", none, change=True),
+        Cell(change(after - before, least, most, "share"), after - before)
+        if math.isfinite(after)
+        else number_cell(after, reason=none),
     )
 
 

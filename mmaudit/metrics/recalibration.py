@@ -29,6 +29,12 @@ from mmaudit.types import Array, FloatArray, IntArray
 if TYPE_CHECKING:
     from threadpoolctl import ThreadpoolController
 
+Repair = Callable[[Predictions], FloatArray]
+"""The map from predictions to repaired stated probabilities, in the order of `Graded`."""
+
+Repairs = dict[tuple[str, int], Repair]
+"""Per method, and half that it was not fitted on."""
+
 Scope = Literal["complete data", "this condition"]
 Estimate = tuple[float, float, float]
 
@@ -87,6 +93,7 @@ def recalibrate(
     methods: tuple[str, ...] = METHODS,
     limit: int = 4000,
     seed: int = 0,
+    fitted: Repairs | None = None,
 ) -> list[Recalibration]:
     """Return what each repair does to the ECE of a condition, 2-fold cross-fitted, for each method and scope.
 
@@ -100,6 +107,8 @@ def recalibrate(
         methods: some of `METHODS`.
         limit: rows used at most, drawn at random; bounds the time (about 0.1 s per condition).
         seed: of the drawing and splitting.
+        fitted: repairs that were fitted on the same `p.clean`, limit and seed; missing ones are added. Half of the
+            time of a condition goes into them.
 
     Raises:
         UnknownName: for an unknown method.
@@ -112,11 +121,13 @@ def recalibrate(
         rows = np.sort(np.argsort(_raw(p.n, seed, 1), kind="stable")[:limit])
         p, w = p.take(rows), w.take(rows)
     fold = _halves(w.unit, seed)
-    sources: list[tuple[Scope, Predictions]] = [("this condition", p)]
+    sources: list[tuple[Scope, Predictions, Repairs]] = [("this condition", p, {})]
     if p.clean is not None:
-        sources.insert(0, ("complete data", p.clean))
+        sources.insert(0, ("complete data", p.clean, {} if fitted is None else fitted))
     before = binned_ece(p.graded, Resamples.ones(p.n))[0], binned_ece(p.graded, w)
-    return [_one(method, scope, source, p, w, fold, before) for scope, source in sources for method in methods]
+    return [
+        _one(method, scope, source, p, w, fold, before, known) for scope, source, known in sources for method in methods
+    ]
 
 
 def _one(
@@ -127,6 +138,7 @@ def _one(
     w: Resamples,
     fold: IntArray,
     before: tuple[float, FloatArray],
+    known: Repairs,
 ) -> Recalibration:
     nothing = (float("nan"),) * 3
     reason = _unfit(source, fold)
@@ -134,7 +146,8 @@ def _one(
         return Recalibration(method, scope, p.n, _estimate(*before, w.units), nothing, nothing, float("nan"), reason)
     score = np.empty(len(p.graded.score))
     for half in (0, 1):
-        repair = _fit(method, source.take(fold != half))
+        if not (repair := known.get((method, half))):
+            repair = known.setdefault((method, half), _fit(method, source.take(fold != half)))
         score[fold[p.graded.sample] == half] = repair(p.take(fold == half))
     g = Graded(np.clip(score, 0.0, 1.0), p.graded.outcome, p.graded.sample)
     ones = Resamples.ones(p.n)
@@ -166,8 +179,7 @@ def _unfit(source: Predictions, fold: IntArray) -> str:
     return ""
 
 
-def _fit(method: str, source: Predictions) -> Callable[[Predictions], FloatArray]:
-    """Fit one method and return the map from predictions to repaired stated probabilities, in the order of `Graded`."""
+def _fit(method: str, source: Predictions) -> Repair:
     with _quiet_netcal():
         from netcal.binning import IsotonicRegression
         from netcal.scaling import BetaCalibration, TemperatureScaling

@@ -170,6 +170,19 @@ def test_recalibration_is_deterministic_bounded_and_quiet(capsys):
     assert list(warnings.filters) == before
 
 
+def test_repairs_fitted_on_complete_data_are_kept_for_the_next_condition():
+    clean, fitted = overconfident(clean_factor=1.0).clean, {}
+    assert clean is not None
+    w = Resamples.draw(clean.n, 50)
+    for factor in (2.0, 3.0):
+        p = Predictions(clean.task, factor * clean.outputs, clean.target, clean)
+        assert recalibrate(p, w, fitted=fitted) == recalibrate(p, w)
+        assert set(fitted) == {(m, half) for m in METHODS for half in (0, 1)}
+    # They are used, not fitted again: what was fitted on other data shows.
+    other = {key: lambda p: np.full(len(p.graded.score), 0.5) for key in fitted}
+    assert recalibrate(p, w, fitted=other) != recalibrate(p, w)
+
+
 def test_recalibration_keeps_clusters_whole():
     # Every sample four times: halves that parted copies would let isotonic regression remember each outcome.
     rng = np.random.default_rng(5)

@@ -35,7 +35,7 @@ RESAMPLES = 400
 class NoTables(SideTables):
     """No curves and no recalibration, which no rule reads."""
 
-    def add(self, condition: Condition, predictions: Predictions, w: Resamples) -> None:
+    def add(self, condition: Condition, predictions: Predictions, w: Resamples, *, shared: bool) -> None:
         pass
 
 
