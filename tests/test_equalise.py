@@ -233,6 +233,18 @@ def test_a_modality_that_tells_nothing_has_no_unimodal_loss() -> None:
 # ---- features
 
 
+@pytest.mark.parametrize("classes", [2, 3, 6])
+def test_a_unimodal_probe_learns_from_samples_whose_classes_come_in_turns(classes: int) -> None:
+    target = np.arange(300) % classes
+    x = 3 * np.eye(6)[target] + np.random.default_rng(0).normal(size=(300, 6))
+    data = ArrayData({"a": x.astype(np.float32)}, target, Task.classification(classes), kinds={"a": "embedding"})
+    loss = UnimodalLoss(source_of(data))
+    batch = data.rows(np.arange(300))
+    loss.prepare("a", batch)
+    assert loss.distance("a", batch.inputs["a"], batch) == 0
+    assert loss.distance("a", batch.inputs["a"][::-1], batch) > 0.5
+
+
 def test_ngrams_are_of_length_one_and_a_replaced_text_is_about_root_two_away() -> None:
     rng = np.random.default_rng(1)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz  "))

@@ -102,3 +102,15 @@ def test_a_gap_is_no_larger_than_the_metric_can_be(run: Run) -> None:
     emap, gap = _emap(run, metrics.get("accuracy"), found, 0.5, resamples(run, 30))
     assert (emap.low, emap.value, gap.value, gap.high) == (0.0, 0.05, 0.95, 1.0)
     assert gap.low == pytest.approx(0.95 - found.gap_half_width)
+
+
+def test_a_score_that_no_sample_leaves_has_the_exact_bound_or_none(run: Run) -> None:
+    w = resamples(run, 30)
+    perfect = Emap(N, whole=1.0, value=1.0, error=0.0, gap_error=0.0, groups=20)
+    emap, gap = _emap(run, metrics.get("accuracy"), perfect, 0.5, w)
+    assert (emap.low, emap.high) == (pytest.approx(0.025 ** (1 / N)), 1.0)
+    assert (gap.value, gap.p, gap.reason) == (0.0, 1.0, "")
+    assert gap.high == -gap.low == pytest.approx(1 - 0.025 ** (1 / N))
+    for endless in _emap(run, metrics.get("r2"), perfect, 0.0, w):
+        assert np.isnan([endless.low, endless.high]).all()
+        assert endless.reason.startswith("no interval: no resample differs")

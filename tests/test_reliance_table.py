@@ -10,7 +10,7 @@ import sklearn.metrics as sk
 
 from helpers.reliance_runs import by_label, predicted, resamples
 from helpers.run_cases import Rowwise, dataset
-from mmaudit import reliance
+from mmaudit import ArrayData, FunctionModel, Task, reliance
 from mmaudit.auditing import CHECK_ROWS, spread
 from mmaudit.metrics import Predictions, Resamples
 from mmaudit.plan import Suite
@@ -219,3 +219,17 @@ def test_games_of_one_modality(tmp_path: Path) -> None:
     drop = found["leave_one_out[table, baseline=zero]"].value
     assert found["shapley_value[table, baseline=zero]"].value == pytest.approx(drop)
     assert "reliance_agreement" not in found
+
+
+def test_more_than_all_is_lost_where_what_is_left_is_below_0(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(10, 1, (N, 1)), rng.normal(0, 1, (N, 1))
+    data = ArrayData({"a": a, "b": b}, a + b + rng.normal(0, 0.1, (N, 1)), Task.regression())
+    model = FunctionModel(lambda a, b: a + b, ["a", "b"], outputs="values")
+    run = predicted(tmp_path / "run", model, data, Suite("zero", ("missing",), baselines=("zero",)))
+    share = by_label(reliance.estimates(run, resamples(run)))["conditional_utilisation[a, baseline=zero]"]
+    without = value(run, "missing[a, baseline=zero]")
+    whole = value(run, "clean")
+    assert without < -10
+    assert share.value == pytest.approx(1 - without / whole)
+    assert 1 < share.low < share.value < share.high

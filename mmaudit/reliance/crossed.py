@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from mmaudit.comparison import exact_bound
+from mmaudit.comparison import NO_INTERVAL, STILL, exact_bound
 from mmaudit.estimates import Estimate, estimator
 from mmaudit.metrics import Metric, Resamples
 from mmaudit.reliance.anova import Anova, estimate_anova
@@ -20,6 +20,8 @@ from mmaudit.reliance.jackknife import FEWEST_GROUPS, t_quantile
 from mmaudit.reliance.table import SMALLEST_GROUP, value_metric
 from mmaudit.store import Run
 from mmaudit.types import CLEAN, IntArray
+
+ROUNDING = 1e-12  # scores and errors below are 0
 
 EMAP = estimator(
     "emap",
@@ -107,8 +109,10 @@ def about(run: Run) -> dict[str, Any] | None:
 
 
 def _emap(run: Run, metric: Metric, found: Emap, floor: float, w: Resamples, group: str = "") -> Iterator[Estimate]:
-    unit = metric.unit_of(run.task)
-    low, high = found.value - found.half_width, found.value + found.half_width
+    unit, half = metric.unit_of(run.task), found.half_width
+    if half <= ROUNDING:
+        half = _unseen(metric, w)
+    low, high = found.value - half, found.value + half
     yield Estimate(
         EMAP,
         (),
@@ -120,22 +124,32 @@ def _emap(run: Run, metric: Metric, found: Emap, floor: float, w: Resamples, gro
         null=floor,
         unit=unit,
         better=metric.better,
-        reason=found.reason,
+        reason=found.reason or _silent(half),
     )
     gap = found.whole - found.value
-    if abs(gap) <= 1e-12:
+    if abs(gap) <= ROUNDING:
         gap = 0.0
     half, p = found.gap_half_width, float("nan")
     if found.additive:
         half, p = 0.0, 1.0
-    elif found.gap_error == 0:
+    elif found.gap_error <= ROUNDING:
         # No sample seen makes a difference; that none of the population does is not said by that.
-        half, p = exact_bound(w) if np.isfinite(metric.range).all() else float("nan"), 1.0
-    elif found.gap_error > 0:
+        half, p = _unseen(metric, w), 1.0
+    elif found.gap_error > ROUNDING:
         p = _t_p(gap / found.gap_error, found.groups)
-    about = Estimate(EMAP_GAP, (), group=group, n=found.n, unit=unit, reason=found.reason)
+    about = Estimate(EMAP_GAP, (), group=group, n=found.n, unit=unit, reason=found.reason or _silent(half))
     most = metric.range[1] - metric.range[0]
     yield replace(about, value=gap, low=max(gap - half, -most), high=min(gap + half, most), p=p)
+
+
+def _unseen(metric: Metric, w: Resamples) -> float:
+    """How far a score may be from one that no sample leaves; NaN of a metric without ends, which nothing bounds."""
+    width = metric.range[1] - metric.range[0]
+    return exact_bound(w) * width if np.isfinite(width) else float("nan")
+
+
+def _silent(half: float) -> str:
+    return f"{NO_INTERVAL}{STILL}" if half != half else ""
 
 
 def _t_p(t: float, groups: int) -> float:

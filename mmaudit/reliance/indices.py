@@ -203,11 +203,13 @@ class _Maker:
                 about, self.w, "the value with everything present is not above 0, so there is no share of it"
             )
         share = ratio(drop.values, np.maximum(whole, 0.0))
-        made = found(about, share, self.w, within=(-np.inf, 1.0))
+        # What is left of a value without a lower end (R²) may be below 0, and more than all is lost.
+        most = 1.0 if self.metric.range[0] >= 0 else np.inf
+        made = found(about, share, self.w, within=(-np.inf, most))
         if np.ptp(drop.values) > 0:
             return made
         # Nothing varies: the exact bounds of the drop, as a share.
-        low, high = drop.estimate.low / whole[0], min(drop.estimate.high / whole[0], 1.0)
+        low, high = drop.estimate.low / whole[0], min(drop.estimate.high / whole[0], most)
         return Found(replace(made.estimate, low=float(low), high=float(high)), share)
 
     def shape(self) -> Iterator[Found]:
