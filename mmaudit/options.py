@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 KEYS = (
     *("model", "outputs", "weights", "trust"),
     *("data", "train", "train_split", "target", "task", "modality", "columns", "ids", "group", "cluster", "split"),
-    *("root", "whole"),
+    *("validation", "validation_split", "root", "whole"),
     *("out", "suite", "subsets", "scenario", "surface", "severity_scale", "similarity_floor"),
     *("resamples", "seed", "batch_rows", "title", "keep_samples", "budget", "forwards"),
     *("jobs", "executor", "worker_gpus", "time_limit"),
@@ -42,6 +42,7 @@ KEYS = (
 # Of what kind the values of a configuration are; the shell gives texts and numbers of the right kind itself.
 KINDS = {
     **dict.fromkeys(("model", "outputs", "weights", "data", "train", "train_split", "target", "task", "ids"), TEXT),
+    **dict.fromkeys(("validation", "validation_split"), TEXT),
     **dict.fromkeys(("cluster", "split", "root", "out", "severity_scale", "title", "budget", "executor"), TEXT),
     **dict.fromkeys(("group", "scenario"), TEXTS),
     **dict.fromkeys(("resamples", "seed", "keep_samples", "forwards"), WHOLE),
@@ -209,11 +210,18 @@ def batch_rows(given: object) -> Any:
 
 def load_data(options: Mapping[str, Any]) -> tuple[Dataset, Dataset | None]:
     """The data set to audit, and the training data if any is named."""
-    data = read(Path(options["data"]), options)
-    train = None
-    if "train" in options:
-        train = read(Path(options["train"]), {**options, "split": options.get("train_split")})
-    return data, train
+    return read(Path(options["data"]), options), _read_other(options, "train")
+
+
+def load_validation(options: Mapping[str, Any]) -> Dataset | None:
+    """The data that references are chosen on, if any is named."""
+    return _read_other(options, "validation")
+
+
+def _read_other(options: Mapping[str, Any], name: str) -> Dataset | None:
+    if name not in options:
+        return None
+    return read(Path(options[name]), {**options, "split": options.get(f"{name}_split")})
 
 
 def suite(options: Mapping[str, Any]) -> str | dict[str, Any]:

@@ -146,6 +146,13 @@ def test_nothing_helps() -> None:
     assert "A difference of 2.0 pp would have been seen there" in said(finding)
 
 
+def test_nothing_helps_where_references_were_chosen_on_rows_that_the_model_knows() -> None:
+    weak = replace(AECF, optimistic=True)
+    (finding,) = found(panel(row("aecf", TEXT.key, 0.71, p=0.4), methods=(weak, LATE)))
+    assert "when to stop training was chosen on rows that the model knows" in said(finding)
+    assert Panel.from_json(panel(methods=(weak,)).to_json()).methods[0].optimistic
+
+
 def test_what_failed_is_told() -> None:
     agm = Method("agm", "AGM", "x", failed=((0, "the loss diverged"), (1, "the loss diverged")))
     symile = Method("symile", "Symile", "x", refused="it needs three modalities")

@@ -117,6 +117,26 @@ def test_a_class_never_seen_pulls_nobody():
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(answer, batch.target))
 
 
+def test_prototypes_of_state_averaged_over_processes_are_those_of_one():
+    """A class with one row in the whole epoch counts as a quarter of a row after averaging over four processes."""
+    made = parts(2, Task.classification(3))
+    model = build(references.get("pmr"), made, 0)
+    targets = torch.tensor([0, 1, 0, 1]), torch.tensor([0, 2, 1, 0]), torch.tensor([1, 0, 1, 0]), torch.tensor([0] * 4)
+    batches = [step(made, target, "pmr", seed=i) for i, target in enumerate(targets)]
+    for batch in batches:
+        batch.state = model.initial_state()
+        model.loss(batch)
+    mean = {k: torch.stack([b.state[k].float() for b in batches]).mean(dim=0) for k in batches[0].state}
+    mean |= {k: t > 0 for k, t in mean.items() if k.startswith("known")}
+    later = step(made, targets[0], "pmr", seed=9, epoch=1.0)
+    later.state = mean
+    assert torch.isfinite(model.loss(later))
+    for m in made.modalities:
+        np.testing.assert_allclose(
+            later.state[f"prototypes {m}"].numpy(), class_means(model, batches, m), rtol=1e-5, atol=1e-6
+        )
+
+
 def test_terms_end_with_their_share_of_the_epochs():
     made = parts(2, CLASSES)
     model = build(references.get("pmr"), made, 0)

@@ -56,6 +56,11 @@ def test_share_that_is_no_simple_fraction_is_met_closely() -> None:
         assert abs(len(split(vectors(1000), validation=share)[1]) / 1000 - share) < 0.02
 
 
+@pytest.mark.parametrize("share", [0.005, 0.01, 0.02, 0.024, 0.976, 0.99])
+def test_very_small_and_very_large_shares_are_met_too(share: float) -> None:
+    assert len(split(vectors(2000), validation=share)[1]) / 2000 == pytest.approx(share, abs=0.002)
+
+
 def test_regression_and_multilabel_are_split() -> None:
     number = vectors(60, target=np.linspace(0, 1, 60), task=Task.regression())
     assert len(split(number)[1]) == 12

@@ -33,6 +33,9 @@ def coin(settings: Settings) -> list[Row]:
     return [
         Row("fair", "coin", mean, low, high, settings.seeds, 0.5, "the source", abs(mean - 0.5) < 0.01),
         Row("fair", "coin", 12.5, seeds=1, unit="s", note="one toss"),
+        Row("rare", "coin", 0.01, -0.02, 0.04, 3),
+        Row("sure", "coin", 0.99, 0.96, 1.02, 3),
+        Row("gain", "coin", 0.1, -0.2, 1.4, 3, unit="points"),
     ]
 
 
@@ -61,11 +64,14 @@ def test_numbers_stand_beside_the_sources_and_are_written(tmp_path: Path) -> Non
     assert seen == [("coin", 4, 4)]
     assert text.startswith("# A fair coin\n")
     assert "What it says: Half of the tosses are heads." in text
-    assert "\n- 1 of 2 agree.\n" in text
+    assert "\n- 1 of 5 agree.\n" in text
     assert "`mmaudit reproduce coin --seeds 4`: full size" in text
     row = next(line for line in text.splitlines() if line.startswith("| fair | coin | 0."))
     assert "| 4 | 0.500 | the source | yes |" in row
     assert "| fair | coin | 12.5 s | one seed | 1 |" in text
+    assert "| 0.010 | 0.000 to 0.040 |" in text, "Student's t may leave what a share can be"
+    assert "| 0.990 | 0.960 to 1.000 |" in text
+    assert "| 0.1 points | −0.2 to 1.4 |" in text
     assert text.rstrip().endswith("Toss a coin ten thousand times with every seed.")
 
 

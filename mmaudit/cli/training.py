@@ -59,6 +59,13 @@ def reference(
     train_split: Annotated[
         str | None, typer.Option(help="Rows of the training data to take: `train`, or column=value.")
     ] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="Data to choose epochs on, neither trained on nor audited; else cut from --train."),
+    ] = None,
+    validation_split: Annotated[
+        str | None, typer.Option(help="Rows of the validation data to take, as column=value.")
+    ] = None,
     config: Config = None,
     target: Target = None,
     task: TaskName = None,
@@ -89,7 +96,7 @@ def reference(
     header = Run.open(run).header
     named = [name.strip() for name in methods.split(",") if name.strip()]
     with console.steps_bar(as_json) as progress:
-        loaded, rows, training = _subject(str(header.get("command", "")), given, config, named)
+        loaded, rows, training, held = _subject(str(header.get("command", "")), given, config, named)
         panel = retrain(
             run,
             loaded,
@@ -101,6 +108,7 @@ def reference(
             budget=Budget(epochs=epochs, batch=batch),
             encoders=encoders,
             width=width,
+            validation=0.2 if held is None else held,
             shared_clusters=shared_clusters,
             device=device,
             progress=progress,
@@ -111,8 +119,11 @@ def reference(
         console.show_panel(panel, _said(run), run / "report.html")
 
 
-def _subject(command: str, given: dict[str, Any], config: Path | None, methods: list[str]) -> tuple[Any, Any, Any]:
-    """Model, audited data and training data; a run of the demo brings its own. Names of methods are looked up first."""
+def _subject(command: str, given: dict[str, Any], config: Path | None, methods: list[str]) -> tuple[Any, Any, Any, Any]:
+    """Model, audited, training and validation data (None: not given); a run of the demo brings its own.
+
+    Names of methods are looked up first.
+    """
     from mmaudit import options
     from mmaudit.reference import methods as registered
     from mmaudit.reference.base import references
@@ -127,13 +138,13 @@ def _subject(command: str, given: dict[str, Any], config: Path | None, methods: 
         from mmaudit.demo import run as demo
 
         look()
-        return demo.model(), demo.data("test"), demo.data("train")
+        return demo.model(), demo.data("test"), demo.data("train"), None
     chosen = options.merged(config, given, ("model", "data", "train"))
     options.require_known(chosen, look)
     loaded, rows, training = options.load(chosen)
     if training is None:
         raise BadInput("--train missing; references are trained on your training data.")
-    return loaded, rows, training
+    return loaded, rows, training, options.load_validation(chosen)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from mmaudit.store import Run
 from mmaudit.types import CLEAN, Array, digest
 
 NAME = "crossfit.parquet"
-VERSION = 1  # of features, folds and learner: another one makes the file again
+VERSION = 2  # of features, folds and learner: another one makes the file again
 
 
 def write_crossfit_of(

@@ -221,6 +221,11 @@ def no_reference_helps(evidence: Evidence) -> Iterator[Draft]:
             f" A difference of {least} would have been seen there with a chance of 80{formats.NBSP}% by a single test "
             f"at the 5{formats.NBSP}% level; to be sure of one beside all the others takes a larger one."
         )
+    if any(m.optimistic for m in panel.scored):
+        seen += (
+            " They may be weaker than they could be: when to stop training was chosen on rows that the model knows, "
+            "and with it its frozen encoders."
+        )
     yield Draft(
         f"{counted} trained on the same data is {'not ' if many == 1 else ''}surely better than the model by a margin "
         f"that matters, neither on clean data nor {_damage(panel)}. The nearest is {name(method.title)} "

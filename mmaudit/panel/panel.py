@@ -165,6 +165,7 @@ def _method(m: Mapping[str, Any]) -> Method:
         trials=int(m["trials"]),
         refused=str(m["refused"]),
         note=str(m["note"]),
+        optimistic=bool(m.get("optimistic", False)),  # reports of before have none
     )
 
 

@@ -168,6 +168,7 @@ def _method(about: Mapping[str, Any], seeds: tuple[int, ...], failed: tuple[tupl
         hyper=tuple((str(k), _real(v)) for k, v in about["hyper"].items()),
         trials=len(about["tuning"]),
         note=str(about.get("note") or ""),
+        optimistic=bool((about.get("optimism") or {}).get("found", False)),
     )
 
 

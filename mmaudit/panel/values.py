@@ -46,6 +46,8 @@ class Method:
         trials: trainings of the search that they come from; 0 for published defaults.
         refused: why it cannot be trained on this data at all; empty otherwise.
         note: what happened on the way, such as a batch that was halved; mostly empty.
+        optimistic: whether the audited model, whose frozen encoders it uses, surely knows the rows that its checkpoint
+            was chosen on, so that it may be weaker than it could be.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Method:
     trials: int = 0
     refused: str = ""
     note: str = ""
+    optimistic: bool = False
 
     @property
     def reason(self) -> str:

@@ -7,7 +7,7 @@ A probe changes the modalities that a condition names and nothing else. `@probe`
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,7 +17,7 @@ from mmaudit.probes import canonical
 from mmaudit.probes.apply import Corruption, corrupt
 from mmaudit.probes.scope import Declined, Scope
 from mmaudit.registry import Registry
-from mmaudit.types import KINDS, Batch, Condition, IntArray, Modality
+from mmaudit.types import KINDS, Batch, BoolArray, Condition, IntArray, Modality
 
 if TYPE_CHECKING:
     from mmaudit.probes.source import Source
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Grid = Callable[[Scope], "Iterator[Condition | Declined]"]
 Apply = Callable[[Batch, Condition, "Source"], Batch]
 Donors = Callable[[Batch, Condition, "Source"], IntArray]
+Withheld = Callable[[Batch, Condition, "Source"], Mapping[str, BoolArray]]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -48,6 +49,8 @@ class Probe:
         donors: returns per row the position of the sample whose values it gets, -1 for none, where the answers are
             to be compared with that sample's truth; None for probes whose donors do not matter.
         by_order: what a sample gets depends on the order of the data set's rows, which every other probe ignores.
+        withheld: returns per modality of the condition `bool[n]`, which samples it is taken from, also where it was not
+            recorded or its value equals the stand-in; None for probes that take nothing away.
         module: where its function is defined.
     """
 
@@ -65,6 +68,7 @@ class Probe:
     not_monotone: str = ""
     donors: Donors | None = None
     by_order: bool = False
+    withheld: Withheld | None = None
     module: str = ""
 
     def condition(
@@ -125,6 +129,7 @@ def probe(
     not_monotone: str = "",
     donors: Donors | None = None,
     by_order: bool = False,
+    withheld: Withheld | None = None,
 ) -> Callable[[F], F]:
     """Register `fn(batch, condition, source) -> Batch`, a probe of whole batches; see `Probe` for the arguments.
 
@@ -142,7 +147,7 @@ def probe(
             return changed
 
         about = (name, family, version, _summary(f"probe {name!r}", fn), unit, severities, kinds)
-        said = (source, changes_meaning, not_monotone, donors, by_order, fn.__module__)
+        said = (source, changes_meaning, not_monotone, donors, by_order, withheld, fn.__module__)
         probes.add(name, Probe(*about, grid, apply, *said))
         return fn
 

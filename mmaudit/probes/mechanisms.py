@@ -72,7 +72,21 @@ def _mar_grid(scope: Scope) -> Iterator[Condition | Declined]:
         yield from _conditions(scope, "missing_mar", modality, (("mechanism", "mar"), ("by", driver)))
 
 
-@probe("missing_mar", family="missing", grid=_mar_grid, unit="share of samples", source=_SOURCE)
+def _mar_lost(batch: Batch, condition: Condition, source: Source) -> dict[str, BoolArray]:
+    driver = condition.option("by")
+    if driver is None or driver in condition.modalities:
+        raise BadInput(f"{condition.label}: option 'by' is {driver!r}; give the name of another modality.")
+    return _depending_on(batch, condition, source, {m: summary(source, driver) for m in condition.modalities})
+
+
+@probe(
+    "missing_mar",
+    family="missing",
+    grid=_mar_grid,
+    unit="share of samples",
+    source=_SOURCE,
+    withheld=_mar_lost,
+)
 def missing_mar(batch: Batch, condition: Condition, source: Source) -> Batch:
     """One modality absent depending on another that is there (missing at random, MAR).
 
@@ -82,10 +96,7 @@ def missing_mar(batch: Batch, condition: Condition, source: Source) -> Batch:
     probability 0.88, one below with 0.12. Where the other modality was not recorded, or is the same in all samples, the
     odds are those of the middle.
     """
-    driver = condition.option("by")
-    if driver is None or driver in condition.modalities:
-        raise BadInput(f"{condition.label}: option 'by' is {driver!r}; give the name of another modality.")
-    return _depending_on(batch, condition, source, {m: summary(source, driver) for m in condition.modalities})
+    return withhold(batch, condition, source, _mar_lost(batch, condition, source))
 
 
 def _mnar_grid(scope: Scope) -> Iterator[Condition | Declined]:
@@ -97,7 +108,22 @@ def _mnar_grid(scope: Scope) -> Iterator[Condition | Declined]:
             yield from _conditions(scope, "missing_mnar", modality, (("mechanism", "mnar"), ("by", by)))
 
 
-@probe("missing_mnar", family="missing", grid=_mnar_grid, unit="share of samples", source=_SOURCE)
+def _mnar_lost(batch: Batch, condition: Condition, source: Source) -> dict[str, BoolArray]:
+    by = condition.option("by")
+    if by not in (ITSELF, TARGET):
+        raise BadInput(f"{condition.label}: option 'by' is {by!r}; give {ITSELF!r} or {TARGET!r}.")
+    scores = {m: target_summary(source) if by == TARGET else summary(source, m) for m in condition.modalities}
+    return _depending_on(batch, condition, source, scores)
+
+
+@probe(
+    "missing_mnar",
+    family="missing",
+    grid=_mnar_grid,
+    unit="share of samples",
+    source=_SOURCE,
+    withheld=_mnar_lost,
+)
 def missing_mnar(batch: Batch, condition: Condition, source: Source) -> Batch:
     """One modality absent depending on its own value or on the target (missing not at random, MNAR).
 
@@ -107,21 +133,19 @@ def missing_mnar(batch: Batch, condition: Condition, source: Source) -> Batch:
     missing most: the test that was not ordered because the patient was well. Then its absence alone tells about the
     target, and a model that reads absence may come out better than under MCAR.
     """
-    by = condition.option("by")
-    if by not in (ITSELF, TARGET):
-        raise BadInput(f"{condition.label}: option 'by' is {by!r}; give {ITSELF!r} or {TARGET!r}.")
-    scores = {m: target_summary(source) if by == TARGET else summary(source, m) for m in condition.modalities}
-    return _depending_on(batch, condition, source, scores)
+    return withhold(batch, condition, source, _mnar_lost(batch, condition, source))
 
 
-def _depending_on(batch: Batch, condition: Condition, source: Source, scores: dict[str, FloatArray]) -> Batch:
+def _depending_on(
+    batch: Batch, condition: Condition, source: Source, scores: dict[str, FloatArray]
+) -> dict[str, BoolArray]:
     rate = rate_of(condition)
     lost: dict[str, BoolArray] = {}
     for m, score in scores.items():
         intercept = source.once((condition.key, m), partial(_intercept_of, source, m, score, rate))
         chance = propensity(score[batch.positions], intercept)
         lost[m] = source.uniforms(_at_random(condition, m), m, batch) < chance
-    return withhold(batch, condition, source, lost)
+    return lost
 
 
 def _intercept_of(source: Source, modality: str, score: FloatArray, rate: float) -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+import numpy as np
+
 from mmaudit.probes import stand_in
 from mmaudit.probes.base import probe, probes
 from mmaudit.probes.scope import Declined, Scope
 from mmaudit.probes.source import Source
 from mmaudit.probes.withhold import baseline_of, first_baseline, no_baseline, rate_of, withhold
-from mmaudit.types import Batch, Condition
+from mmaudit.types import Batch, BoolArray, Condition
 
 
 def present_subset(condition: Condition, modalities: Sequence[str]) -> tuple[str, ...]:
@@ -45,10 +47,15 @@ def _missing_grid(scope: Scope) -> Iterator[Condition | Declined]:
                 yield probes.get("missing").condition(removed, options=(("baseline", baseline),), repeat=repeat)
 
 
+def _from_everyone(batch: Batch, condition: Condition, source: Source) -> dict[str, BoolArray]:
+    return {m: np.ones(len(batch), np.bool_) for m in condition.modalities}
+
+
 @probe(
     "missing",
     family="missing",
     grid=_missing_grid,
+    withheld=_from_everyone,
     source="all subsets of modalities (Ma et al. 2022); baselines: Covert, Lundberg and Lee 2021",
 )
 def missing(batch: Batch, condition: Condition, source: Source) -> Batch:
@@ -79,10 +86,16 @@ def _rate_grid(scope: Scope) -> Iterator[Condition | Declined]:
                 )
 
 
+def _lost(batch: Batch, condition: Condition, source: Source) -> dict[str, BoolArray]:
+    rate = rate_of(condition)
+    return {m: source.uniforms(condition, m, batch) < rate for m in condition.modalities}
+
+
 @probe(
     "missing_rate",
     family="missing",
     grid=_rate_grid,
+    withheld=_lost,
     unit="share of samples",
     source="missing rate η (Ma et al. 2022); completely at random (Rubin 1976)",
 )
@@ -92,6 +105,4 @@ def missing_rate(batch: Batch, condition: Condition, source: Source) -> Batch:
     Severity is the share, in [0, 1]. Each sample is missing or not by its own random number, so those missing at
     10 % are also missing at 30 %. Stands in: the first missing baseline that applies, `native` where the model can.
     """
-    rate = rate_of(condition)
-    lost = {m: source.uniforms(condition, m, batch) < rate for m in condition.modalities}
-    return withhold(batch, condition, source, lost)
+    return withhold(batch, condition, source, _lost(batch, condition, source))

@@ -10,7 +10,7 @@ from mmaudit.probes.base import probe, probes
 from mmaudit.probes.scope import Declined, Scope
 from mmaudit.probes.source import Source
 from mmaudit.probes.withhold import first_baseline, no_baseline, rate_of, withhold
-from mmaudit.types import Batch, Condition, FloatArray, IntArray
+from mmaudit.types import Batch, BoolArray, Condition, FloatArray, IntArray
 
 NAME = "missing_rate_shared"
 
@@ -43,10 +43,22 @@ def _grid(scope: Scope) -> Iterator[Condition | Declined]:
             yield probes.get(NAME).condition(scope.names, rate, (("baseline", baseline), ("keep", "one")), repeat)
 
 
+def _lost(batch: Batch, condition: Condition, source: Source) -> dict[str, BoolArray]:
+    rate = rate_of(condition)
+    names = condition.modalities
+    recorded = np.stack([batch.present[m] for m in names])
+    count = recorded.sum(axis=0)
+    kept = _kept(source.uniforms(condition, "", batch, "keep"), recorded)
+    # 0 where one modality or none is recorded: then there is nothing that could go.
+    chance = np.divide(rate * count, count - 1, out=np.zeros(len(count)), where=count > 1)
+    return {m: (source.uniforms(condition, m, batch) < chance) & (kept != place) for place, m in enumerate(names)}
+
+
 @probe(
     NAME,
     family="missing",
     grid=_grid,
+    withheld=_lost,
     unit="share of samples",
     source="CPM-Nets (Zhang et al. 2019), GCNet (Lian et al. 2023): shared missing rate, one modality kept",
 )
@@ -62,15 +74,7 @@ def missing_rate_shared(batch: Batch, condition: Condition, source: Source) -> B
     A sample that recorded k < M modalities is treated as one of k: it keeps one of those, loses a share
     min(η, (k − 1) / k) of them, and nothing where k = 1.
     """
-    rate = rate_of(condition)
-    names = condition.modalities
-    recorded = np.stack([batch.present[m] for m in names])
-    count = recorded.sum(axis=0)
-    kept = _kept(source.uniforms(condition, "", batch, "keep"), recorded)
-    # 0 where one modality or none is recorded: then there is nothing that could go.
-    chance = np.divide(rate * count, count - 1, out=np.zeros(len(count)), where=count > 1)
-    lost = {m: (source.uniforms(condition, m, batch) < chance) & (kept != place) for place, m in enumerate(names)}
-    return withhold(batch, condition, source, lost)
+    return withhold(batch, condition, source, _lost(batch, condition, source))
 
 
 def _kept(u: FloatArray, recorded: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> IntArray:

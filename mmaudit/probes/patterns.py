@@ -10,7 +10,7 @@ from mmaudit.probes.base import probe, probes
 from mmaudit.probes.scope import Declined, Scope
 from mmaudit.probes.source import Source
 from mmaudit.probes.withhold import first_baseline, no_baseline, rate_of, withhold
-from mmaudit.types import Batch, Condition
+from mmaudit.types import Batch, BoolArray, Condition
 
 NAME = "missing_pattern"
 
@@ -32,10 +32,22 @@ def _grid(scope: Scope) -> Iterator[Condition | Declined]:
         yield probes.get(NAME).condition(names, 1.0, options, repeat)
 
 
+def _lost(batch: Batch, condition: Condition, source: Source) -> dict[str, BoolArray]:
+    share = rate_of(condition)
+    donors = source.strangers(condition, batch, 1)
+    hit = (donors >= 0) & (source.uniforms(condition, "", batch, "hit") < share)
+    lost = {m: hit & ~source.data.presence(m)[donors] for m in condition.modalities}
+    if condition.option("keep") == "one":
+        left = np.any([batch.present[m] & ~lost[m] for m in condition.modalities], axis=0)
+        lost = {m: rows & left for m, rows in lost.items()}
+    return lost
+
+
 @probe(
     NAME,
     family="missing",
     grid=_grid,
+    withheld=_lost,
     unit="share of samples with another's pattern",
     source="the data's own missingness, permuted over samples; mmaudit",
 )
@@ -50,11 +62,4 @@ def missing_pattern(batch: Batch, condition: Condition, source: Source) -> Batch
 
     Where no modality is complete (option `keep` is `one`), a sample that would be left with none keeps what it has.
     """
-    share = rate_of(condition)
-    donors = source.strangers(condition, batch, 1)
-    hit = (donors >= 0) & (source.uniforms(condition, "", batch, "hit") < share)
-    lost = {m: hit & ~source.data.presence(m)[donors] for m in condition.modalities}
-    if condition.option("keep") == "one":
-        left = np.any([batch.present[m] & ~lost[m] for m in condition.modalities], axis=0)
-        lost = {m: rows & left for m, rows in lost.items()}
-    return withhold(batch, condition, source, lost)
+    return withhold(batch, condition, source, _lost(batch, condition, source))

@@ -24,7 +24,7 @@ from mmaudit.reference.inputs import Inputs
 from mmaudit.reference.retriever import ReferenceRetriever
 from mmaudit.reference.trained import Trained
 from mmaudit.store import Run
-from mmaudit.types import Array, Batch, Condition, FloatArray
+from mmaudit.types import Array, Batch, BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +62,10 @@ def answer(
 ) -> None:
     """Write what every member answers to every sample under every condition of the run; finished shards are kept.
 
-    References are told what is missing: under a condition of the family `missing` the modalities that it changed are
-    marked absent, and no stand-in takes their place. Those of a retrieval read the stand-ins, as the audited model.
+    References are told what is missing: under a condition of the family `missing` what it withholds is marked absent,
+    whether or not the stand-in equals the value that was there, and no stand-in takes its place. A probe of somebody
+    else's that does not say what it withholds (`Probe.withheld`) is taken to withhold what it changed. References of a
+    retrieval read the stand-ins, as the audited model.
 
     Args:
         run: the audited model's, complete.
@@ -117,7 +119,9 @@ def _answer_shard(
             received[c] = (received[c] + digests.digest(batch)) % 2**64
             if condition.family == "missing":
                 # Whatever stands in for what is missing, a reference that is told so sees the same.
-                told = _told(clean, condition, {m: stored[c].changed[m][rows] for m in names})
+                says = probes.get(condition.probe).withheld
+                changed = {m: stored[c].changed[m][rows] for m in condition.modalities}
+                told = _told(clean, says(clean, condition, source) if says else changed)
                 key = b"".join(told.present[m].tobytes() for m in inputs.modalities)
                 if key not in known:
                     known[key] = _answers(members, inputs, memo, clean, told)
@@ -165,9 +169,9 @@ def _retrieve(
         predict(run, data, model, source, batch_rows=batch_rows, progress=step)
 
 
-def _told(clean: Batch, condition: Condition, changed: Mapping[str, Array]) -> Batch:
-    """The clean batch with what the condition took away marked absent."""
-    return clean.replace(present={m: clean.present[m] & ~changed[m] for m in condition.modalities})
+def _told(clean: Batch, withheld: Mapping[str, BoolArray]) -> Batch:
+    """The clean batch with what was taken away marked absent."""
+    return clean.replace(present={m: clean.present[m] & ~rows for m, rows in withheld.items()})
 
 
 def _usable(outputs: Array) -> Array:

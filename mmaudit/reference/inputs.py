@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from mmaudit.data import Dataset
-from mmaudit.data.statistics import spread
 from mmaudit.errors import BadInput, StaleRun, UnknownName
+from mmaudit.kernels.positions import spread
 from mmaudit.models import TwoStage
 from mmaudit.reference.base import EncoderFactory, Tensors
 from mmaudit.reference.encoders import Projection, encoder

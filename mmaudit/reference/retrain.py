@@ -23,8 +23,9 @@ from mmaudit.panel import Panel
 from mmaudit.panel.file import score_panel
 from mmaudit.reference.answers import answer
 from mmaudit.reference.base import references
+from mmaudit.reference.holdout import hold_out
 from mmaudit.reference.loop import Budget
-from mmaudit.reference.splits import require_disjoint, split
+from mmaudit.reference.splits import require_disjoint
 from mmaudit.reference.training import ENCODERS, Choice, Progress, Workshop
 from mmaudit.store import Run
 
@@ -41,7 +42,7 @@ def retrain(
     budget: Budget | None = None,
     encoders: str = "auto",
     width: int = 64,
-    validation: float = 0.2,
+    validation: float | Dataset = 0.2,
     shared_clusters: bool = False,
     device: str | None = None,
     resamples: int = 1000,
@@ -56,23 +57,26 @@ def retrain(
     Args:
         run: folder of a complete audit.
         model, data: of that audit.
-        train: what references are trained on; none of its rows may be audited. Whole clusters of it are held out to
-            choose epochs and hyper-parameters, without any corruption.
+        train: what references are trained on; none of its rows may be audited.
         methods: registered names, as `mmaudit list references` shows them.
         seeds: trainings per method, with the hyper-parameters chosen.
         tune: trials of random search per method, the published defaults first; 1 keeps the defaults.
         budget: the same for every method; 30 epochs of batches of 128 without it.
         encoders: `auto`, the audited model's frozen ones where it is two-stage; `frozen`, only those; or `default`.
         width: numbers that each modality is projected to before fusion.
-        validation: share of the training data to hold out.
-        shared_clusters: allow cluster values that occur in both training and audited data.
+        validation: what epochs and hyper-parameters are chosen on, without any corruption: the share of the training
+            data to hold out, whole clusters of it, in (0, 1); or other data, none of them in `train` or audited. Give
+            data that the audited model was not trained on where its frozen encoders are used: they may have learned
+            the training data by heart, and then rows of it say too late, or never, when to stop.
+        shared_clusters: allow cluster values that occur in more than one of training, validation and audited data.
         device: where to train; CUDA where there is one.
         resamples: bootstrap replicates of the comparison.
         progress: called with (what is being done, steps done, steps planned).
 
     Returns:
         The panel: results by method and condition beside the audited model's. The run's report shows them from now on.
-        The `note` of each method says where equal rows of both data sets were taken for chance.
+        The `note` of each method says where equal rows of both data sets were taken for chance, and with frozen
+        encoders what the audited model's loss is on the validation rows beside that on the audited ones.
 
     Raises:
         BadInput: an argument or the training data cannot be used, or the data overlap.
@@ -87,11 +91,11 @@ def retrain(
     step("checking", 0, 1)
     prepared = _prepared(opened, model, data, train)
     overlap = require_disjoint(train, data, shared_clusters=shared_clusters)
-    rows = split(train, validation=validation)
+    rows = hold_out(train, data, validation, shared_clusters=shared_clusters)
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     with writing(opened.folder):
         step("reading the training data", 0, 1)
-        workshop = Workshop(opened, prepared, train, rows, choice, where, step, note=overlap.note)
+        workshop = Workshop(opened, prepared, rows, choice, where, step, note=overlap.note)
         workshop.inputs.require(data)
         members = [member for method in chosen for member in workshop.train(method)]
         answer(

@@ -1,4 +1,8 @@
-"""Leak-proof splits: what a reference trains on, chooses its checkpoint on, and is audited on never overlap."""
+"""Splits: what a reference trains on, chooses its checkpoint on, and is audited on never overlap.
+
+That is so for what is trained here. The audited model's frozen encoders may have been trained on the rows held out; see
+`optimism.py`.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +62,7 @@ def split(data: Dataset, *, validation: float = 0.2, seed: int = 0) -> tuple[Int
             f"all {n:,} training samples are of one cluster ({str(np.asarray(data.cluster)[0])!r}), so none can be "
             "held out for validation; give training data of at least 2 clusters."
         )
-    share = Fraction(validation).limit_denominator(20)
+    share = Fraction(validation).limit_denominator(max(20, ceil(1 / min(validation, 1 - validation))))
     parts = min(max(share.denominator, 2), clusters)
     held = min(max(1, round(validation * parts)), parts - 1)
     fold = grouped_folds(unit, _strata(data, clusters), parts, seed)

@@ -21,14 +21,17 @@ from mmaudit.models import Retriever, TwoStage
 from mmaudit.reference import checkpoint, saved
 from mmaudit.reference.answers import Member
 from mmaudit.reference.base import Method, Parts
+from mmaudit.reference.forms import FROZEN
+from mmaudit.reference.holdout import Holdout
 from mmaudit.reference.inputs import Inputs
 from mmaudit.reference.loop import Budget, Table, train
 from mmaudit.reference.member_runs import member_run
+from mmaudit.reference.optimism import RETRIEVAL, optimism
 from mmaudit.reference.overhead import audited_microseconds, fusion_microseconds
 from mmaudit.reference.search import trials_of
 from mmaudit.reference.trained import Trained, Trial
 from mmaudit.store import Run
-from mmaudit.types import Array, FloatArray, IntArray, digest
+from mmaudit.types import FloatArray, IntArray, digest
 
 ENCODERS = ("auto", "frozen", "default")
 TIMED_ROWS = 256
@@ -45,7 +48,7 @@ class Choice:
     budget: Budget
     encoders: str
     width: int
-    validation: float
+    validation: float | Dataset
 
 
 class Workshop:
@@ -54,8 +57,7 @@ class Workshop:
     Args:
         run: of the audited model.
         prepared: that model and its data.
-        data: training data.
-        rows: positions to train and to validate on.
+        rows: to train and to validate on.
         choice: what was asked for.
         device: where to train.
         step: called with (what is being done, steps done, steps planned).
@@ -66,40 +68,54 @@ class Workshop:
         self,
         run: Run,
         prepared: Prepared,
-        data: Dataset,
-        rows: tuple[IntArray, IntArray],
+        rows: Holdout,
         choice: Choice,
         device: torch.device,
         step: Progress,
         note: str = "",
     ) -> None:
-        self.note = note
         self.run, self.prepared, self.choice, self.device, self.step = run, prepared, choice, device, step
         self.folder = run.folder / "references"
         self.stage = _stage(prepared, choice.encoders)
         self.names = tuple(prepared.model.modalities)
         self.inputs = Inputs.fit(
-            data, rows[0], stage=self.stage, modalities=self.names, width=choice.width, device=device
+            rows.train, rows.training, stage=self.stage, modalities=self.names, width=choice.width, device=device
         )
-        target, self.centre, self.scale = _target(data, rows[0])
-        self.training, self.validation = (self._table(data, part, target) for part in rows)
+        self.centre, self.scale = _scale(rows.train, rows.training)
+        self.training = self._table(rows.train, rows.training)
+        self.validation = self._table(rows.other, rows.validation)
         self.spec = {
             "version": checkpoint.VERSION,
-            "train": data.fingerprint,
+            "train": rows.train.fingerprint,
             "model": prepared.model.fingerprint if self.stage is not None else "",
             "inputs": self.inputs.spec(),
             "budget": asdict(choice.budget) | {"clip": str(choice.budget.clip)},
-            "validation": choice.validation,
+            "validation": rows.other.fingerprint if rows.given else choice.validation,
             "seeds": choice.seeds,
             "tune": choice.tune,
         }
         self.audited_microseconds = audited_microseconds(prepared.stage, self._timed(), self.names)
+        self.optimism, said = self._optimism(rows)
+        self.note = "; ".join(filter(None, (note, said)))
         saved.write_tensors(self.folder / "inputs.safetensors", self.inputs.state())
         saved.write_json(self.folder / "inputs.json", self.inputs.spec())
 
-    def _table(self, data: Dataset, rows: IntArray, target: Array) -> Table:
+    def _table(self, data: Dataset, rows: IntArray) -> Table:
         inputs, present = self.inputs.read(data, rows)
-        return Table(inputs, present, torch.from_numpy(target[rows]).to(self.device))
+        target = np.asarray(data.target)[rows]
+        if data.task.kind == "regression":
+            target = ((target.astype(np.float64).reshape(len(rows), -1) - self.centre) / self.scale).astype(np.float32)
+        return Table(inputs, present, torch.from_numpy(target).to(self.device))
+
+    def _optimism(self, rows: Holdout) -> tuple[dict[str, Any] | None, str]:
+        """Whether the audited model knows the validation rows, and so do its frozen encoders; and what to say of it."""
+        if all(x != FROZEN for x in self.inputs.source.values()):
+            return None, ""
+        self.step("asking the audited model about the validation rows", 0, 1)
+        known = optimism(
+            self.run, self.prepared.model, rows.other, rows.validation, self.centre, self.scale, given=rows.given
+        )
+        return (known.to_json(), known.note) if known else (None, RETRIEVAL)
 
     def train(self, method: Method) -> list[Member]:
         """Train a method; one that answers from a single modality is trained once for each."""
@@ -122,6 +138,9 @@ class Workshop:
             known = saved.read_json(folder / saved.ABOUT) or {}
             if known.get("spec") == made_with and (folder / saved.WEIGHTS).exists():
                 trained = saved.read_weights(folder, method, parts, self.device)
+                said = {"note": self._note(trained), "optimism": self.optimism}
+                if any(known.get(k) != v for k, v in said.items()):  # the audited data may have changed
+                    saved.write_json(folder / saved.ABOUT, {**known, **said})
             else:
                 trained, search = self._search_and_train(method, parts, folder, label)
                 described = self._described(trained, inputs)
@@ -182,6 +201,9 @@ class Workshop:
         )  # fmt: skip
         return trained, search
 
+    def _note(self, trained: Trained) -> str:
+        return "; ".join(filter(None, (trained.note, self.note)))
+
     def _progress(self, what: str) -> Callable[[int, int], None]:
         return lambda done, total: self.step(what, done, total)
 
@@ -206,7 +228,8 @@ class Workshop:
             "best_epochs": trained.best_epoch,
             "validation": trained.validation,
             "device": str(self.device),
-            "note": "; ".join(filter(None, (trained.note, self.note))),
+            "note": self._note(trained),
+            "optimism": self.optimism,
             "told_missing": self.run.task.kind != "retrieval",
         }
 
@@ -231,11 +254,10 @@ def _stage(prepared: Prepared, encoders: str) -> TwoStage | None:
     return prepared.stage
 
 
-def _target(data: Dataset, training: IntArray) -> tuple[Array, FloatArray, FloatArray]:
-    """The target to train on, and how to undo what was done to it: regression targets are standardised."""
+def _scale(data: Dataset, training: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Centre and scale of the target: those of regressions are standardised."""
     if data.task.kind != "regression":
-        return np.asarray(data.target), np.zeros(1), np.ones(1)
-    y = np.asarray(data.target, np.float64).reshape(len(data), -1)
-    centre, scale = y[training].mean(axis=0), y[training].std(axis=0)
-    scale = np.where(scale > 0, scale, 1.0)
-    return ((y - centre) / scale).astype(np.float32), centre, scale
+        return np.zeros(1), np.ones(1)
+    y = np.asarray(data.target, np.float64).reshape(len(data), -1)[training]
+    deviation = y.std(axis=0)
+    return y.mean(axis=0), np.where(deviation > 0, deviation, 1.0)

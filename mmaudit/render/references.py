@@ -182,7 +182,7 @@ def _facts(m: Method) -> list[str]:
     hyper = ", ".join(f"{shorten(k, 24)} {v:g}" for k, v in m.hyper)
     chosen = f"the best of {m.trials} trials" if m.trials > 1 else "as published"
     said += [f"hyper-parameters {chosen}: {shorten(hyper, 300)}"] if hyper else []
-    said += [shorten(m.note, 200)] if m.note else []
+    said += [shorten(m.note, 600)] if m.note else []
     return said
 
 

@@ -34,8 +34,9 @@ class World:
         regime: `iso`, standard normal, text and image independent; `aniso`, a mean drawn from N(0, 1) and a log-normal
             spread (σ = ½) for every dimension, 9 % of the variance shared between text and image; `outl`, as `iso` but
             for one dimension of each, another one, with mean √dims, as CLIP embeddings have them.
-        label: `dot`, whether the dot product is above its median (0 for `iso`, `outl`); `add`, drawn from a logistic
-            curve of text score + ½ image score, either score a fixed random direction of the standardised embedding.
+        label: `dot`, whether the dot product is above its expectation (0, and so its median, for `iso` and `outl`);
+            `add`, drawn from a logistic curve of text score + ½ image score, either score a fixed random direction of
+            the standardised embedding.
         dims: of each embedding.
     """
 

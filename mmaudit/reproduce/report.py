@@ -82,8 +82,10 @@ def markdown(chosen: Reproduction, rows: Sequence[Row], seeds: int, quick: bool,
 
 
 def _line(row: Row) -> str:
-    high = min(row.high, 1.0) if row.unit == "share" else row.high  # Student's t does not know what a share is
-    low_high = f"{_number(row.low, row.unit)} to {_number(high, row.unit)}" if row.low == row.low else "one seed"
+    low, high = row.low, row.high
+    if row.unit == "share":
+        low, high = max(low, 0.0), min(high, 1.0)  # Student's t does not know what a share is
+    low_high = f"{_number(low, row.unit)} to {_number(high, row.unit)}" if row.low == row.low else "one seed"
     unit = "" if row.unit == "share" else f" {row.unit}"
     measured = _number(row.measured, row.unit) + unit
     reported = _number(row.reported, row.unit) + unit if row.reported == row.reported else ""

@@ -285,7 +285,7 @@ def test_bad_input_is_one_clear_error_before_anything_is_trained(run: Path, tmp_
 
 
 def test_from_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, rows in (("test", TEST), ("train", TRAIN)):
+    for name, rows in (("test", TEST), ("train", TRAIN), ("new", data(60, seed=3))):
         batch = rows.rows(np.arange(len(rows)))
         values = {m: np.where(batch.present[m][:, None], x, np.nan) for m, x in batch.inputs.items()}
         np.savez(tmp_path / f"{name}.npz", label=rows.target, **values)
@@ -314,6 +314,13 @@ def test_from_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "Late fusion" in shell("panel", "run", "--resamples", "50")
     again = json.loads(shell("panel", "run", "--resamples", "50", "--json"))
     assert [m["name"] for m in again["methods"]] == ["late_mean"]
+    shell(
+        *("reference", "run", "--config", "audit.toml", "--train", "train.npz", "--methods", "late_mean"),
+        *("--seeds", "1", "--tune", "1", "--epochs", "3", "--validation", "new.npz"),
+    )
+    about = saved.read_json(tmp_path / "run" / "references" / "late_mean" / saved.ABOUT)
+    assert about is not None
+    assert (about["n_train"], about["n_validation"]) == (len(TRAIN), 60)
     before = (tmp_path / "run" / "references.parquet").stat().st_mtime_ns
     shell("score", "run", "--resamples", "50")
     assert (tmp_path / "run" / "references.parquet").stat().st_mtime_ns > before

@@ -96,7 +96,7 @@ class Pmr(Balanced):
         state = step.state
         prototypes, known = state[f"prototypes {m}"], state[f"known {m}"]
         sums, counts = state[f"sums {m}"], state[f"counts {m}"]
-        means = sums / counts.clamp(min=1)[:, None]
+        means = _means(sums, counts)
         momentum = step.hyper["momentum"]
         blended = torch.where(known[:, None], (1 - momentum) * means + momentum * prototypes, means)
         fresh = turned & (counts > 0)
@@ -109,8 +109,12 @@ class Pmr(Balanced):
         state[f"prototypes {m}"], state[f"known {m}"] = prototypes, known
         state[f"sums {m}"], state[f"counts {m}"] = sums, counts
         first = step.epoch < 1
-        so_far = sums / counts.clamp(min=1)[:, None]
-        return torch.where(first, so_far, prototypes), torch.where(first, counts > 0, known)
+        return torch.where(first, _means(sums, counts), prototypes), torch.where(first, counts > 0, known)
+
+
+def _means(sums: Tensor, counts: Tensor) -> Tensor:
+    """Mean features by class, 0 where there are none; averaged over processes, a number of rows can be below 1."""
+    return sums / torch.where(counts > 0, counts, torch.ones_like(counts))[:, None]
 
 
 def similarities(features: Tensor, prototypes: Tensor, known: Tensor) -> Tensor:
