@@ -70,10 +70,15 @@ def half_width(
 
 
 def asymmetry(earlier: FloatArray, later: FloatArray) -> FloatArray:
-    """Return (later − earlier) / (later + earlier), in [−1, 1]; NaN where either is not finite or both are 0."""
+    """Return (later − earlier) / (later + earlier), in [−1, 1]; NaN where both are 0, both inf, or one undefined.
+
+    Where half is never lost on one side the width there is beyond the largest shift; the limit, 1 or −1, stands for it.
+    """
     known = np.isfinite(earlier) & np.isfinite(later)
     difference = np.where(known, later, np.nan) - np.where(known, earlier, np.nan)
-    return ratio(difference, np.where(known, later + earlier, np.nan))
+    both = ratio(difference, np.where(known, later + earlier, np.nan))
+    both = np.where(np.isinf(later) & np.isfinite(earlier), 1.0, both)
+    return np.asarray(np.where(np.isinf(earlier) & np.isfinite(later), -1.0, both))
 
 
 def bounds(values: FloatArray, units: int | None = None) -> tuple[float, float]:
@@ -86,6 +91,11 @@ def bounds(values: FloatArray, units: int | None = None) -> tuple[float, float]:
         return float("nan"), float("nan")
     if np.isfinite(replicates).all():
         return interval(values[1:], float(values[0]), (0.0, np.inf), units=units)
+    return _ordered(replicates)
+
+
+def _ordered(replicates: FloatArray) -> tuple[float, float]:
+    """The outer 2.5 % cut off where nothing can be put between two values."""
     ordered = np.sort(replicates)
     last = len(ordered) - 1
     return float(ordered[int(np.floor(0.025 * last))]), float(ordered[int(np.ceil(0.975 * last))])
@@ -179,9 +189,16 @@ def _half_width(
 
 
 def _asymmetry(name: str, sides: Mapping[str, FloatArray], n: int, units: int | None) -> Score:
-    result = asymmetry(sides["earlier"], sides["later"])
-    value = float(result[0])
-    low, high = interval(result[1:], value, (-1.0, 1.0), units=units)
+    earlier, later = sides["earlier"], sides["later"]
+    result = asymmetry(earlier, later)
+    value = float(result[0]) if np.isfinite([earlier[0], later[0]]).all() else float("nan")
+    known = result[1:][~np.isnan(result[1:])]
+    endless = np.isinf(earlier[1:]) | np.isinf(later[1:])
+    low, high = float("nan"), float("nan")
+    if value == value and endless.any() and 2 * len(known) >= len(result) - 1:
+        low, high = _ordered(known)
+    elif value == value:
+        low, high = interval(result[1:], value, (-1.0, 1.0), units=units)
     return Score(
         condition=digest(name, ASYMMETRY),
         label=name,

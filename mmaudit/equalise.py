@@ -13,9 +13,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from mmaudit.data.statistics import spread
 from mmaudit.distances import EmbeddingDistance, InputDistance, Measure, Unmeasurable
 from mmaudit.errors import BadInput, NotApplicable
+from mmaudit.kernels.positions import spread
 from mmaudit.models import TwoStage
 from mmaudit.probes import Probe, Source, probes
 from mmaudit.probes.scale import Level, Scale, scalable, scaled_options

@@ -171,8 +171,10 @@ def _row(
     why = uncertain(values, clean.w.units)
     if unit == "share" and error == 0 and np.isfinite(metric.range).all():
         # As for a single share (`comparison.score_row`): no event among n samples does not mean that there are none.
-        # Each sample of four conditions can move the residual by twice its share.
-        unseen = 2 * exact_bound(clean.w)
+        # Each sample of four conditions can move the residual by twice its share of the metric's range; a residual of
+        # shares of what is above chance by more, the less that is.
+        room = abs(float(clean.values[0]) - clean.floor) if residual is INDEPENDENCE else 1.0
+        unseen = 2 * exact_bound(clean.w) * (metric.range[1] - metric.range[0]) / room
         low, high = value - unseen, value + unseen
     elif why:
         low, high, reason = float("nan"), float("nan"), reason or f"{NO_INTERVAL}{why}"

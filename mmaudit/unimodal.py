@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from mmaudit.data.statistics import spread
 from mmaudit.distances import Unmeasurable, ngrams
+from mmaudit.kernels.positions import spread
 from mmaudit.probes import Source, canonical
 from mmaudit.types import Array, Batch, FloatArray, IntArray, Modality, Task
 

@@ -15,12 +15,13 @@ import numpy as np
 
 from mmaudit.comparison import Measured, exact_bound, unseen_share
 from mmaudit.kernels.inference import standard_error
+from mmaudit.kernels.positions import spread
 from mmaudit.metrics import Metric, Predictions, Resamples
 from mmaudit.types import IntArray
 
 TRIED = 1000
 """Most samples that are tried for the one that moves a metric most; of more, those of the largest errors in a
-regression, else evenly spaced ones."""
+regression, else such as `spread` takes."""
 
 MOST = 254  # times that a resample can hold a sample once more
 PIECE = 250  # of these are tried at a time, for memory's sake
@@ -64,7 +65,7 @@ def unseen(metric: Metric, predictions: Predictions, found: Measured, reference:
 
 def _tried(p: Predictions) -> IntArray:
     if p.n <= TRIED or p.task.kind != "regression":
-        return np.unique(np.linspace(0, p.n - 1, min(p.n, TRIED)).astype(np.int64))
+        return spread(np.arange(p.n), TRIED)
     errors = np.abs(p.outputs - p.target)
     scale = errors.mean(axis=0)
     return np.argsort(-(errors / np.where(scale > 0, scale, 1.0)).max(axis=1), kind="stable")[:TRIED]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
 import tempfile
 from collections.abc import Iterator
@@ -31,6 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _one_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Processes that are killed in tests, and libraries (Ray, torch's launcher), leave files: all below one folder."""
     tmp_path_factory.getbasetemp()  # not there: pytest keeps what tests that failed have written
+    multiprocessing.util.get_temp_dir()  # nor this: the interpreter removes it in the end, and must find it
     with (
         tempfile.TemporaryDirectory(prefix="mma-", ignore_cleanup_errors=True) as folder,
         pytest.MonkeyPatch.context() as patch,

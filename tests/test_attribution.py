@@ -26,9 +26,9 @@ from attribution_cases import (
     torch_model,
 )
 from mmaudit import ArrayData, Task
-from mmaudit.attribution.explained import explained, explained_weights, in_words
+from mmaudit.attribution.explained import explained, explained_weights, in_words, target_scale
 from mmaudit.data.dataset import values
-from mmaudit.types import Array
+from mmaudit.types import Array, Batch
 from model_cases import one_thread  # noqa: F401  (a fixture)
 
 DATA = pair()
@@ -119,14 +119,19 @@ def test_ablation_is_the_difference_of_the_models_own_answers() -> None:
     model = torch_model(drawn(Fused, nn.Tanh(), 3), outputs="logits")
     part = attributed(model, data).methods[ABLATION]
     batch = data.rows(EVERY)
-    clean = model.predict(batch)
+
+    def centred(batch: Batch) -> Array:
+        rows = model.predict(batch).astype(np.float64)
+        return rows - rows.mean(1, keepdims=True)
+
+    clean = centred(batch)
     chosen = clean.argmax(1)
     stand_in = {name: np.tile(baseline_of(data, name).astype(np.float32), (len(data), 1)) for name in "ab"}
     for name in "ab":
-        without = model.predict(batch.replace({name: stand_in[name]}))
+        without = centred(batch.replace({name: stand_in[name]}))
         np.testing.assert_allclose(part.total[name], (clean - without)[EVERY, chosen], atol=1e-5)
     np.testing.assert_allclose(part.output, clean[EVERY, chosen], atol=1e-6)
-    np.testing.assert_allclose(part.baseline, model.predict(batch.replace(stand_in))[EVERY, chosen], atol=1e-6)
+    np.testing.assert_allclose(part.baseline, centred(batch.replace(stand_in))[EVERY, chosen], atol=1e-6)
 
 
 def test_deep_lift_gives_each_hidden_unit_its_slope_between_baseline_and_sample() -> None:
@@ -181,24 +186,28 @@ def test_steps_are_doubled_until_the_attributions_add_up() -> None:
 @pytest.mark.parametrize(
     ("task", "logits", "weights"),
     [
-        (Task.classification(3), [[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]], [[0, 1, 0], [1, 0, 0]]),
+        (Task.classification(4), [[0.0, 2.0, 1.0, 0.0], [3.0, 0.0, 0.0, 1.0]], np.eye(4)[[1, 0]] - 0.25),
         (Task.multilabel(3), [[1.0, -2.0, 0.5], [-3.0, -1.0, -2.0]], [[1, 0, 1], [0, 1, 0]]),
-        (Task.regression(2), [[1.0, -2.0]], [[1, 1]]),
+        (Task.regression(2), [[1.0, -2.0]], [[2, 0.25]]),
     ],
 )
 def test_explained_output_follows_the_clean_answer(task: Task, logits: Any, weights: Any) -> None:
-    found = explained_weights(task, np.asarray(logits))
+    found = explained_weights(task, np.asarray(logits), target_scale(task, np.array([[0.0, 0.0], [1.0, 8.0]])))
     assert np.array_equal(found, weights)
     assert np.array_equal(explained(np.asarray(logits), found), (np.asarray(logits) * weights).sum(1))
 
 
 def test_explained_output_in_words() -> None:
-    assert in_words(Task.classification(2), "logits") == "the logit of the class predicted on the clean sample"
+    assert in_words(Task.classification(2), "logits") == (
+        "the logit of the class predicted on the clean sample, above the mean over all classes"
+    )
     assert "log probability of the class" in in_words(Task.classification(2), "probabilities")
     assert in_words(Task.multilabel(2), "logits").startswith("the sum of the logits of the labels predicted")
     assert in_words(Task.multilabel(2), "probabilities").startswith("the sum of the log odds of the labels")
     assert in_words(Task.regression(1), "values") == "the value"
-    assert in_words(Task.regression(2), "values") == "the sum of the 2 dimensions' values"
+    assert in_words(Task.regression(2), "values") == (
+        "the sum of the 2 targets' values, each in standard deviations of its target"
+    )
 
 
 @pytest.mark.parametrize("look", [True, False])
@@ -207,9 +216,50 @@ def test_probabilities_are_explained_as_log_probabilities(look: bool) -> None:
     plain = drawn(Fused, nn.Tanh(), 3)
     part = attributed(_softmax(plain), data, look=look)
     logits = plain(*(torch.from_numpy(column(name, data).astype(np.float32)) for name in "ab")).detach().double()
-    expected = logits.log_softmax(1).max(1).values.numpy()
+    expected = (logits.max(1).values - logits.mean(1)).numpy()
     np.testing.assert_allclose(part.methods[IG].output, expected, atol=1e-5)
     assert part.about["error"][IG] < 0.01
+
+
+class Lifted(nn.Module):
+    """The same probabilities: b moves all logits alike."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.inner(a, b) + 6 * b.abs().sum(1, keepdim=True)
+
+
+def test_what_no_probability_shows_is_not_counted() -> None:
+    data = pair(task=Task.classification(3))
+    plain = drawn(Fused, nn.Tanh(), 3)
+    one, other = (attributed(torch_model(m, outputs="logits"), data).methods[IG] for m in (plain, Lifted(plain)))
+    for name in "ab":
+        np.testing.assert_allclose(one.total[name], other.total[name], atol=1e-3)
+
+
+def test_targets_in_other_units_have_the_same_shares() -> None:
+    data = pair(task=Task.regression(2))
+    plain = drawn(Additive, 2)
+    shares = []
+    for factor in (1.0, 1000.0):
+        scale = np.array([1.0, factor])
+        scaled = Scaled(plain, torch.tensor(scale, dtype=torch.float32))
+        changed = ArrayData({m.name: column(m.name, data) for m in data.modalities}, data.target * scale, data.task)
+        part = attributed(torch_model(scaled, outputs="values"), changed).methods[IG]
+        shares.append([part.total[name] for name in "ab"])
+    np.testing.assert_allclose(shares[0], shares[1], rtol=1e-3, atol=1e-4)
+
+
+class Scaled(nn.Module):
+    def __init__(self, inner: nn.Module, scale: Tensor) -> None:
+        super().__init__()
+        self.inner, self.scale = inner, scale
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return self.inner(a, b) * self.scale
 
 
 def test_labels_predicted_are_explained_together() -> None:

@@ -106,7 +106,7 @@ def test_rows_are_spread_over_the_complete_samples(tmp_path: Path) -> None:
     assert len(positions) == 5
     assert there[positions].all()
     assert np.array_equal(positions, complete(data, ["a", "b"], 5))
-    assert positions[[0, -1]].tolist() == [1, 19]
+    assert positions[0] < 4 < 15 < positions[-1]
     assert np.array_equal(attributed(model, data).methods[IG].positions, np.flatnonzero(there))
 
 
@@ -150,8 +150,8 @@ def test_any_model_is_ablated_by_its_answers(kind: str) -> None:
     column[:] = ""
     silent = model.predict(batch.replace({"note": column})).astype(np.float64)
     if kind == "classification":
-        rows = np.arange(len(clean))
-        expected = (clean - silent)[rows, clean.argmax(1)]
+        lost = clean - silent
+        expected = lost[np.arange(len(clean)), clean.argmax(1)] - lost.mean(1)
     elif kind == "regression":
         expected = (clean - silent).sum(1)
     else:

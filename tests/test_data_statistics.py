@@ -10,6 +10,7 @@ import pytest
 from mmaudit.data import ArrayData, all_statistics, subset
 from mmaudit.data.statistics import statistics
 from mmaudit.errors import BadInput, UnknownName
+from mmaudit.kernels.positions import spread
 
 N = 3000
 
@@ -66,12 +67,26 @@ def test_series_of_differing_length_have_two_numbers_per_channel(layout: str) ->
     np.testing.assert_allclose(found.std.ravel(), everything.std(axis=0), rtol=1e-9)
 
 
+@pytest.mark.parametrize(("n", "limit"), [(1000, 500), (1500, 500), (1001, 500), (7, 3), (5, 5), (3, 9), (10**7, 2000)])
+def test_some_of_many_positions_are_spread_evenly_and_keep_no_step(n: int, limit: int) -> None:
+    found = spread(np.arange(n) * 2, limit)
+    assert len(found) == min(n, limit)
+    assert (np.diff(found) > 0).all()
+    if n > limit:
+        stretch = np.searchsorted(np.arange(1, limit + 1) * n // limit, found // 2, side="right")
+        assert stretch.tolist() == list(range(limit))
+    if limit >= 500:
+        for period in (2, 3, 5):
+            shares = np.bincount(found // 2 % period, minlength=period) / limit
+            assert np.abs(shares - 1 / period).max() < 0.1
+
+
 def test_limit_takes_evenly_spaced_recorded_rows() -> None:
     labs = np.arange(N, dtype=np.float64)[:, None].repeat(2, axis=1)
     labs[::2] = np.nan
     found = statistics(make(labs=labs), "labs", limit=3)
     assert found is not None
-    rows = labs[1::2][[0, 750, 1499]]
+    rows = labs[spread(np.arange(1, N, 2), 3)]
     assert found.mean.tolist() == rows.mean(axis=0).tolist()
     assert found.std == pytest.approx(rows.std(axis=0))
     single = statistics(make(labs=labs), "labs", limit=1)

@@ -17,10 +17,10 @@ from helpers.run_cases import Rowwise, Whole, contents, dataset
 from mmaudit import Report, Run, audit
 from mmaudit.auditing import prepare
 from mmaudit.data import ArrayData, Dataset
-from mmaudit.data.statistics import spread
 from mmaudit.distances import BUCKETS, EmbeddingDistance, Unmeasurable, mean_distance, ngrams
 from mmaudit.equalise import TARGETS, equalise
 from mmaudit.joint import parts
+from mmaudit.kernels.positions import spread
 from mmaudit.models import TwoStage
 from mmaudit.plan import Suite, make_plan
 from mmaudit.probes import probes

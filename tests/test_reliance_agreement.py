@@ -165,6 +165,17 @@ def test_a_way_of_asking_is_to_blame() -> None:
     assert "zero for a (5.0 times)" in said
 
 
+def test_one_estimator_against_all_others_is_what_is_explained() -> None:
+    """Also where what a modality is worth alone is among the others."""
+    found = []
+    for name in ("shapley_value", "leave_one_out", "only_one", "perceptual_score", "anova_share"):
+        found += ranking(name, {"a": 0.5, "b": 0.1})
+    for name, why in (("attribution_share", "Attributions say"), ("only_one", "What a modality is worth alone")):
+        others = [e for e in found if e.estimator != name]
+        (said,) = explain_disagreement(others + ranking(name, {"a": 0.1, "b": 0.9}))
+        assert why in said
+
+
 def test_agreement_needs_no_explanation() -> None:
     beside = ranking("leave_one_out", {"a": 0.5, "b": 0.1}, baseline="zero")
     assert explain_disagreement(beside + ranking("only_one", {"a": 0.9, "b": 0.2}, baseline="zero")) == []

@@ -227,3 +227,8 @@ def test_a_run_without_what_a_corruption_does_alone_has_reasons(audited: tuple[R
     defined = [s for s in rows if s.metric == "additivity_residual" and s.value == 0]
     assert len(defined) == 2
     assert all(s.low < 0 < s.high for s in defined), "no change among 240 samples is not certainty"
+    bound = 2 * (1 - 0.025 ** (1 / 240))
+    cells = [s for s in rows if s.metric == "additivity_residual" and s.value == 0]
+    assert [s.high for s in cells] == pytest.approx([bound] * 2)
+    shares = [s for s in rows if s.metric == "independence_residual" and s.value == 0]
+    assert [s.high for s in shares] == pytest.approx([bound / (0.9 - 0.3)] * 2)

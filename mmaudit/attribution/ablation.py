@@ -8,7 +8,7 @@ import numpy as np
 
 from mmaudit.answering import to_logits
 from mmaudit.attribution.baselines import Baselines
-from mmaudit.attribution.explained import explained, explained_weights
+from mmaudit.attribution.explained import explained, explained_weights, target_scale
 from mmaudit.attribution.parts import Part
 from mmaudit.data import Dataset
 from mmaudit.models import Model
@@ -32,13 +32,13 @@ def ablate_by_answers(
         Parts, and how many samples were left out because an answer is not finite.
     """
     parts: list[Part] = []
-    left_out = 0
+    left_out, scale = 0, target_scale(data.task, data.target)
     for start in range(0, len(positions), BATCH_ROWS):
         some = positions[start : start + BATCH_ROWS]
         batch = data.rows(some)
         stand_ins = {name: baselines.values(source, name, batch) for name in model.modalities}
         clean = _logits(model, data.task, batch)
-        weights = explained_weights(data.task, np.nan_to_num(clean))
+        weights = explained_weights(data.task, np.nan_to_num(clean), scale)
         without = {
             name: explained(_logits(model, data.task, batch.replace({name: stand_ins[name]})), weights)
             for name in model.modalities

@@ -22,6 +22,7 @@ from mmaudit.attributions_file import (
 )
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput, DamagedRun, MMAuditError, NotApplicable, UnknownName
+from mmaudit.kernels.positions import spread
 from mmaudit.models import Model, TwoStage
 from mmaudit.probes import Source
 from mmaudit.store import Run
@@ -30,7 +31,7 @@ from mmaudit.types import IntArray
 if TYPE_CHECKING:
     from mmaudit.attribution.gradients import Found
 
-VERSION = 1
+VERSION = 2
 _PROBED_ROWS = 16
 
 
@@ -140,7 +141,7 @@ def attributions(
 def complete(data: Dataset, names: Sequence[str], rows: int) -> IntArray:
     """Return at most `rows` positions, ascending, spread evenly over the samples that have all these modalities."""
     there = np.flatnonzero(np.all([data.presence(name) for name in names], axis=0))
-    return there[np.unique(np.linspace(0, len(there) - 1, min(rows, len(there))).astype(np.int64))]
+    return spread(there, rows)
 
 
 def _gradients(

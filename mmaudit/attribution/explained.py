@@ -8,34 +8,48 @@ from mmaudit.outputs import Float32Array
 from mmaudit.types import Array, FloatArray, Task
 
 
-def explained_weights(task: Task, logits: Array) -> Float32Array:
+def target_scale(task: Task, target: Array) -> FloatArray:
+    """Return `float64[k]`, in what each output is counted: regressions of several targets in their deviations, else 1.
+
+    A sum of unlike units would be about the target of the largest numbers alone.
+    """
+    if task.kind != "regression" or task.width < 2:
+        return np.ones(task.width)
+    spread = np.asarray(target, np.float64).std(axis=0)
+    return np.where(spread > 0, spread, 1.0)
+
+
+def explained_weights(task: Task, logits: Array, scale: FloatArray) -> Float32Array:
     """Return `float32[n, k]`: the explained output of a row is the sum of its logits times these.
 
     Args:
         task: what a row means.
         logits: `[n, k]`, the clean answers (regression: values).
+        scale: of `target_scale`, for all rows of a data set alike.
 
-    Classification: 1 for the predicted class. Multilabel: 1 for every predicted label (logit above 0), or for the most
-    probable label where none is. Regression: 1 for every dimension.
+    Classification: 1 for the predicted class, minus 1/k for each, so that what moves all logits alike, which no
+    probability shows, is not counted. Multilabel: 1 for every predicted label (logit above 0), or for the most probable
+    label where none is. Regression: 1 / scale for every dimension.
     """
-    weights = np.zeros(logits.shape, np.float32)
     if task.kind == "regression":
-        weights[:] = 1
-        return weights
+        return np.broadcast_to(1 / scale, logits.shape).astype(np.float32)
+    weights = np.zeros(logits.shape, np.float32)
     if task.kind == "multilabel":
         weights[logits > 0] = 1
     none = ~weights.any(axis=1)
     weights[none, logits.argmax(axis=1)[none]] = 1
-    return weights
+    return weights - np.float32(1 / task.width) if task.kind == "classification" else weights
 
 
 def in_words(task: Task, scale: str) -> str:
     """Say which output is explained."""
     if task.kind == "regression":
-        return "the value" if task.width == 1 else f"the sum of the {task.width} dimensions' values"
+        if task.width == 1:
+            return "the value"
+        return f"the sum of the {task.width} targets' values, each in standard deviations of its target"
     one = "logit" if scale == "logits" else "log probability" if task.kind == "classification" else "log odds"
     if task.kind == "classification":
-        return f"the {one} of the class predicted on the clean sample"
+        return f"the {one} of the class predicted on the clean sample, above the mean over all classes"
     return (
         f"the sum of the {one.replace('logit', 'logits')} of the labels predicted on the clean sample "
         "(where there is none: of the most probable label)"

@@ -15,12 +15,14 @@ from mmaudit.attribution.ablation import ablation
 from mmaudit.attribution.baselines import Baselines
 from mmaudit.attribution.captum_methods import Effort, rounding, run
 from mmaudit.attribution.embeddings import EmbeddingSpace
+from mmaudit.attribution.explained import target_scale
 from mmaudit.attribution.parts import Part, join, refusal
 from mmaudit.attribution.rows import PROBED_ROWS, Live, Rows, find_live
 from mmaudit.attribution.spaces import FeatureSpace, InputSpace, Space, rows, stacked
 from mmaudit.attributions_file import ABLATION, GRADIENT_SHAP, INTEGRATED_GRADIENTS
 from mmaudit.data import Dataset
 from mmaudit.errors import MMAuditError, NotApplicable
+from mmaudit.kernels.positions import spread
 from mmaudit.models.protocol import TwoStage
 from mmaudit.models.torch import TorchModel
 from mmaudit.models.torch_boundary import StagedTorch
@@ -208,7 +210,7 @@ def _rows(
     leaves = space.leaves(stacked([both, _only(data.rows(background), model)]))
     n = len(batch)
     x, b, others = (rows(leaves, s) for s in (slice(0, n), slice(n, 2 * n), slice(2 * n, None)))
-    made = Rows(space, live, x, b, others, data.task, positions)
+    made = Rows(space, live, x, b, others, data.task, target_scale(data.task, data.target), positions)
     kept = np.flatnonzero((made.at_x.isfinite() & made.at_b.isfinite()).cpu().numpy())
     return made if len(kept) == n else made.take(kept)
 
@@ -236,11 +238,6 @@ def _ablated(some: Rows) -> Part:
 def _where(space: Space, live: Live, name: str) -> str:
     places = {space.where[i] for i in live.leaves if space.owner[i] == name}
     return " and ".join(sorted(places)) if places else "ablation"
-
-
-def spread(positions: IntArray, count: int) -> IntArray:
-    """Return at most `count` of the positions, evenly spread."""
-    return positions[np.unique(np.linspace(0, len(positions) - 1, min(count, len(positions))).astype(np.int64))]
 
 
 def versions() -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmaudit.attribution.explained import explained_weights
 from mmaudit.attribution.spaces import Leaf, Space, rows
 from mmaudit.models.torch_tensors import identical
-from mmaudit.types import IntArray, Modality, Task
+from mmaudit.types import FloatArray, IntArray, Modality, Task
 
 PROBED_ROWS = 16
 
@@ -120,14 +120,15 @@ class Rows:
         x, b: leaves of the rows, and of their baselines.
         background: leaves of other samples, for GradientSHAP.
         task: says which output is explained.
+        scale: in what each output is counted, see `explained.target_scale`.
         positions: of the rows in the data set.
     """
 
     def __init__(
         self, space: Space, live: Live, x: Sequence[Leaf], b: Sequence[Leaf], background: Sequence[Leaf], task: Task,
-        positions: IntArray, weights: Tensor | None = None,
+        scale: FloatArray, positions: IntArray, weights: Tensor | None = None,
     ) -> None:  # fmt: skip
-        self.space, self.live, self.task, self.positions = space, live, task, positions
+        self.space, self.live, self.task, self.scale, self.positions = space, live, task, scale, positions
         self.x, self.b, self.background = x, b, background
         self.module = Explained(space, live, x, task)
         self.weights = self._weights() if weights is None else weights
@@ -139,7 +140,7 @@ class Rows:
         """Some of the rows."""
         index = torch.as_tensor(kept, device=self.weights.device)
         return Rows(
-            self.space, self.live, rows(self.x, kept), rows(self.b, kept), self.background, self.task,
+            self.space, self.live, rows(self.x, kept), rows(self.b, kept), self.background, self.task, self.scale,
             self.positions[kept], self.weights[index],
         )  # fmt: skip
 
@@ -147,7 +148,7 @@ class Rows:
         with torch.no_grad():
             outputs = self.space.outputs(self.x, len(self))
             logits = as_logits(outputs, self.space.model.outputs, self.task)
-        weights = explained_weights(self.task, logits.cpu().numpy())
+        weights = explained_weights(self.task, logits.cpu().numpy(), self.scale)
         return torch.from_numpy(weights).to(outputs.device)
 
     def gradual(self, leaves: Sequence[Leaf]) -> tuple[Tensor, ...]:

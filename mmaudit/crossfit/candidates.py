@@ -13,6 +13,7 @@ from mmaudit.crossfit.heads import Head
 from mmaudit.crossfit.network import BOLD, CAUTIOUS, Networks
 from mmaudit.crossfit.ridge import Ridge
 from mmaudit.crossfit.spaces import Gaussian, Space, linear, quadratic
+from mmaudit.kernels.positions import spread
 from mmaudit.types import FloatArray, IntArray
 
 INNER = 4  # inner folds of a committee that looks for directions
@@ -104,8 +105,7 @@ def along_directions(
         directions = Directions(here, y[mine] - offset)
         found += directions.count
         there = directions(here)
-        # Evenly spaced rows are as good as random ones here: rows have no order that matters.
-        chosen = np.linspace(0, len(mine) - 1, min(FEW, len(mine))).astype(np.int64)
+        chosen = spread(np.arange(len(mine)), FEW)
         for k in range(2):
             fit = None
             if directions.count:

@@ -14,9 +14,9 @@ from mmaudit.crossfit.predictors import LEARNER, Predictors, Subset, subsets_of
 from mmaudit.crossfit.samples import Questions, Samples, Table
 from mmaudit.crossfit.targets import FEWEST, decisions, together, unfit
 from mmaudit.data import Dataset
-from mmaudit.data.statistics import spread
 from mmaudit.errors import BadInput, Undefined
 from mmaudit.information.crossfitted import DATA, DECISION, CrossFitted
+from mmaudit.kernels.positions import spread
 from mmaudit.models import TwoStage
 from mmaudit.threads import over_rows
 from mmaudit.types import Array, BoolArray, FloatArray, IntArray, Task

@@ -11,6 +11,7 @@ from mmaudit.crossing.answers import Combiner
 from mmaudit.crossing.design import all_combinations, draw_rounds, fewest_rounds
 from mmaudit.data import Dataset
 from mmaudit.errors import BadInput
+from mmaudit.kernels.positions import spread
 from mmaudit.metrics import Metric
 from mmaudit.models import Model, TwoStage
 from mmaudit.reliance.additive import Design
@@ -169,5 +170,4 @@ def _positions(run: Run, data: Dataset, names: tuple[str, ...], rows: int) -> tu
     size = sum(np.asarray(first.inputs[name][0]).nbytes for name in names)
     outputs = 4 * run.task.width * fewest_rounds(len(names))
     most = min(rows, max(50, MOST_INPUT_BYTES // max(size, 1)), max(50, MOST_OUTPUT_BYTES // outputs))
-    chosen = np.linspace(0, len(complete) - 1, min(most, len(complete))).astype(np.int64)
-    return complete[np.unique(chosen)], ""
+    return spread(complete, most), ""

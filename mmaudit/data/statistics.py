@@ -11,6 +11,7 @@ import numpy as np
 from mmaudit.data.dataset import Dataset, values
 from mmaudit.data.scan import BLOCK_BYTES
 from mmaudit.errors import BadInput, UnknownName
+from mmaudit.kernels.positions import spread
 from mmaudit.types import Array, FloatArray, IntArray, Modality
 
 
@@ -145,14 +146,6 @@ def _collect(data: Dataset, names: Sequence[str], limit: int) -> dict[str, Modal
                 moments[m.name].add(inputs[m.name])
         table |= {name: found.result() for name, found in moments.items()}
     return table
-
-
-def spread(positions: IntArray, limit: int) -> IntArray:
-    """Return at most `limit` of `positions`, evenly spaced, the first and the last among them."""
-    if len(positions) <= limit:
-        return positions.astype(np.int64)
-    places = np.linspace(0, len(positions) - 1, limit).round().astype(np.int64)
-    return positions[places].astype(np.int64)
 
 
 def _rows_per_block(modality: Modality) -> int:

@@ -26,9 +26,9 @@ from mmaudit.data.infer import KindLike, declared_kinds, describe, parse_kind
 from mmaudit.data.items import item_column
 from mmaudit.data.retrieval import require_task_modalities
 from mmaudit.data.scan import check_recorded, find_present
-from mmaudit.data.statistics import spread
 from mmaudit.data.tasks import parse_task
 from mmaudit.errors import BadInput
+from mmaudit.kernels.positions import spread
 from mmaudit.types import Array, Batch, BoolArray, IntArray, Modality, Task
 
 _LOOKED_AT = 64

@@ -17,9 +17,9 @@ from mmaudit.data.held import Held
 from mmaudit.data.infer import describe
 from mmaudit.data.items import Parts, item_column, target_value
 from mmaudit.data.scan import check_recorded, find_present
-from mmaudit.data.statistics import spread
 from mmaudit.data.tasks import is_retrieval, parse_task
 from mmaudit.errors import BadInput
+from mmaudit.kernels.positions import spread
 from mmaudit.types import Array, Batch, BoolArray, IntArray, Modality, Task
 
 _SAMPLED = 64

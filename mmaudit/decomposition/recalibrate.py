@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.special
 
+from mmaudit.kernels.positions import spread
 from mmaudit.types import Array, BoolArray, FloatArray, IntArray
 
 MOST_OFFSETS = 50
@@ -60,7 +61,7 @@ class _Map:
         self.theta = np.zeros(1 + (len(self.shares) if self.offsets else 1))
         rows: slice | IntArray = slice(None)
         if not self.offsets and z.size > MOST_VALUES:
-            rows = np.linspace(0, len(z) - 1, max(100, MOST_VALUES // z.shape[1])).astype(np.int64)
+            rows = spread(np.arange(len(z)), max(100, MOST_VALUES // z.shape[1]))
         self._fit(z[rows][:, self.seen], kept[target[rows]])
         if self.theta[0] < 0:
             self.theta[:] = 0

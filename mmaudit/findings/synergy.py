@@ -39,16 +39,20 @@ def synergy_unused(evidence: Evidence) -> Iterator[Draft]:
 
 
 def _of(evidence: Evidence, like: Estimate, of: str) -> Estimate | None:
-    """The synergy of data or model that an estimate of what is unused was made of; of several the largest."""
+    """The synergy of data or model that an estimate of what is unused was made of.
+
+    Of several missing baselines the smallest: a stand-in that the model cannot read makes a modality look useless
+    alone, and what is used together large, so what is unused goes by the best answers (`unused.unused_rows`).
+    """
     against = like.option("against")
     found = evidence.estimated("synergy", like.modalities, of=of)
     found = [e for e in found if e.option("against") == against]
-    return max(found, key=lambda e: e.value, default=None)
+    return min((e for e in found if e.value == e.value), key=lambda e: e.value, default=None)
 
 
 @rule("weak_on_synergy", level="minor", needs_signal=True)
 def weak_on_synergy(evidence: Evidence) -> Iterator[Draft]:
-    """Samples that only both modalities together answer are answered worse than the others.
+    """Samples that no modality answers alone, only several together, are answered worse than the others.
 
     Where two views of one thing add up, such samples are those near the border, on which any noise tells; so only where
     modalities surely say more together than views that are independent given the answer.
@@ -59,10 +63,12 @@ def weak_on_synergy(evidence: Evidence) -> Iterator[Draft]:
         for redundant in evidence.estimated("accuracy_on", synergy.modalities, tag="redundant"):
             if synergy.high < redundant.low - FAR_BELOW:
                 gap = formats.number(redundant.value - synergy.value, synergy.unit, change=True)
+                needed, enough = "no modality can answer alone", "several modalities can answer alone"
+                if len(evidence.modalities) == 2:
+                    needed, enough = f"only {listing(evidence.modalities)} together can answer", "either can answer"
                 yield Draft(
-                    f"Of the samples that only {listing(evidence.modalities)} together can answer the model gets "
-                    f"{span(synergy.score())} right, of those that either can answer "
-                    f"{span(redundant.score())}: a gap of {gap}.",
+                    f"Of the samples that {needed} the model gets {span(synergy.score())} right, of those that "
+                    f"{enough} {span(redundant.score())}: a gap of {gap}.",
                     synergy.modalities,
                     (synergy.score(), redundant.score()),
                     redundant.value - synergy.value,

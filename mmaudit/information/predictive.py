@@ -22,6 +22,7 @@ import scipy.special
 
 from mmaudit.errors import BadInput, Undefined
 from mmaudit.kernels.bootstrap import Resamples
+from mmaudit.kernels.positions import spread
 from mmaudit.types import Array, FloatArray
 
 # A stated probability of 0 becomes float32's smallest normal number, in which probabilities are kept: −126 bits.
@@ -138,7 +139,7 @@ def substance(base: FloatArray, refined: FloatArray, target: Array) -> float:
         target: `int[n]`, classes.
     """
     if base.size > ENOUGH:
-        some = np.linspace(0, len(target) - 1, max(100, ENOUGH // base.shape[1])).astype(np.int64)
+        some = spread(np.arange(len(target)), max(100, ENOUGH // base.shape[1]))
         base, refined, target = base[some], refined[some], target[some]
     known = np.log(np.maximum(base, SMALLEST))
     added = np.log(np.maximum(refined, SMALLEST)) - known

@@ -14,6 +14,18 @@ from mmaudit.reliance.standins import DISTANCE
 FAR = 2.0
 SHOWN = 3
 
+REASONS = {
+    "attribution_share": "Attributions say what moves the output, not what makes it right: a modality can move it a "
+    "lot and help little.",
+    "anova_share": "The share of the outputs' variance says what moves the output, not what makes it right: a modality "
+    "can move it a lot and help little.",
+    "perceptual_score": "The value of another sample contradicts the other modalities, an absent one says nothing: a "
+    "model can bear the one and not the other.",
+}
+"""By estimator, why it may stand against the others."""
+
+ASKED = "They ask in different ways: what is lost without a modality depends on what else is present."
+
 
 def explain_disagreement(estimates: Sequence[Estimate], *, besides: Collection[str] = ()) -> list[str]:
     """Return sentences for every two modalities that estimators put in opposite orders; none where they agree.
@@ -70,27 +82,16 @@ def _named(ranked: list[Order]) -> str:
 
 
 def _ways(few: set[str], many: set[str]) -> str:
-    if "only_one" in few | many:
+    """What the fewer ask that the others do not; of estimators on both sides that would explain it, the fewer's."""
+    if few == {"only_one"} or many == {"only_one"}:
         return (
             "What a modality is worth alone and what it adds to the others differ where modalities say the same, or "
             "where one is of use only beside another."
         )
-    if "attribution_share" in few | many:
-        return (
-            "Attributions say what moves the output, not what makes it right: a modality can move it a lot and help "
-            "little."
-        )
-    if "anova_share" in few | many:
-        return (
-            "The share of the outputs' variance says what moves the output, not what makes it right: a modality can "
-            "move it a lot and help little."
-        )
-    if "perceptual_score" in few | many:
-        return (
-            "The value of another sample contradicts the other modalities, an absent one says nothing: a model can "
-            "bear the one and not the other."
-        )
-    return "They ask in different ways: what is lost without a modality depends on what else is present."
+    for name, reason in REASONS.items():
+        if name in few:
+            return reason
+    return next((reason for name, reason in REASONS.items() if name in many and len(many) == 1), ASKED)
 
 
 def _stand_ins(baseline: str | None, modalities: Sequence[str], estimates: Sequence[Estimate]) -> list[Estimate]:

@@ -74,7 +74,9 @@ def test_asymmetry_is_bounded_and_changes_sign(a, b):
         return
     assert -1 <= value <= 1
     assert value == pytest.approx(-asymmetry(other, one)[0])
-    assert np.isnan(asymmetry(one, np.array([np.inf]))[0])
+    never = np.array([np.inf])
+    assert (asymmetry(one, never)[0], asymmetry(never, one)[0]) == (1, -1)
+    assert np.isnan(asymmetry(never, never)[0])
 
 
 @usual
