@@ -235,7 +235,8 @@ def test_rows_in_which_a_modality_is_absent_are_not_used() -> None:
     assert len(fit) == 40
     assert not (fit.positions % 3 == 0).any()
     assert (np.diff(fit.positions) > 0).all()
-    assert fit.positions[-1] == 89
+    assert fit.positions[0] < 6
+    assert fit.positions[-1] > 84
     np.testing.assert_array_equal(fit.target, fit.positions % 2)
 
 

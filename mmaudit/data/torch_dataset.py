@@ -82,7 +82,8 @@ class TorchData(Held):
         own = target is None and is_retrieval(task)
         self._parts = Parts(tuple(declared), tuple(names) if names is not None else None, target is not None or own)
         self.ids = check_ids(ids, n)
-        self._sample = spread(np.arange(n), _SAMPLED)
+        # With both ends: errors are about item 0 where that will do, and what is appended or cut off is noticed.
+        self._sample = np.union1d(spread(np.arange(1, n - 1), _SAMPLED - 2), [0, n - 1])
         self.modalities: tuple[Modality, ...] = self._described(declared)
         self._present = {name: check_present(name, (present or {}).get(name), n) for name in declared}
         self._known = False
@@ -155,7 +156,7 @@ class TorchData(Held):
 
     def _described(self, declared: Mapping[str, Modality | None]) -> tuple[Modality, ...]:
         """Complete the descriptions from the evenly spaced items."""
-        items = [self._item(i)[0] for i in spread(self._sample, 16).tolist()]
+        items = [self._item(i)[0] for i in np.union1d(0, spread(self._sample, 16)).tolist()]
         made: list[Modality] = []
         for name, given in declared.items():
             seen = [item[name] for item in items if not is_missing(item[name])]

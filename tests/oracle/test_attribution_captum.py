@@ -45,6 +45,18 @@ class Deep(Fused):
         return self.head(self.last(self.more(self.activation(self.one(a) + self.two(b)))))
 
 
+class Centred(nn.Module):
+    """Logits above their mean over classes, which is what is explained."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        logits = self.inner(a, b)
+        return logits - logits.mean(1, keepdim=True)
+
+
 def tensors() -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Inputs and baselines as Captum takes them."""
     x = tuple(torch.from_numpy(np.array(values(DATA, name, np.arange(len(DATA))))) for name in NAMES)
@@ -56,7 +68,7 @@ def features_of(module: nn.Module) -> LayerIntegratedGradients:
     """Captum's own way to attribute to what the two encoders return."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the layers must not depend on each other
-        return LayerIntegratedGradients(module, [module.one, module.two])
+        return LayerIntegratedGradients(Centred(module), [module.one, module.two])
 
 
 def asked(module: nn.Module) -> Tensor:
@@ -83,7 +95,7 @@ def test_integrated_gradients_of_inputs_and_their_convergence_delta() -> None:
     found = attributed(torch_model(module, outputs="logits"), DATA, look=False)
     assert found.about["steps"] == {"fewest": 16, "most": 16}
     x, b = tensors()
-    theirs, delta = IntegratedGradients(module).attribute(
+    theirs, delta = IntegratedGradients(Centred(module)).attribute(
         x, b, target=asked(module), n_steps=16, return_convergence_delta=True
     )
     same(found.methods[IG], theirs)
@@ -126,7 +138,7 @@ def test_deep_lift_and_its_convergence_delta(look: bool, activation: nn.Module) 
     x, b = tensors()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it sets hooks
-        theirs, delta = DeepLift(module).attribute(x, b, target=asked(module), return_convergence_delta=True)
+        theirs, delta = DeepLift(Centred(module)).attribute(x, b, target=asked(module), return_convergence_delta=True)
     difference = found.methods[IG].output - found.methods[IG].baseline
     error = float(delta.detach().abs().mean()) / np.abs(difference).mean()
     if error > 0.01:  # a layer that it does not know
@@ -145,7 +157,7 @@ def test_ablation_is_captums_feature_ablation_of_whole_modalities() -> None:
     part = attributed(torch_model(module, outputs="logits"), DATA).methods[ABLATION]
     x, b = tensors()
     groups = (torch.zeros(1, 3, dtype=torch.int64), torch.ones(1, 2, dtype=torch.int64))
-    theirs = FeatureAblation(module).attribute(x, b, target=asked(module), feature_mask=groups)
+    theirs = FeatureAblation(Centred(module)).attribute(x, b, target=asked(module), feature_mask=groups)
     for name, a in zip(NAMES, theirs, strict=True):
         np.testing.assert_allclose(part.total[name], a[:, 0].detach(), atol=1e-5)
 
@@ -158,7 +170,7 @@ def test_gradient_shap_agrees_with_captum_within_the_noise_of_drawing() -> None:
     try:
         np.random.seed(1)  # noqa: NPY002
         with torch.random.fork_rng():
-            theirs, delta = GradientShap(module).attribute(
+            theirs, delta = GradientShap(Centred(module)).attribute(
                 x, x, n_samples=400, target=asked(module), return_convergence_delta=True
             )
     finally:

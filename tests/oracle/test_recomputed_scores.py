@@ -83,7 +83,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     write(folder, target, outputs, conditions=PLAN, task=task, groups=groups, cluster=cluster)
     with pytest.MonkeyPatch.context() as patch:
         # Repairs load torch, and have tests of their own.
-        patch.setattr("mmaudit.side_tables.recalibrate", lambda *_: [])
+        patch.setattr("mmaudit.side_tables.recalibrate", lambda *_, **__: [])
         score(Run.open(folder), resamples=1000)
     return read(folder)
 
