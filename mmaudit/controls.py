@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmaudit.formats import NBSP, number
+from mmaudit.formats import NBSP, number, readable
 from mmaudit.store import Run
 from mmaudit.types import CLEAN, Condition, Score
 
@@ -91,7 +91,7 @@ def _both_received(run: Run, condition: Condition) -> tuple[list[int | None], li
 def _destroy(condition: Condition, score: Score) -> Control:
     """With every modality taken from other samples nothing but chance may be left."""
     if score.value != score.value:
-        return Control("destroy", condition, False, f"{score.metric} could not be measured: {score.reason}.")
+        return Control("destroy", condition, False, f"{readable(score.metric)} could not be measured: {score.reason}.")
     # A failed control takes back the whole audit, so chance must not do it: four standard errors, not two.
     error = (score.high - score.low) / (2 * 1.96)
     slack = (0.01 if score.unit == "share" else 0.02 * score.floor) + STANDARD_ERRORS * error
@@ -102,6 +102,6 @@ def _destroy(condition: Condition, score: Score) -> Control:
         "destroy",
         condition,
         not above,
-        f"with every modality taken from other samples {score.metric} is {value} (95{NBSP}% interval {low} to {high}), "
-        f"chance is {floor}: {said}.",
+        f"with every modality taken from other samples {readable(score.metric)} is {value} (95{NBSP}% interval {low} "
+        f"to {high}), chance is {floor}: {said}.",
     )

@@ -20,6 +20,7 @@ from mmaudit.figures.dots import (
     dot_rows,
     label_lines,
     plot_width,
+    slack,
     tick_count,
     tick_step,
 )
@@ -125,3 +126,8 @@ def test_cells_without_samples_are_told_from_shares_of_nothing(report: Report) -
     document["arbitration"][0]["n"][0][1] = 1
     figure = next(f for f in arbitration(Report.from_json(document)) if f.id == "arbitration-classes-1")
     assert "Cells rest on 1 to 2\u202f109 samples each." in figure.caption
+
+
+def test_signs_that_pages_draw_wider_have_more_room() -> None:
+    assert slack(["a name"]) < slack(["a<b>c="]) < slack(["<<<===", "a"])
+    assert slack([]) == 0

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mmaudit.browse.fragility import Flip
 from mmaudit.figures.base import Cell, Column, Figure, Panel, Table, count_cell, number_cell, text_cell
-from mmaudit.figures.dots import HALF, LETTER, PHONE, Dot, Row, Scale, dot_rows
+from mmaudit.figures.dots import HALF, LETTER, PHONE, Dot, Row, Scale, dot_rows, slack
 from mmaudit.figures.marks import (
     BLUE,
     DASHED,
@@ -159,7 +159,7 @@ def _passport(flips: Sequence[Flip], width: float) -> Spec:
         ],
         plot,
         y + 4,
-        {"left": 2 + 0.9 * longest, "right": 10, "top": 2, "bottom": 4},
+        {"left": 2 + (0.0 if stacked else slack(r["text"] for r in rows)), "right": 10, "top": 2, "bottom": 4},
     )
 
 

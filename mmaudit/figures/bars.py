@@ -12,12 +12,12 @@ from mmaudit.figures.dots import (
     LETTER,
     PHONE,
     PHONE_HEADING,
-    WIDER,
     Scale,
     Styles,
     legend_columns,
     lines_across,
     plot_width,
+    slack,
     written,
 )
 from mmaudit.figures.marks import INK, MUTED, PAPER, Spec, domain, haloed, layer, significant, spec
@@ -90,8 +90,9 @@ def stacked_bars(bars: Sequence[Bar], styles: Styles, scale: Scale, *, width: fl
     layers.append(layer(room, "text", place, fontSize=11, fontWeight="bold", color=PAPER, limit=0))
     layers += lines_across(scale.lines, x, limits, height)
     layers += _beside(words, heads, down, plot, left, stacked)
-    numbers = 0 if stacked else max((len(w["numbers"]) for w in words), default=0)
-    room_around = {"left": 2 + WIDER * longest, "right": 8 + WIDER * numbers, "top": 2, "bottom": 4}
+    beside = [] if stacked else words
+    wider = {side: slack(w[k] for w in beside) for side, k in (("left", "text"), ("right", "numbers"))}
+    room_around = {"left": 2 + wider["left"], "right": 8 + wider["right"], "top": 2, "bottom": 4}
     return spec(layers, plot, height, room_around)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+from unicodedata import east_asian_width
 
 from mmaudit.figures.marks import (
     GRID,
@@ -27,7 +28,8 @@ from mmaudit.formats import shorten
 Styles = Mapping[str, tuple[str, str]]
 Data = Sequence[Mapping[str, Any]]
 # Width of a character at the size of labels, and the room left for fonts that are a seventh wider; pixels.
-LETTER, WIDER = 6.0, 0.9
+LETTER, WIDER, SIGN_WIDER = 6.0, 0.9, 3.5
+SIGNS = frozenset("<>=+−×~#^|")
 # Widths of whole pictures, as pages show them: over the full width, two beside each other, on a phone; pixels.
 FULL, HALF, PHONE = 880.0, 400.0, 340.0
 PHONE_LETTERS, PHONE_HEADING = 52, 42
@@ -129,7 +131,6 @@ def dot_rows(rows: Sequence[Row], styles: Styles, scale: Scale, *, width: float 
     x: Spec = {"type": "quantitative", "scale": {"domain": limits, "nice": False}, "axis": axis}
     down: Spec = {"field": "y", "type": "quantitative", "axis": None, "scale": {"domain": [height, 0], "nice": False}}
     longest = 0 if stacked else max((len(w["text"]) for w in words["row"]), default=0)
-    longest_numbers = 0 if stacked else max((len(w["numbers"]) for w in words["row"]), default=0)
     left = 0.0 if stacked else 10 + LETTER * longest
     shown = {s: styles[s] for s in series}
     layers = [
@@ -138,8 +139,19 @@ def dot_rows(rows: Sequence[Row], styles: Styles, scale: Scale, *, width: float 
         _dots(data, x, down, shown, plot + left if legend else 0.0),
         *_words(words, down, plot, left, stacked),
     ]
-    room = {"left": 2 + WIDER * longest, "right": 8 + WIDER * longest_numbers, "top": 2, "bottom": 4}
+    beside = [] if stacked else words["row"]
+    wider = {side: slack(w[k] for w in beside) for side, k in (("left", "text"), ("right", "numbers"))}
+    room = {"left": 2 + wider["left"], "right": 8 + wider["right"], "top": 2, "bottom": 4}
     return spec(layers, plot, height, room)
+
+
+def slack(texts: Iterable[str]) -> float:
+    """Room beside the widest text, as pages may have a wider font than pictures are laid out with; pixels.
+
+    Letters are a seventh wider there, mathematical signs nearly half.
+    """
+    each = (sum(SIGN_WIDER if c in SIGNS or east_asian_width(c) in "WF" else WIDER for c in text) for text in texts)
+    return max(each, default=0.0)
 
 
 def label_lines(label: str) -> list[str]:
