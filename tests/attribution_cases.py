@@ -127,3 +127,10 @@ class Fused(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return self.head(self.activation(self.one(a) + self.two(b)))
+
+
+def above_rivals(logits: Tensor, clean: Tensor) -> Tensor:
+    """Written out apart: the logit of the class that `clean` predicts, less the others' by how likely they are there."""
+    top = clean.argmax(1, keepdim=True)
+    p = clean.double().softmax(1).scatter(1, top, 0.0)
+    return logits.gather(1, top)[:, 0] - (logits * (p / p.sum(1, keepdim=True)).to(logits.dtype)).sum(1)

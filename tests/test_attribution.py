@@ -18,6 +18,7 @@ from attribution_cases import (
     Fused,
     Linear,
     Product,
+    above_rivals,
     attributed,
     baseline_of,
     drawn,
@@ -120,18 +121,17 @@ def test_ablation_is_the_difference_of_the_models_own_answers() -> None:
     part = attributed(model, data).methods[ABLATION]
     batch = data.rows(EVERY)
 
-    def centred(batch: Batch) -> Array:
-        rows = model.predict(batch).astype(np.float64)
-        return rows - rows.mean(1, keepdims=True)
+    clean = torch.from_numpy(model.predict(batch)).double()
 
-    clean = centred(batch)
-    chosen = clean.argmax(1)
+    def explained_of(batch: Batch) -> Array:
+        return np.asarray(above_rivals(torch.from_numpy(model.predict(batch)).double(), clean))
+
     stand_in = {name: np.tile(baseline_of(data, name).astype(np.float32), (len(data), 1)) for name in "ab"}
     for name in "ab":
-        without = centred(batch.replace({name: stand_in[name]}))
-        np.testing.assert_allclose(part.total[name], (clean - without)[EVERY, chosen], atol=1e-5)
-    np.testing.assert_allclose(part.output, clean[EVERY, chosen], atol=1e-6)
-    np.testing.assert_allclose(part.baseline, centred(batch.replace(stand_in))[EVERY, chosen], atol=1e-6)
+        without = explained_of(batch.replace({name: stand_in[name]}))
+        np.testing.assert_allclose(part.total[name], explained_of(batch) - without, atol=1e-5)
+    np.testing.assert_allclose(part.output, explained_of(batch), atol=1e-6)
+    np.testing.assert_allclose(part.baseline, explained_of(batch.replace(stand_in)), atol=1e-6)
 
 
 def test_deep_lift_gives_each_hidden_unit_its_slope_between_baseline_and_sample() -> None:
@@ -186,20 +186,21 @@ def test_steps_are_doubled_until_the_attributions_add_up() -> None:
 @pytest.mark.parametrize(
     ("task", "logits", "weights"),
     [
-        (Task.classification(4), [[0.0, 2.0, 1.0, 0.0], [3.0, 0.0, 0.0, 1.0]], np.eye(4)[[1, 0]] - 0.25),
+        (Task.classification(3), [[0.0, 2.0, np.log(3)], [3.0, 0.0, 0.0]], [[-0.25, 1, -0.75], [1, -0.5, -0.5]]),
+        (Task.classification(2), [[5.0, 2.0]], [[1, -1]]),
         (Task.multilabel(3), [[1.0, -2.0, 0.5], [-3.0, -1.0, -2.0]], [[1, 0, 1], [0, 1, 0]]),
         (Task.regression(2), [[1.0, -2.0]], [[2, 0.25]]),
     ],
 )
 def test_explained_output_follows_the_clean_answer(task: Task, logits: Any, weights: Any) -> None:
     found = explained_weights(task, np.asarray(logits), target_scale(task, np.array([[0.0, 0.0], [1.0, 8.0]])))
-    assert np.array_equal(found, weights)
+    np.testing.assert_allclose(found, weights, rtol=1e-6)
     assert np.array_equal(explained(np.asarray(logits), found), (np.asarray(logits) * weights).sum(1))
 
 
 def test_explained_output_in_words() -> None:
     assert in_words(Task.classification(2), "logits") == (
-        "the logit of the class predicted on the clean sample, above the mean over all classes"
+        "the logit of the class predicted on the clean sample, above those of the others by how likely each is"
     )
     assert "log probability of the class" in in_words(Task.classification(2), "probabilities")
     assert in_words(Task.multilabel(2), "logits").startswith("the sum of the logits of the labels predicted")
@@ -216,7 +217,7 @@ def test_probabilities_are_explained_as_log_probabilities(look: bool) -> None:
     plain = drawn(Fused, nn.Tanh(), 3)
     part = attributed(_softmax(plain), data, look=look)
     logits = plain(*(torch.from_numpy(column(name, data).astype(np.float32)) for name in "ab")).detach().double()
-    expected = (logits.max(1).values - logits.mean(1)).numpy()
+    expected = above_rivals(logits, logits).numpy()
     np.testing.assert_allclose(part.methods[IG].output, expected, atol=1e-5)
     assert part.about["error"][IG] < 0.01
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.special
 
 from mmaudit.outputs import Float32Array
 from mmaudit.types import Array, FloatArray, Task
@@ -27,8 +28,9 @@ def explained_weights(task: Task, logits: Array, scale: FloatArray) -> Float32Ar
         logits: `[n, k]`, the clean answers (regression: values).
         scale: of `target_scale`, for all rows of a data set alike.
 
-    Classification: 1 for the predicted class, minus 1/k for each, so that what moves all logits alike, which no
-    probability shows, is not counted. Multilabel: 1 for every predicted label (logit above 0), or for the most probable
+    Classification: 1 for the predicted class, and −softmax over the others for each of them: to first order its log
+    odds. So what moves all logits alike, which no probability shows, is not counted, nor what becomes of classes that
+    are out of the question. Multilabel: 1 for every predicted label (logit above 0), or for the most probable
     label where none is. Regression: 1 / scale for every dimension.
     """
     if task.kind == "regression":
@@ -37,8 +39,12 @@ def explained_weights(task: Task, logits: Array, scale: FloatArray) -> Float32Ar
     if task.kind == "multilabel":
         weights[logits > 0] = 1
     none = ~weights.any(axis=1)
-    weights[none, logits.argmax(axis=1)[none]] = 1
-    return weights - np.float32(1 / task.width) if task.kind == "classification" else weights
+    top = logits.argmax(axis=1)
+    weights[none, top[none]] = 1
+    if task.kind == "classification":
+        rest = np.where(weights > 0, -np.inf, np.asarray(logits, np.float64))
+        weights -= scipy.special.softmax(rest, axis=1).astype(np.float32)
+    return weights
 
 
 def in_words(task: Task, scale: str) -> str:
@@ -49,7 +55,7 @@ def in_words(task: Task, scale: str) -> str:
         return f"the sum of the {task.width} targets' values, each in standard deviations of its target"
     one = "logit" if scale == "logits" else "log probability" if task.kind == "classification" else "log odds"
     if task.kind == "classification":
-        return f"the {one} of the class predicted on the clean sample, above the mean over all classes"
+        return f"the {one} of the class predicted on the clean sample, above those of the others by how likely each is"
     return (
         f"the sum of the {one.replace('logit', 'logits')} of the labels predicted on the clean sample "
         "(where there is none: of the most probable label)"

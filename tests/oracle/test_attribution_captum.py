@@ -17,6 +17,7 @@ from attribution_cases import (
     IG,
     SHAP,
     Fused,
+    above_rivals,
     attributed,
     baseline_of,
     drawn,
@@ -45,16 +46,19 @@ class Deep(Fused):
         return self.head(self.last(self.more(self.activation(self.one(a) + self.two(b)))))
 
 
-class Centred(nn.Module):
-    """Logits above their mean over classes, which is what is explained."""
+class Rivalled(nn.Module):
+    """The predicted logit above its rivals', which is what is explained, in the predicted class's column."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
+        with torch.no_grad():
+            self.clean = inner(*tensors()[0])
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         logits = self.inner(a, b)
-        return logits - logits.mean(1, keepdim=True)
+        clean = self.clean.repeat(len(logits) // len(self.clean), 1)
+        return logits + (above_rivals(logits, clean) - logits.gather(1, clean.argmax(1)[:, None])[:, 0])[:, None]
 
 
 def tensors() -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -68,7 +72,7 @@ def features_of(module: nn.Module) -> LayerIntegratedGradients:
     """Captum's own way to attribute to what the two encoders return."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the layers must not depend on each other
-        return LayerIntegratedGradients(Centred(module), [module.one, module.two])
+        return LayerIntegratedGradients(Rivalled(module), [module.one, module.two])
 
 
 def asked(module: nn.Module) -> Tensor:
@@ -95,7 +99,7 @@ def test_integrated_gradients_of_inputs_and_their_convergence_delta() -> None:
     found = attributed(torch_model(module, outputs="logits"), DATA, look=False)
     assert found.about["steps"] == {"fewest": 16, "most": 16}
     x, b = tensors()
-    theirs, delta = IntegratedGradients(Centred(module)).attribute(
+    theirs, delta = IntegratedGradients(Rivalled(module)).attribute(
         x, b, target=asked(module), n_steps=16, return_convergence_delta=True
     )
     same(found.methods[IG], theirs)
@@ -138,7 +142,7 @@ def test_deep_lift_and_its_convergence_delta(look: bool, activation: nn.Module) 
     x, b = tensors()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it sets hooks
-        theirs, delta = DeepLift(Centred(module)).attribute(x, b, target=asked(module), return_convergence_delta=True)
+        theirs, delta = DeepLift(Rivalled(module)).attribute(x, b, target=asked(module), return_convergence_delta=True)
     difference = found.methods[IG].output - found.methods[IG].baseline
     error = float(delta.detach().abs().mean()) / np.abs(difference).mean()
     if error > 0.01:  # a layer that it does not know
@@ -157,7 +161,7 @@ def test_ablation_is_captums_feature_ablation_of_whole_modalities() -> None:
     part = attributed(torch_model(module, outputs="logits"), DATA).methods[ABLATION]
     x, b = tensors()
     groups = (torch.zeros(1, 3, dtype=torch.int64), torch.ones(1, 2, dtype=torch.int64))
-    theirs = FeatureAblation(Centred(module)).attribute(x, b, target=asked(module), feature_mask=groups)
+    theirs = FeatureAblation(Rivalled(module)).attribute(x, b, target=asked(module), feature_mask=groups)
     for name, a in zip(NAMES, theirs, strict=True):
         np.testing.assert_allclose(part.total[name], a[:, 0].detach(), atol=1e-5)
 
@@ -170,7 +174,7 @@ def test_gradient_shap_agrees_with_captum_within_the_noise_of_drawing() -> None:
     try:
         np.random.seed(1)  # noqa: NPY002
         with torch.random.fork_rng():
-            theirs, delta = GradientShap(Centred(module)).attribute(
+            theirs, delta = GradientShap(Rivalled(module)).attribute(
                 x, x, n_samples=400, target=asked(module), return_convergence_delta=True
             )
     finally:
