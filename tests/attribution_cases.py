@@ -130,7 +130,7 @@ class Fused(nn.Module):
 
 
 def above_rivals(logits: Tensor, clean: Tensor) -> Tensor:
-    """Written out apart: the logit of the class that `clean` predicts, less the others' by how likely they are there."""
+    """Written out apart: the logit of the class `clean` predicts, less the others' by how likely they are there."""
     top = clean.argmax(1, keepdim=True)
     p = clean.double().softmax(1).scatter(1, top, 0.0)
     return logits.gather(1, top)[:, 0] - (logits * (p / p.sum(1, keepdim=True)).to(logits.dtype)).sum(1)
