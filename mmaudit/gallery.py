@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def gallery(
     suite: str | Suite | Sequence[str] = EVERYTHING,
     sample: str | None = None,
     title: str = "Probe gallery",
+    progress: Callable[[str], None] | None = None,
 ) -> Path:
     """Write one HTML page that shows what every probe does to a sample, at every severity; no model is needed.
 
@@ -49,6 +50,7 @@ def gallery(
         suite: which probes; everything registered without it. Names, families and globs as for an audit.
         sample: id of the sample to show; without it, for each modality the one in the middle of those that have it.
         title: heads the page.
+        progress: called with what is being done.
 
     Returns:
         The path of the page.
@@ -58,13 +60,16 @@ def gallery(
         BadInput: the sample asked for lacks the modality, or `out` lies in no folder.
     """
     chosen = _chosen(data, modalities)
-    plan = make_plan(as_suite(suite), data.modalities, data.task)
-    source = Source(data, all_statistics(data))
-    document = exhibition(data, source, plan.conditions, plan.declined, chosen, sample=sample, title=title)
     where = place(out)
     target = where / GALLERY if where.is_dir() else where
     if is_local(target) and not target.parent.is_dir():
         raise BadInput(f"out={str(out)!r}: the folder {str(target.parent)!r} does not exist; make it, or name another.")
+    plan = make_plan(as_suite(suite), data.modalities, data.task)
+    step = progress or (lambda what: None)
+    step("reading the data once, for means and spreads")
+    source = Source(data, all_statistics(data))
+    step("drawing what each probe does")
+    document = exhibition(data, source, plan.conditions, plan.declined, chosen, sample=sample, title=title)
     write_atomically(target, gallery_page(document).encode("utf-8", "replace"))
     return target
 

@@ -1,8 +1,9 @@
 """How much a plain model that reads one modality alone loses under a corruption of it.
 
 A logistic regression (regression tasks: ridge) on simple features, fitted on clean samples in three folds; each sample
-is answered by a model that has not seen it. Performance is counted softly, so that it moves continuously: the mean
-probability given to the truth for classes and labels, the mean squared error for numbers. The share lost is then
+is answered by a model that has seen neither it nor another of its cluster. Performance is counted softly, so that it
+moves continuously: the mean probability given to the truth for classes and labels, the mean squared error for numbers.
+The share lost is then
 
     (clean − corrupted) / (clean − chance),   chance: what the training folds' class shares, or mean, would get.
 """
@@ -13,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from mmaudit.crossfit.folds import grouped_folds, strata, units
 from mmaudit.distances import Unmeasurable, ngrams
+from mmaudit.errors import Undefined
 from mmaudit.kernels.positions import spread
 from mmaudit.probes import Source, canonical
 from mmaudit.types import Array, Batch, FloatArray, IntArray, Modality, Task
@@ -60,12 +63,15 @@ class _CrossFitted:
         self.target = clean.target
         recorded = np.flatnonzero(source.data.presence(modality))
         rows = np.union1d(spread(recorded, FIT_ROWS), clean.positions)
-        # Drawn: files often have their classes in turns, and a fold of every third row would then lack some.
-        fold = np.random.Generator(np.random.Philox(key=FOLDS)).permutation(len(rows)) % FOLDS
         batch = source.data.rows(rows)
+        unit = units(None if source.data.cluster is None else source.data.cluster[rows], len(rows))
+        try:
+            fold = grouped_folds(unit, strata(batch.target), FOLDS, seed=0)
+        except Undefined as error:
+            raise Unmeasurable(f"{error}") from None
         x = features(batch.inputs[modality], self.modality)
         self.fold = fold[np.searchsorted(rows, clean.positions)]
-        self.models = [_fit(self.task, x[fold != k], batch.target[fold != k]) for k in range(FOLDS)]
+        self.models = [_fit(self.task, x[fold != k], batch.target[fold != k]) for k in range(int(fold.max()) + 1)]
         each = self.each(clean.inputs[modality])
         chance = np.zeros(len(clean))
         for k, model in enumerate(self.models):
@@ -73,7 +79,9 @@ class _CrossFitted:
             chance[mine] = model.chance(self.target[mine])
         self.clean, self.chance = float(each.mean()), float(chance.mean())
         gain = each - chance
-        if not gain.mean() > STANDARD_ERRORS * gain.std() / np.sqrt(len(gain)):
+        # Samples of one cluster err together: the sum of a cluster's deviations is what varies independently.
+        together = np.bincount(unit[np.searchsorted(rows, clean.positions)], weights=gain - gain.mean())
+        if not gain.mean() > STANDARD_ERRORS * np.sqrt(np.square(together).sum()) / len(gain):
             raise Unmeasurable(
                 f"a plain model that reads {modality!r} alone is no better than chance, so it has nothing to lose"
             )

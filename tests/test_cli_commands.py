@@ -135,6 +135,11 @@ def test_a_method_nobody_knows_is_refused_before_the_model_is_made(place: Path, 
     given = ("--model", "slow_model:factory", *BASE, "--train", "data.npz")
     done = mmaudit("reference", "run", "--methods", "concatenaton", *given)
     assert (done.code, "did you mean 'concatenation'" in done.err) == (2, True), done.err
+    for option, said in (("--seeds", "seeds=0"), ("--width", "width=0"), ("--epochs", "epochs is 0")):
+        done = mmaudit("reference", "run", option, "0", *given)
+        assert (done.code, said in done.err) == (2, True), done.err
+    done = mmaudit("reference", "run", "--encoders", "frozn", *given)
+    assert (done.code, "encoders='frozn'" in done.err) == (2, True), done.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no advisory locks")

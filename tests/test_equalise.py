@@ -245,6 +245,26 @@ def test_a_unimodal_probe_learns_from_samples_whose_classes_come_in_turns(classe
     assert loss.distance("a", batch.inputs["a"][::-1], batch) > 0.5
 
 
+def test_a_unimodal_probe_does_not_know_a_samples_cluster() -> None:
+    # What samples of one site share tells their class to whoever has seen the site, and nothing to others.
+    rng = np.random.default_rng(0)
+    site = np.repeat(np.arange(30), 10)
+    x = np.eye(30)[site] + rng.normal(scale=0.1, size=(300, 30))
+    target = rng.integers(0, 2, 30)[site]
+
+    def loss(cluster: Array | None) -> UnimodalLoss:
+        data = ArrayData({"a": x}, target, Task.classification(2), kinds={"a": "embedding"}, cluster=cluster)
+        found = UnimodalLoss(source_of(data))
+        found.prepare("a", data.rows(np.arange(300)))
+        return found
+
+    assert loss(None).probes["a"].clean > 0.6
+    with pytest.raises(Unmeasurable, match="no better than chance"):
+        loss(site)
+    with pytest.raises(Unmeasurable, match="there are 1"):
+        loss(np.zeros(300, np.int64))
+
+
 def test_ngrams_are_of_length_one_and_a_replaced_text_is_about_root_two_away() -> None:
     rng = np.random.default_rng(1)
     letters = np.array(list("abcdefghijklmnopqrstuvwxyz  "))

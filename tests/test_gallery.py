@@ -63,8 +63,10 @@ def test_modalities_are_chosen_by_name_or_kind_and_samples_by_id(tmp_path):
     text = gallery(DATA, out=tmp_path / "a.html", modalities=["question"], sample="sample-4").read_text("utf-8")
     assert "<code>sample-4</code>" in text
     assert text.count("<section") == 1
-    images = gallery(DATA, out=tmp_path, modalities=["image"], suite=["gaussian_noise"])
+    steps: list[str] = []
+    images = gallery(DATA, out=tmp_path, modalities=["image"], suite=["gaussian_noise"], progress=steps.append)
     assert images == tmp_path / "gallery.html"
+    assert [step.split()[0] for step in steps] == ["reading", "drawing"]
     assert images.read_text("utf-8").count("<section") == 5
 
 
@@ -75,8 +77,10 @@ def test_bad_input_is_one_clear_error(tmp_path):
         gallery(DATA, out=tmp_path / "x.html", sample="nobody")
     with pytest.raises(BadInput, match="has no 'question'"):
         gallery(DATA, out=tmp_path / "x.html", modalities=["question"], sample="sample-1")
+    steps: list[str] = []
     with pytest.raises(BadInput, match="does not exist"):
-        gallery(DATA, out=tmp_path / "nowhere" / "x.html", modalities=["question"])
+        gallery(DATA, out=tmp_path / "nowhere" / "x.html", modalities=["question"], progress=steps.append)
+    assert steps == []  # before the data were read
     assert list(tmp_path.iterdir()) == []
 
 

@@ -136,14 +136,16 @@ def gallery(
     """
     declared = [text for text in modality or [] if "=" in text]
     named = [text.partition("=")[0] for text in modality or []]
-    from mmaudit import options
+    from mmaudit import console, options
     from mmaudit.demo.samples import samples
     from mmaudit.gallery import EVERYTHING
     from mmaudit.gallery import gallery as write_gallery
 
     chosen = options.merged(config, {**locals(), "modality": declared}, ())
     rows = options.read(Path(chosen["data"]), chosen) if "data" in chosen else samples()
-    page = write_gallery(rows, out=out, modalities=named, suite=tuple(probe) if probe else EVERYTHING, sample=sample)
+    suite = tuple(probe) if probe else EVERYTHING
+    with console.preparing(quiet=False) as said:
+        page = write_gallery(rows, out=out, modalities=named, suite=suite, sample=sample, progress=said)
     typer.echo(f"{page}\nOpen it in a browser: {address(page)}")
 
 

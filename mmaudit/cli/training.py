@@ -89,12 +89,15 @@ def reference(
     from mmaudit import console, options
     from mmaudit.reference.loop import Budget
     from mmaudit.reference.retrain import retrain
+    from mmaudit.reference.training import Choice
     from mmaudit.store import Run
 
     given = options.said(locals())
     run = place(run)
     header = Run.open(run).header
     named = [name.strip() for name in methods.split(",") if name.strip()]
+    # Numbers that cannot be used are refused before a model is made or data are read.
+    asked = Choice(tuple(named), seeds, tune, Budget(epochs=epochs, batch=batch), encoders, width, validation=0.2)
     with console.steps_bar(as_json) as progress:
         loaded, rows, training, held = _subject(str(header.get("command", "")), given, config, named)
         panel = retrain(
@@ -105,10 +108,10 @@ def reference(
             methods=named,
             seeds=seeds,
             tune=tune,
-            budget=Budget(epochs=epochs, batch=batch),
+            budget=asked.budget,
             encoders=encoders,
             width=width,
-            validation=0.2 if held is None else held,
+            validation=asked.validation if held is None else held,
             shared_clusters=shared_clusters,
             device=device,
             progress=progress,

@@ -26,7 +26,7 @@ from mmaudit.reference.base import references
 from mmaudit.reference.holdout import hold_out
 from mmaudit.reference.loop import Budget
 from mmaudit.reference.splits import require_disjoint
-from mmaudit.reference.training import ENCODERS, Choice, Progress, Workshop
+from mmaudit.reference.training import Choice, Progress, Workshop
 from mmaudit.store import Run
 
 
@@ -85,7 +85,6 @@ def retrain(
     """
     opened = Run.open(run)
     choice = Choice(tuple(dict.fromkeys(methods)), seeds, tune, budget or Budget(), encoders, width, validation)
-    _require(choice)
     chosen = [references.get(name) for name in choice.methods]
     step = progress or (lambda what, done, total: None)
     step("checking", 0, 1)
@@ -110,20 +109,6 @@ def retrain(
         panel = score_panel(opened, resamples=resamples)
         assemble(opened)
         return panel
-
-
-def _require(choice: Choice) -> None:
-    """Raise `BadInput` for arguments that cannot be used."""
-    if not choice.methods:
-        raise BadInput("methods is empty; name at least one of 'mmaudit list references'.")
-    for name, value in (("seeds", choice.seeds), ("tune", choice.tune), ("width", choice.width)):
-        if not isinstance(value, int) or value < 1:
-            raise BadInput(f"{name}={value!r} is not usable; give a whole number of at least 1.")
-    if choice.encoders not in ENCODERS:
-        raise BadInput(f"encoders={choice.encoders!r}; expected one of {', '.join(ENCODERS)}.")
-    for name in ("epochs", "batch"):
-        if getattr(choice.budget, name) < 1:
-            raise BadInput(f"budget: {name} is {getattr(choice.budget, name)}; give at least 1.")
 
 
 def _prepared(run: Run, model: object, data: Dataset, train: Dataset) -> Prepared:

@@ -40,7 +40,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Choice:
-    """What `retrain` was asked for; see its arguments."""
+    """What `retrain` was asked for; see its arguments. Raises `BadInput` for one that cannot be used."""
 
     methods: tuple[str, ...]
     seeds: int
@@ -49,6 +49,15 @@ class Choice:
     encoders: str
     width: int
     validation: float | Dataset
+
+    def __post_init__(self) -> None:
+        if not self.methods:
+            raise BadInput("methods is empty; name at least one of 'mmaudit list references'.")
+        for name, value in (("seeds", self.seeds), ("tune", self.tune), ("width", self.width)):
+            if not isinstance(value, int) or value < 1:
+                raise BadInput(f"{name}={value!r} is not usable; give a whole number of at least 1.")
+        if self.encoders not in ENCODERS:
+            raise BadInput(f"encoders={self.encoders!r}; expected one of {', '.join(ENCODERS)}.")
 
 
 class Workshop:

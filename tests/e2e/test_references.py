@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -164,7 +165,6 @@ def test_conditions_that_an_audit_adds_are_answered_by_the_next_call(tmp_path: P
     assert panel.conditions == tuple(c.key for c in Run.open(out).conditions)
 
 
-@reference("always_nan", title="Never finite", source="a test of what diverges")
 class AlwaysNaN(Reference):
     """Its loss is never finite."""
 
@@ -180,7 +180,6 @@ class AlwaysNaN(Reference):
         return super().loss(step) * float("nan")
 
 
-@reference("broken", title="Raises", source="a test of what goes wrong")
 class Broken(AlwaysNaN):
     """Raises in its loss."""
 
@@ -188,22 +187,28 @@ class Broken(AlwaysNaN):
         raise ZeroDivisionError("a mistake of its author's")
 
 
-@reference("five_modalities", title="Needs five", source="a test of what is refused", fewest=5)
 class Five(AlwaysNaN):
     """Needs five modalities."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _unregister() -> object:
-    yield
-    for name in ("always_nan", "broken", "five_modalities"):
+@pytest.fixture
+def faulty() -> Iterator[list[str]]:
+    """Names of methods that cannot be trained, registered for one test: other tests go through all that are."""
+    reference("always_nan", title="Never finite", source="a test of what diverges")(AlwaysNaN)
+    reference("broken", title="Raises", source="a test of what goes wrong")(Broken)
+    reference("five_modalities", title="Needs five", source="a test of what is refused", fewest=5)(Five)
+    names = ["always_nan", "broken", "five_modalities"]
+    yield names
+    for name in names:
         references._items.pop(name)
 
 
-def test_what_cannot_be_trained_is_listed_with_the_reason_and_the_others_go_on(tmp_path: Path) -> None:
+def test_what_cannot_be_trained_is_listed_with_the_reason_and_the_others_go_on(
+    tmp_path: Path, faulty: list[str]
+) -> None:
     out = tmp_path / "run"
     audited(out, net(), TEST, suite=["missing"])
-    panel = retrain(out, ["always_nan", "broken", "five_modalities", "late_mean"])
+    panel = retrain(out, [*faulty, "late_mean"])
     assert [m.name for m in panel.scored] == ["late_mean"]
     reasons = {m.name: m.reason for m in panel.methods}
     assert "no longer finite" in reasons["always_nan"]
