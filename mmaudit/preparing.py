@@ -223,7 +223,7 @@ def prepare(
     plan = make()
     if out is not None and (place(out) / "run.json").exists():
         require_same(Run.open(out), fingerprints(checked, data, train))
-    checks = check_model(checked, batch, data.task)
+    checks = check_model(checked, batch, data.task, data.modalities)
     require(checks)
     stage, stages = staged(checked, batch)
     if statistics is None:
@@ -306,7 +306,7 @@ def examine(model: object, data: Dataset) -> tuple[list[Check], str]:
     checked = as_model(model)
     check(data)
     batch = data.rows(spread(len(data), CHECK_ROWS))
-    checks = check_model(checked, batch, data.task)
+    checks = check_model(checked, batch, data.task, data.modalities)
     if any(check.ok is False for check in checks):
         return checks, "not tried, as a check failed"
     return checks, staged(checked, batch)[1]

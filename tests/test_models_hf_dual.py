@@ -12,13 +12,14 @@ import torch
 
 from helpers import hf_cases as cases
 from mmaudit import ArrayData, Modality, Task, audit
-from mmaudit.errors import BadInput
+from mmaudit.errors import BadInput, ContractBroken
 from mmaudit.models import check_model, require
 from mmaudit.models.gradient import gradient_reasons
 from mmaudit.models.hf_files import Pretrained, load_pretrained
 from mmaudit.models.hf_retrieval import TransformersRetriever
 from mmaudit.models.hf_rows import waveform
 from mmaudit.models.hf_zero_shot import TransformersZeroShot
+from mmaudit.preparing import examine
 from mmaudit.probes.canonical import middle
 from mmaudit.types import Array, Batch
 
@@ -167,6 +168,34 @@ def test_the_range_of_audio_is_declared_to_the_adapter(folders: dict[str, Path])
         TransformersRetriever(folder, both, sample_rate={"audio": 8000}, audio_range={"audio": (1, 0)})
     with pytest.raises(BadInput, match="audio_range of='text' is not one of 'audio'"):
         TransformersRetriever(folder, both, sample_rate={"audio": 8000}, audio_range={"text": (0, 1)})
+
+
+@pytest.mark.parametrize(
+    ("declared", "told", "said"),
+    [
+        ({}, {}, ""),
+        ({"range": (-1, 1)}, {}, ""),
+        ({"range": (-5, 5)}, {"audio_range": {"audio": (-5, 5)}}, ""),
+        ({"range": (-5, 5)}, {}, r"'audio': the data go from -5 to 5, and .* told is none; give .*\(-5, 5\)"),
+        ({"range": (-5, 5)}, {"audio_range": {"audio": (-2, 2)}}, r"told is \(-2, 2\)"),
+        ({"sample_rate": 4000}, {}, "'audio': the data are sampled at 4000 Hz, .* sample_rate=8000"),
+    ],
+)
+def test_what_the_data_declare_of_audio_is_what_the_adapter_was_told(
+    folders: dict[str, Path], declared: dict[str, Any], told: dict[str, Any], said: str
+) -> None:
+    modalities = [
+        Modality("audio", "audio", (8000,), **({"sample_rate": 8000} | declared)), Modality("text", "text", dtype="str")
+    ]  # fmt: skip
+    inputs = {"audio": cases.sounds(N, 8000), "text": cases.texts(N)}
+    data = ArrayData(inputs, np.arange(N), Task.retrieval("audio", "text"), modalities=modalities)
+    model = TransformersRetriever(folders["clap_rand_trunc"], ["audio", "text"], sample_rate={"audio": 8000}, **told)
+    checks, _ = examine(model, data)
+    if said:
+        with pytest.raises(ContractBroken, match=said):
+            require(checks)
+    else:
+        require(checks)
 
 
 def one(values: Array) -> Batch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
 import numpy as np
@@ -13,7 +13,7 @@ from mmaudit.models import clauses_behaviour as behaviour
 from mmaudit.models.clauses import Check
 from mmaudit.models.protocol import Model, OutputArray, Retriever
 from mmaudit.models.rows import copied, head
-from mmaudit.types import Batch, Task
+from mmaudit.types import Batch, Modality, Task
 
 __all__ = ["CHECKED_ROWS", "CLAUSES", "Check", "check_model", "require"]
 
@@ -37,13 +37,14 @@ CLAUSES: tuple[str, ...] = (
 """What `check_model` tests, in order."""
 
 
-def check_model(model: Model | Retriever, batch: Batch, task: Task) -> list[Check]:
+def check_model(model: Model | Retriever, batch: Batch, task: Task, declared: Sequence[Modality] = ()) -> list[Check]:
     """Test every clause of the contract on the batch's first 64 rows; nothing is raised.
 
     Args:
         model: the model.
         batch: some rows of the data set, at least one; with different rows more is found.
         task: the data set's task; decides the outputs' width and scale.
+        declared: the data set's modalities; compared with what the model was told of them, as sample rates.
 
     Returns:
         One check per clause in the order of `CLAUSES`; `absence` once per modality where the model handles absence
@@ -51,8 +52,8 @@ def check_model(model: Model | Retriever, batch: Batch, task: Task) -> list[Chec
     """
     few = head(batch, CHECKED_ROWS)
     if task.kind == "retrieval":
-        return list(_run_retrieval(cast(Retriever, model), few, task))
-    return list(_run(cast(Model, model), few, task))
+        return list(_run_retrieval(cast(Retriever, model), few, task, declared))
+    return list(_run(cast(Model, model), few, task, declared))
 
 
 def require(checks: Iterable[Check], name: str = "model") -> None:
@@ -62,10 +63,14 @@ def require(checks: Iterable[Check], name: str = "model") -> None:
             raise ContractBroken(name, check.clause, check.message)
 
 
-def _run(model: Model, given: Batch, task: Task) -> Iterator[Check]:
+def _run(model: Model, given: Batch, task: Task, declared: Sequence[Modality]) -> Iterator[Check]:
     # A model that changes its inputs in place must not change the user's data, nor what later clauses see.
     batch = copied(given)
-    for check in (clauses.modalities(model, batch), clauses.evaluation_mode(model), clauses.outputs(model, task)):
+    for check in (
+        clauses.modalities(model, batch, declared),
+        clauses.evaluation_mode(model),
+        clauses.outputs(model, task),
+    ):
         yield check
         if check.ok is False:
             yield from _untested(check.clause)
@@ -85,10 +90,10 @@ def _run(model: Model, given: Batch, task: Task) -> Iterator[Check]:
     yield from _each([*rest, ("two stages", lambda: [behaviour.two_stages(model, batch, outputs)])])
 
 
-def _run_retrieval(model: Retriever, given: Batch, task: Task) -> Iterator[Check]:
+def _run_retrieval(model: Retriever, given: Batch, task: Task, declared: Sequence[Modality]) -> Iterator[Check]:
     batch = copied(given)
     for check in (
-        check_retrieval.modalities(model, batch, task),
+        check_retrieval.modalities(model, batch, task, declared),
         clauses.evaluation_mode(model),
         check_retrieval.outputs(model),
     ):

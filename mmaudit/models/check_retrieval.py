@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from mmaudit.errors import ContractBroken
 from mmaudit.models import clauses_behaviour as behaviour
-from mmaudit.models.clauses import Check, named
+from mmaudit.models.clauses import Check, disagreement, named
 from mmaudit.models.protocol import OutputArray, Outputs, Retriever
 from mmaudit.models.rows import same
-from mmaudit.types import Array, Batch, BoolArray, Task
+from mmaudit.types import Array, Batch, BoolArray, Modality, Task
 
 
 class RowScores:
@@ -69,8 +69,8 @@ class ReadsAll(RowScores):
         self.modalities = task.names
 
 
-def modalities(model: Retriever, batch: Batch, task: Task) -> Check:
-    """The model has an encoder for each modality of the task, and the data have them."""
+def modalities(model: Retriever, batch: Batch, task: Task, declared: Sequence[Modality] = ()) -> Check:
+    """The model has an encoder for each modality of the task, and the data have them and say the same of them."""
     lacking = [m for m in task.names if m not in model.modalities]
     asked = f"the task is {task.said}"
     if lacking:
@@ -80,6 +80,8 @@ def modalities(model: Retriever, batch: Batch, task: Task) -> Check:
             f"{asked}, but the model has encoders of {named(model.modalities)}: {named(lacking)} missing. Names must "
             "match; rename one side",
         )
+    if said := disagreement(model, declared, task.names):
+        return Check("modalities", False, said)
     if idle := [m for m in batch.inputs if m not in task.names]:
         return Check(
             "modalities", None, f"{asked}; {named(idle)} of the data has no part in it: no probe of it can show"

@@ -10,7 +10,7 @@ import numpy as np
 
 from mmaudit.errors import ContractBroken, MMAuditError
 from mmaudit.models.protocol import Model, OutputArray
-from mmaudit.types import Batch, BoolArray, Task
+from mmaudit.types import Batch, BoolArray, Modality, Task
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,28 @@ class Check:
     rows: tuple[Any, ...] = ()
 
 
-def modalities(model: Model, batch: Batch) -> Check:
-    """Names of the model's inputs and of the data's modalities match."""
+def modalities(model: Model, batch: Batch, declared: Sequence[Modality] = ()) -> Check:
+    """Names of the model's inputs and of the data's modalities match, and what both say of them."""
     clause = "modalities"
     missing = [name for name in model.modalities if name not in batch.inputs]
     extra = [name for name in batch.inputs if name not in model.modalities]
     reads, has = f"the model reads {named(model.modalities)}", f"the data has {named(batch.inputs)}"
     if missing:
         return Check(clause, False, f"{reads}, but {has}: {named(missing)} missing. Names must match; rename one side")
+    if said := disagreement(model, declared, model.modalities):
+        return Check(clause, False, said)
     if extra:
         return Check(clause, None, f"{has}, but the model does not read {named(extra)}: no probe of it can show")
     return Check(clause, True, f"{reads}, and {has}")
+
+
+def disagreement(model: object, declared: Iterable[Modality], read: Sequence[str]) -> str:
+    """Return in what the model was told otherwise of a modality than the data set declares; "" where it was not."""
+    compare = getattr(model, "disagreement", None)
+    for modality in declared if compare is not None else ():
+        if modality.name in read and (said := compare(modality)):
+            return f"{modality.name!r}: {said}"
+    return ""
 
 
 def evaluation_mode(model: object) -> Check:

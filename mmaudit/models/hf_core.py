@@ -19,7 +19,7 @@ from mmaudit.models.fingerprints import object_digest
 from mmaudit.models.hf_files import Pretrained, load_pretrained
 from mmaudit.models.hf_rows import Kind, Row, Rows, moved
 from mmaudit.models.torch import TorchModel
-from mmaudit.types import digest
+from mmaudit.types import Modality, digest
 
 Source = str | Path | Pretrained
 """A local folder, or what `load_pretrained` returns."""
@@ -165,6 +165,10 @@ class Adapter:
     def training_submodules(self) -> list[str]:
         """Names of submodules in training mode."""
         return self._hosted.torch.training_submodules()
+
+    def disagreement(self, declared: Modality) -> str:
+        """What the data set declares of a modality otherwise than the adapter was told; "" where they agree."""
+        return self._hosted.rows[declared.name].disagreement(declared)
 
     def _options(self) -> tuple[Any, ...]:
         """The sort of adapter, and what its outputs depend on besides the model, the processor and absence."""

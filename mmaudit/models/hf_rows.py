@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from mmaudit.errors import BadInput
-from mmaudit.types import Array, IntArray
+from mmaudit.types import Array, IntArray, Modality
 
 Kind = Literal["image", "text", "audio"]
 """What a modality is to the model: decides which part of the processor prepares it."""
@@ -75,6 +75,23 @@ class Rows:
         if limits is not None and not -np.inf < limits[0] < limits[1] < np.inf:
             raise BadInput(f"{who}: audio_range={limits!r} of {modality!r} is not usable; give (lowest, highest).")
         self._limits = limits
+
+    def disagreement(self, declared: Modality) -> str:
+        """Return in what the data set declares its audio otherwise than the adapter was told; "" where it agrees."""
+        if self._rates is None:
+            return ""
+        given, rate = self._rates[0], declared.sample_rate
+        if rate is not None and rate != given:
+            return f"the data are sampled at {rate:g} Hz, and the model was told sample_rate={given:g}; give {rate:g}"
+        dtype = np.dtype(declared.dtype)
+        if declared.range is None or _scale(dtype, self._limits) == _scale(dtype, declared.range):
+            return ""
+        low, high = declared.range
+        told = "none" if self._limits is None else f"({self._limits[0]:g}, {self._limits[1]:g})"
+        return (
+            f"the data go from {low:g} to {high:g}, and the audio_range that the model was told is {told}; give "
+            f"audio_range={{{self.modality!r}: ({low:g}, {high:g})}}"
+        )
 
     def prepare(self, values: Array) -> list[Row]:
         """Return each row's inputs.
@@ -161,13 +178,19 @@ def waveform(who: str, modality: str, value: Any, limits: tuple[float, float] | 
             f"{who}: {modality!r} holds audio of {found.dtype} {list(found.shape)}; expected a waveform of one "
             "channel, [T]: floats in [-1, 1], or integers. Average the channels first."
         )
-    whole = found.dtype.kind in "iu"
+    silence, full = _scale(found.dtype, limits)
+    return (found.astype(np.float64) - silence) / full
+
+
+def _scale(dtype: np.dtype[Any], limits: tuple[float, float] | None) -> tuple[float, float]:
+    """Where silence is, and how far full scale is from it."""
+    whole = dtype.kind in "iu"
     if limits is None and not whole:
-        return found.astype(np.float64)
-    low, high = limits or (float(np.iinfo(found.dtype).min), float(np.iinfo(found.dtype).max))
-    middle = float(np.ceil((low + high) / 2)) if found.dtype.kind == "u" else 0.0
+        return 0.0, 1.0
+    low, high = limits or (float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))
+    middle = float(np.ceil((low + high) / 2)) if dtype.kind == "u" else 0.0
     # Whole numbers reach one step further down than up: −32,768 is full scale, as 0 is of 8 bits.
-    return (found.astype(np.float64) - middle) / max(middle - low, high - middle + whole)
+    return middle, max(middle - low, high - middle + whole)
 
 
 def _rates(who: str, modality: str, part: Any, given: float | None, resample: bool) -> tuple[int, int]:
