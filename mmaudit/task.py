@@ -24,6 +24,8 @@ highest score."""
 ANSWER_COLUMNS = 6
 # The columns of a retrieval's truth about one query, as a run keeps it: identity, candidates, right ones among them.
 IDENTITY, CANDIDATES, RIGHT = range(3)
+# Names of dimensions that a sentence tells.
+SAID = 4
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,22 @@ class Task:
 
     @property
     def said(self) -> str:
-        """In words: `classification of 10`, `retrieval of text given image and sound`."""
+        """In words: `classification, 10 classes`, `regression of 1 number in kg`, `retrieval of text given image`."""
         if self.kind == "retrieval":
-            return f"retrieval of {self.target_modality} given {' and '.join(self.query)}"
-        return f"{self.kind} of {self.width}"
+            batches = f", in batches of {self.bank}" if self.bank else ""
+            return f"retrieval of {self.target_modality} given {' and '.join(self.query)}{batches}"
+        if self.kind == "regression":
+            return f"regression of {self._dimensions}{f' in {self.unit}' if self.unit else ''}"
+        one, many = ("class", "classes") if self.kind == "classification" else ("label", "labels")
+        return f"{self.kind}, {self.width} {one if self.width == 1 else many}"
+
+    @property
+    def _dimensions(self) -> str:
+        """How many numbers, or which where they have names; of many the first few."""
+        if self.names == _names(self.width, "dims"):
+            return f"{self.width} number{'s' * (self.width > 1)}"
+        more = f" and {self.width - SAID} more" if self.width > SAID else ""
+        return f"{', '.join(self.names[:SAID])}{more}"
 
     @classmethod
     def classification(cls, classes: int | tuple[str, ...] | list[str]) -> Task:

@@ -37,7 +37,7 @@ def test_a_complete_run_is_described(root: Path) -> None:
     entry = only(root)
     assert (entry.name, entry.folder, entry.state, entry.reason) == (SOUND, root / SOUND, "complete", "")
     assert (entry.title, entry.model, entry.suite) == ("Random answers", "random answers", "big")
-    assert entry.task == "classification of 10"
+    assert entry.task == "classification, 10 classes"
     assert entry.modalities == ("photo", "voice", "caption")
     assert (entry.n, entry.conditions, entry.done, entry.total) == (40, len(conditions()), 3, 3)
     assert entry.created == "2026-01-01T00:00:00+00:00"

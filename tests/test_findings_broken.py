@@ -106,6 +106,8 @@ def test_fragile_names_other_corruptions_of_the_same_modality() -> None:
     (found,) = table.find("fragile_to_corruption")
     assert found.claim.startswith("Fog of a at severity 2 of 5")
     assert "So does gaussian blur." in found.claim
+    (found,) = table.lost(blur("a", 1, "image.snow"), 0.3).find("fragile_to_corruption")
+    assert "So do gaussian blur and snow." in found.claim
 
 
 def test_a_cliff_is_not_told_as_fragility_too() -> None:

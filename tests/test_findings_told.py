@@ -31,6 +31,10 @@ def test_idle_probes_are_told_together() -> None:
     (found,) = table.find("probe_without_effect")
     assert found.level == "info"
     assert found.claim.startswith("3 conditions changed no sample")
+    swap = Condition("mismatch", "mismatch", 1, ("a",), options=(("pool", "within_class"),))
+    table.controls = [Control("applied", swap, False, "changed nothing.")]
+    (found,) = table.find("probe_without_effect")
+    assert found.claim.endswith("a taken from another sample of the same class.")  # whole: no user's name is long
 
 
 def test_too_few_samples_say_so_and_nothing_else() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from mmaudit.errors import ContractBroken
 from mmaudit.findings.evidence import Evidence
-from mmaudit.findings.wording import listing
+from mmaudit.findings.wording import enumerated, listing
 from mmaudit.registry import Registry
 from mmaudit.types import LEVELS, Condition, Finding, Level, Score
 
@@ -109,7 +109,7 @@ def folded(drafts: list[Draft]) -> list[Draft]:
     worst, *others = sorted(drafts, key=lambda d: (_gravity(d), -d.effect))
     # What the claim is about already is not told to hold for itself, under another condition or group.
     subjects = dict.fromkeys(s for d in others if (s := _subject(d)) != _subject(worst))
-    same = f" The same holds for {listing(subjects)}." if subjects else ""
+    same = f" The same holds for {enumerated(subjects)}." if subjects else ""
     return [
         replace(
             worst,

@@ -7,7 +7,18 @@ from collections.abc import Iterable, Iterator
 from mmaudit import formats
 from mmaudit.findings.base import Draft, Evidence, rule
 from mmaudit.findings.certainty import SMALLEST, widened
-from mmaudit.findings.wording import amount, listing, loss, measure, percent, plain_name, sentence, span, words
+from mmaudit.findings.wording import (
+    amount,
+    enumerated,
+    listing,
+    loss,
+    measure,
+    percent,
+    plain_name,
+    sentence,
+    span,
+    words,
+)
 from mmaudit.metrics.primary import BETWEEN_GROUPS
 from mmaudit.types import CLEAN, Condition, Level, Score
 
@@ -182,7 +193,7 @@ def fragile_to_corruption(evidence: Evidence) -> Iterator[Draft]:
     for names, cases in found.items():
         condition, score = max(cases, key=lambda case: case[1].lost)
         others = sorted({plain_name(c) for c, _ in cases} - {plain_name(condition)})
-        more = f" So does {listing(others)}." if others else ""
+        more = f" So {'does' if len(others) == 1 else 'do'} {enumerated(others)}." if others else ""
         yield Draft(
             f"{sentence(words(condition))} costs the model {loss(score)}: {measure(score)} is {span(score)}.{more}",
             names,

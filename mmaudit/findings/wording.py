@@ -69,8 +69,13 @@ def name(text: str) -> str:
 
 
 def listing(names: Iterable[str], most: int = MOST_NAMES) -> str:
+    """Names given by the user, as `enumerated` joins them; long ones are shortened."""
+    return enumerated(map(name, names), most)
+
+
+def enumerated(texts: Iterable[str], most: int = MOST_NAMES) -> str:
     """`a`, `a and b`, `a, b and c`; of many the first few: `a, b, c, d and 3 more`."""
-    items = [name(n) for n in names]
+    items = list(texts)
     if len(items) > most + 1:
         items = [*items[:most], f"{len(items) - most} more"]
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "nothing"

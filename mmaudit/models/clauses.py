@@ -125,7 +125,7 @@ def shape(batch: Batch, task: Task, found: OutputArray) -> Check:
     expected = (len(batch), task.width)
     if found.shape == expected:
         numbers = f"{task.width} number{'s' * (task.width != 1)}"
-        return Check(clause, True, f"{numbers} per row, as the task has {_what(task)}")
+        return Check(clause, True, f"{numbers} per row, as many as the task has {_what(task)}")
     advice = f"the task has {task.width} {_what(task)}: {', '.join(task.names[:5])}{', …' * (task.width > 5)}"
     if task.kind == "classification" and expected[1] == 2 and found.shape == (len(batch), 1):
         advice = (

@@ -34,7 +34,7 @@ from mmaudit.render.tables import TableView, applied, everything, metric_order, 
 from mmaudit.render.templates import macro, render, rows, style
 from mmaudit.render.theme import PLAIN, Theme
 from mmaudit.report import Metric, Report
-from mmaudit.types import LEVELS
+from mmaudit.types import LEVELS, Task
 
 OPEN_FINDINGS, OPEN_SAMPLES = 12, 6
 # With a tight budget pictures get this many bytes before charts lose their life and tables go.
@@ -151,6 +151,7 @@ class _Made:
             "reliance_facts": reliance_facts(report),
             "synergy_facts": synergy_facts(report),
             "open_samples": OPEN_SAMPLES,
+            "task": Task.from_json(report.document["task"]).said,
             "regression": report.document["task"]["kind"] == "regression",
             "measures": [m for m in report.document["metrics"] if m["name"] not in estimators],
             "estimators": [m for m in report.document["metrics"] if m["name"] in estimators],
