@@ -16,9 +16,9 @@ from mmaudit.data import Dataset
 from mmaudit.errors import DamagedRun
 from mmaudit.outputs import column, read_parquet, write_parquet
 from mmaudit.probes import Source, canonical
+from mmaudit.simple_features import features
 from mmaudit.store import Run
 from mmaudit.types import Array, BoolArray, FloatArray, IntArray, Modality, digest
-from mmaudit.unimodal import features
 
 FILE = "offdata.parquet"
 VERSION = 1

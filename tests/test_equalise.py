@@ -25,8 +25,9 @@ from mmaudit.models import TwoStage
 from mmaudit.plan import Suite, make_plan
 from mmaudit.probes import probes
 from mmaudit.probes.scale import Scale, scalable
+from mmaudit.simple_features import features
 from mmaudit.types import Array, Batch, Condition, Modality, Task
-from mmaudit.unimodal import UnimodalLoss, features
+from mmaudit.unimodal import UnimodalLoss
 
 NOISE = ("tabular.gaussian_noise_convex", "tabular.gaussian_noise_additive", "text.keyboard", "text.char_delete")
 

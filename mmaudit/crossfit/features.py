@@ -19,9 +19,9 @@ from mmaudit.distances import EmbeddingDistance, Unmeasurable, aligned, ngrams
 from mmaudit.errors import NotApplicable
 from mmaudit.models import TwoStage
 from mmaudit.probes import canonical
+from mmaudit.simple_features import category_limits
+from mmaudit.simple_features import features as simple
 from mmaudit.types import Array, FloatArray, IntArray, Modality
-from mmaudit.unimodal import category_limits
-from mmaudit.unimodal import features as simple
 
 ROWS = 256  # read at a time
 WIDEST = 2048  # numbers per row; more are added up in this many sums with random signs
@@ -83,7 +83,7 @@ def describe(modality: Modality, values: Array) -> Table:
     """Return plain features of one modality's rows.
 
     Text: hashed sequences of 1 to 3 letters, and hashed words. Images: means over a grid, colours, directions of edges.
-    Tables: their values; columns may name categories. Others: see `mmaudit.unimodal.features`.
+    Tables: their values; columns may name categories. Others: see `mmaudit.simple_features.features`.
     """
     if modality.kind == "text":
         return Table.of([ngrams(values), words(values)], [True, True])

@@ -17,7 +17,7 @@ class Table:
     Attributes:
         values: `float32[n, d]`, finite.
         codes: `int64[d]`, the most distinct values that count as categories in a column; 0: it is an amount. See
-            `mmaudit.unimodal.category_limits`.
+            `mmaudit.simple_features.category_limits`.
         block: `int64[d]`, which columns belong together, numbered from 0; blocks are given the same weight.
         alike: `bool[blocks]`, whether a block's columns have one unit (pixels, counts), so that sizes can be compared.
     """

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from mmaudit.errors import BadInput
 from mmaudit.probes.canonical import working_dtype
+from mmaudit.simple_features import category_limits
 from mmaudit.types import Array, Modality
-from mmaudit.unimodal import category_limits
 
 # Standard deviations. No reference is asked to tell larger ones apart, and products of three stay finite.
 FARTHEST = 1e4
@@ -116,8 +116,9 @@ class Preparation:
 class Values(Preparation):
     """Vectors: embeddings, tables, and other numbers without a form. Columns of categories get one-hot codes too.
 
-    The order of categories (`mmaudit.unimodal.category_limits`) means nothing: such a column is kept, and a column is
-    added for each of its values among the training rows, where they are more than two. Another value later has no code.
+    The order of categories (`mmaudit.simple_features.category_limits`) means nothing: such a column is kept, and a
+    column is added for each of its values among the training rows, where they are more than two. Another value later
+    has no code.
     """
 
     form = "values"
