@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,11 +47,11 @@ def modalities(model: Model, batch: Batch, declared: Sequence[Modality] = ()) ->
 
 def disagreement(model: object, declared: Iterable[Modality], read: Sequence[str]) -> str:
     """Return in what the model was told otherwise of a modality than the data set declares; "" where it was not."""
-    compare = getattr(model, "disagreement", None)
-    for modality in declared if compare is not None else ():
-        if modality.name in read and (said := compare(modality)):
-            return f"{modality.name!r}: {said}"
-    return ""
+    compare: Callable[[Modality], str] | None = getattr(model, "disagreement", None)
+    if compare is None:
+        return ""
+    said = {m.name: compare(m) for m in declared if m.name in read}
+    return next((f"{name!r}: {what}" for name, what in said.items() if what), "")
 
 
 def evaluation_mode(model: object) -> Check:
