@@ -30,7 +30,7 @@ def test_concordance_counts_pairs(score, data):
         for i in np.flatnonzero(positive)
         for j in np.flatnonzero(~positive)
     )
-    got = concordance(COUNTS, UNIT, order.order, order.tied, positive)
+    got = concordance(COUNTS, UNIT, order.order, order.tied, positive, np.full(1, float(len(score))))
     assert [float(x[0]) for x in got] == [pairs, positive.sum(), (~positive).sum()]
 
 

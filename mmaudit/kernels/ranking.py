@@ -11,65 +11,74 @@ import numpy as np
 
 
 @numba.njit(nogil=True, cache=True)
-def concordance(counts, unit, order, tied, positive):  # type: ignore[no-untyped-def]
+def concordance(counts, unit, order, tied, positive, total):  # type: ignore[no-untyped-def]
     """Count pairs (positive, negative) in which the positive scores higher, ties half (Mann-Whitney U).
+
+    Goes down from the highest score and ends at the last positive: of many classes each has few samples, and a model
+    that is any good has them near the top. All counts are whole or half, so the sums are exact.
 
     Args:
         counts, unit: of `Resamples`.
         order: `int64[n]`, samples by ascending score.
         tied: `bool[n]`, see above.
         positive: `bool[n]`, by sample (not sorted).
+        total: `float64[replicates]`, samples in each replicate.
 
     Returns:
         pairs, positives, negatives: `float64[replicates]` each; AUROC = pairs / (positives · negatives).
     """
     replicates = counts.shape[1]
-    pairs, above, below = np.zeros(replicates), np.zeros(replicates), np.zeros(replicates)
-    same_above, same_below = np.zeros(replicates), np.zeros(replicates)
-    n = len(order)
-    i = 0
-    while i < n:
-        j = i + 1
-        while j < n and tied[j]:
-            j += 1
-        if j == i + 1:
+    # Of pairs the opposite: those in which the negative scores higher.
+    lost, positives, over = np.zeros(replicates), np.zeros(replicates), np.zeros(replicates)
+    same_positive, same_negative = np.zeros(replicates), np.zeros(replicates)
+    left = positive.sum()
+    j = len(order)
+    while left > 0:
+        i = j - 1
+        while tied[i]:
+            i -= 1
+        if i == j - 1:
             row = counts[unit[order[i]]]
             if positive[order[i]]:
+                left -= 1
                 for b in range(replicates):
-                    pairs[b] += row[b] * below[b]
-                    above[b] += row[b]
+                    lost[b] += row[b] * over[b]
+                    positives[b] += row[b]
             else:
                 for b in range(replicates):
-                    below[b] += row[b]
+                    over[b] += row[b]
         else:
-            same_above[:] = 0.0
-            same_below[:] = 0.0
+            same_positive[:] = 0.0
+            same_negative[:] = 0.0
             for k in range(i, j):
                 row = counts[unit[order[k]]]
-                same = same_above if positive[order[k]] else same_below
+                left -= positive[order[k]]
+                same = same_positive if positive[order[k]] else same_negative
                 for b in range(replicates):
                     same[b] += row[b]
             for b in range(replicates):
-                pairs[b] += same_above[b] * (below[b] + 0.5 * same_below[b])
-                above[b] += same_above[b]
-                below[b] += same_below[b]
-        i = j
-    return pairs, above, below
+                lost[b] += same_positive[b] * (over[b] + 0.5 * same_negative[b])
+                positives[b] += same_positive[b]
+                over[b] += same_negative[b]
+        j = i
+    negatives = total - positives
+    return positives * negatives - lost, positives, negatives
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
 def precision_sum(counts, unit, order, tied, positive):  # type: ignore[no-untyped-def]
     """Sum over positives of the precision among samples that score at least as high.
 
-    Arguments as in `concordance`.
+    Arguments as in `concordance`, whose way it goes.
 
     Returns:
         precisions, positives: `float64[replicates]` each; average precision = precisions / positives.
     """
     replicates = counts.shape[1]
     total, hits, seen, same = np.zeros(replicates), np.zeros(replicates), np.zeros(replicates), np.zeros(replicates)
+    left = positive.sum()
     j = len(order)
-    while j > 0:
+    while left > 0:
         i = j - 1
         while tied[i]:
             i -= 1
@@ -77,6 +86,7 @@ def precision_sum(counts, unit, order, tied, positive):  # type: ignore[no-untyp
         for k in range(i, j):
             row = counts[unit[order[k]]]
             if positive[order[k]]:
+                left -= 1
                 if not any_positive:
                     same[:] = 0.0
                     any_positive = True

@@ -20,7 +20,7 @@ def areas(p: Predictions, w: Resamples) -> FloatArray:
     """`float64[k, replicates]`: AUROC of each class or label, NaN where it is not defined; binary: of class 1 alone."""
 
     def area(*arrays: Any) -> FloatArray:
-        pairs, positives, negatives = concordance(*arrays)
+        pairs, positives, negatives = concordance(*arrays, w.total)
         return ratio(pairs, positives * negatives)
 
     return _each(p, w, area)
