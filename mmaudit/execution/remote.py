@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -96,8 +97,8 @@ def begin(parcel: str, parent: int) -> None:
     """Run first in a worker's process.
 
     Args:
-        parcel: file with the job.
-        parent: the driver's process id; when it is gone the worker goes, too.
+        parcel: file with the job, alone in a folder that was made for it.
+        parent: the driver's process id; when it is gone the worker goes, too, and takes the parcel along.
     """
     global _station
     _station = Station(Path(parcel))
@@ -108,7 +109,7 @@ def begin(parcel: str, parent: int) -> None:
     from joblib.externals.loky import process_executor
 
     process_executor._USE_PSUTIL = False
-    threading.Thread(target=_leave_with, args=(parent,), name="mmaudit-parent", daemon=True).start()
+    threading.Thread(target=_leave_with, args=(parent, Path(parcel)), name="mmaudit-parent", daemon=True).start()
 
 
 def perform(work: Work) -> Reply | Failure:
@@ -116,8 +117,12 @@ def perform(work: Work) -> Reply | Failure:
     return _station.perform(work)
 
 
-def _leave_with(parent: int) -> None:
+def _leave_with(parent: int, parcel: Path) -> None:
     while os.getppid() == parent:
         time.sleep(LOOK_FOR_PARENT)
+    # A driver that was killed could not. Another worker may have been first.
+    with contextlib.suppress(OSError):
+        parcel.unlink(missing_ok=True)
+        parcel.parent.rmdir()
     # A file that it was writing has another name than its own until it is whole.
     os._exit(1)

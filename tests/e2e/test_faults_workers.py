@@ -36,7 +36,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 def drive(folder: Path, fault: str, once: Path) -> subprocess.CompletedProcess[str]:
     folder.mkdir(exist_ok=True)
     command = [sys.executable, str(SCRIPT), "run", fault, str(once)]
-    return subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    env = ENVIRONMENT | {"TMPDIR": str(once.parent)}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300)
 
 
 def test_a_driver_killed_by_the_way_takes_its_workers_along_and_the_next_one_goes_on(tmp_path: Path) -> None:
@@ -63,6 +64,7 @@ def test_a_driver_killed_by_the_way_takes_its_workers_along_and_the_next_one_goe
     while left() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not left()
+    assert not list(tmp_path.glob("mmaudit-*"))  # the job that they were sent
     run = Run.open(tmp_path / "killed" / "run")
     assert not all(run.is_done(shard, 0) for shard in range(3))
     again = drive(tmp_path / "killed", "interrupt", once)
