@@ -59,10 +59,9 @@ def limits(run: Run, seen: Evidence, report: Report) -> list[str]:
     if untold := unseen(run, seen):
         said.append(untold)
     if weak := len(report.faint_conditions()):
-        have = "condition has" if weak == 1 else "conditions have"
         said.append(
-            f"{formats.count(weak)} {have} a minimum detectable effect above a tenth of what the model has above "
-            "chance: there, 'no significant change' may mean 'too few samples'."
+            f"Under {formats.count(weak)} condition{'s' * (weak > 1)} no change was found, and one of a tenth of what "
+            "the model has above chance need not have been (minimum detectable effect): it may be too few samples."
         )
     said.append(
         "A probe shows what the model does under that change, not how often the change occurs in use. Stand-ins for "

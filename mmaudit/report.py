@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     from mmaudit.render.theme import Theme
 
+# Adjusted p below which a change was found.
+SURE = 0.05
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -318,13 +321,15 @@ class Report:
         return tuple(c["message"] for c in self.document["controls"] if not c["ok"] and c["control"] == "applied")
 
     def faint_conditions(self) -> tuple[str, ...]:
-        """Conditions, by label, in which a loss of a tenth would not be found with 80 % power.
+        """Conditions, by label, in which no change was found and a loss of a tenth could have been missed.
 
-        A tenth of what the model has above chance on clean data; controls aside.
+        A tenth of what the model has above chance on clean data, which this many samples do not find with 80 % power;
+        controls aside. A change that was found, after adjustment, was not missed.
         """
         scores = (self.score(m.key, self.primary.name) for m in self.conditions if m.condition.family != "control")
         known = (s for s in scores if s is not None and all(map(math.isfinite, (s.mde, s.floor, s.delta))))
-        return tuple(s.label for s in known if s.mde > 0.1 * abs(s.value - s.delta - s.floor))
+        missed = (s for s in known if not s.p_adjusted < SURE)
+        return tuple(s.label for s in missed if s.mde > 0.1 * abs(s.value - s.delta - s.floor))
 
     def failed_controls(self) -> tuple[str, ...]:
         """One line per control that failed; empty when the report can be trusted as far as its controls go."""

@@ -37,7 +37,7 @@ def test_conditions_too_faint_to_judge_are_counted_once_and_alike_everywhere(tmp
     measured = {m.condition.label: m.condition.family for m in report.conditions}
     assert faint
     assert not {measured[label] for label in faint} & {"clean", "control"}
-    counted = re.search(r"^(\d+) conditions? ha", said(report, "minimum detectable effect"))
+    counted = re.search(r"^Under (\d+) condition", said(report, "minimum detectable effect"))
     assert counted
     assert int(counted[1]) == len(faint)
     assert f"under {len(faint)} of the conditions a loss of a tenth" in verdict_sentences(report)[1][2]

@@ -84,13 +84,16 @@ def _tiles(report: Report) -> None:
 
 
 def _controls(report: Report) -> None:
-    controls, checks = report.document["controls"], report.document["checks"]
+    # A probe that changed no sample says nothing; it casts no doubt on the others, as a failed control does.
+    controls = [c for c in report.document["controls"] if c["control"] != "applied"]
+    idle, checks = report.idle_conditions(), report.document["checks"]
     good = sum(c["ok"] for c in controls)
     if not controls:
         st.warning("This audit ran without controls, so nothing shows that its probes did what they say.")
     failed = sum(c["ok"] is False for c in checks)
     said = f"Controls: {good} of {len(controls)} passed" if controls else "No controls"
     said += f" · model checks: {sum(c['ok'] is True for c in checks)} passed, {failed} failed" if checks else ""
+    said += f" · {len(idle)} condition{'s' * (len(idle) > 1)} changed nothing" if idle else ""
     with st.expander(
         said, icon=":material/verified:" if controls and good == len(controls) else ":material/gpp_maybe:"
     ):
@@ -98,4 +101,8 @@ def _controls(report: Report) -> None:
         for c in controls:
             mark = ":green[✓ passed]" if c["ok"] else ":red[✗ **failed**]"
             st.markdown(f"{mark} **{texts.plain(c['control'], 60)}** {texts.plain(c['message'])}")
+        if idle:
+            st.caption("Conditions that changed no sample say nothing about the model. All others stand.")
+        for message in idle:
+            st.markdown(f":orange[– not applied] {texts.plain(message)}")
         pages.link("method", "Model checks and method")

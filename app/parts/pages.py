@@ -40,7 +40,7 @@ class PageOf:
 
 PAGES = (
     PageOf("runs", "Runs", ":material/list:", filtered=False),
-    PageOf("overview", "Overview", ":material/flag:"),
+    PageOf("overview", "Overview", ":material/flag:", filtered=False),
     PageOf("robustness", "Robustness", ":material/trending_down:"),
     PageOf("subsets", "Subsets", ":material/hub:"),
     PageOf("reliance", "Reliance & synergy", ":material/join_inner:"),

@@ -19,7 +19,9 @@ def without_report(entry: Entry, problem: str) -> None:
         _watch(entry.name)
     else:
         texts.damaged(entry.reason or problem)
-        st.caption("Audit again to the same folder; what can be read is kept. No other run is affected.")
+        again = "Audit again to the same folder; what can be read is kept. "
+        # A newer mmaudit's run is not damaged: a newer mmaudit reads it.
+        st.caption(f"{'' if 'pip install' in (entry.reason or problem) else again}No other run is affected.")
 
 
 @st.fragment(run_every=EVERY)

@@ -22,6 +22,9 @@ LONGEST_CELL = 300
 ROW, HEADER = 35, 38  # px of a row and of the header row, in Streamlit's tables
 TALLEST = 420
 
+# Of a heading the unit that the shown text is in: `accuracy (%, ↑ better)`, `change (pp)`.
+_IN_PERCENT = re.compile(r"\((?:%|pp)(?=[,)])")
+
 
 def show(table: Table | pd.DataFrame, name: str, key: str, height: int | None = None, download: bool = True) -> None:
     """Show a table that can be sorted and searched, and below it the buttons that save it.
@@ -82,12 +85,12 @@ def frame(table: Table) -> pd.DataFrame:
     Text columns as they are; a numeric column as its number, with `(shown)` the text with unit and interval, and
     `(why none)` the reason where there is no number.
 
-    Numbers are stored values: a share is in [0, 1], not in percent.
+    Numbers are stored values: a share is in [0, 1], and its column is headed so, not in percent.
     """
     found: dict[str, list[Any]] = {}
     for i, column in enumerate(table.columns):
         cells = [row[i] for row in table.rows]
-        title = _unique(column.title, found)
+        title = _unique(_IN_PERCENT.sub("(share", column.title) if column.numeric else column.title, found)
         if not column.numeric:
             found[title] = [c.text for c in cells]
             continue

@@ -51,6 +51,8 @@ def main() -> None:
         _estimates(o, filters)
         return
     st.caption(SAYS[view])
+    if filters != Filter():
+        texts.partial(f"This shows all that was estimated; the filters apply to “{VIEWS['estimates']}”.")
     found = figured.figures(o, view, Filter())
     if not found:
         texts.nothing(NONE[view])

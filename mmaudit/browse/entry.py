@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,12 +16,14 @@ from mmaudit.errors import DamagedRun, MMAuditError
 from mmaudit.formats import count, printable, shorten
 from mmaudit.header import read_header, read_json
 from mmaudit.report import Report
+from mmaudit.report_schema import check_version
 from mmaudit.store import Run
 from mmaudit.types import LEVELS, Task
 
 State = Literal["complete", "running", "partial", "damaged"]
 
 MAX_REPORT = 256 * 2**20
+_SCHEMA = re.compile(rb'\s*\{\s*"schema": ?"([\w./]{1,60})"')
 _AGAIN = "Audit again to the same folder, which makes it again."
 
 
@@ -133,6 +136,7 @@ def _judged(entry: Entry, run: Run, found: Survey) -> Entry:
     if "report.json" in found.files:
         score = "'mmaudit score RUN' writes it again."
         _require_whole(entry.folder, "report.json", found.files["report.json"], b"}", score)
+        _require_known(entry.folder / "report.json")
     if _held(entry.folder):
         return replace(entry, state="running")
     if lacking := len(files) - len(there):
@@ -172,6 +176,17 @@ def _require_whole(folder: Path, name: str, size: int, ending: bytes, remedy: st
         raise DamagedRun(f"{name} cannot be read ({error.strerror}).") from None
     if not whole:
         raise DamagedRun(f"{name} is cut short. {remedy}")
+
+
+def _require_known(report: Path) -> None:
+    """Raise `StaleRun` for a report of a newer mmaudit, which its first line tells; the rest is not read."""
+    try:
+        with report.open("rb") as file:
+            head = file.read(200)
+    except OSError as error:
+        raise DamagedRun(f"{report.name} cannot be read ({error.strerror}).") from None
+    if told := _SCHEMA.match(head):
+        check_version({"schema": told[1].decode()})
 
 
 def _report_alone(entry: Entry, found: Survey) -> Entry:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from mmaudit.errors import BadInput
 from mmaudit.figures.marks import Spec
-from mmaudit.formats import change, count, estimate, measure, number, p_value, readable, shorten
+from mmaudit.formats import change, count, digits, estimate, measure, number, p_value, readable, shorten
 from mmaudit.joint import parts
 from mmaudit.report import Report
 from mmaudit.types import Condition, Score
@@ -61,6 +62,10 @@ class Panel:
     folded: bool = False
 
 
+# Letters of a modality's name in a sentence, and the fewest that are left of it where there is no room.
+LONGEST, SHORTEST = 24, 4
+
+
 @dataclass(frozen=True)
 class Figure:
     """A chart of the report: one or more panels and one table of the same numbers.
@@ -81,7 +86,29 @@ class Figure:
 
 def words(c: Condition) -> str:
     """A condition in words a reader scans: `gaussian blur 3/5 · image`, `without question · zero`."""
-    names = " + ".join(shorten(m, 24) for m in c.modalities)
+    return _words(c, " + ".join(shorten(m, LONGEST) for m in c.modalities))
+
+
+def brief(c: Condition, limit: int, everyone: Sequence[str]) -> str:
+    """`words` in at most `limit` letters: names of modalities give way alike, so that conditions stay told apart.
+
+    Args:
+        c: the condition.
+        limit: letters.
+        everyone: names of all modalities; where most of them are missing, those that are left are named.
+    """
+    text = words(c)
+    left = [m for m in everyone if m not in c.modalities]
+    few = c.probe == "missing" and 0 < len(left) < len(c.modalities)
+    for length in range(LONGEST, SHORTEST - 1, -1):
+        if len(text) <= limit:
+            return text
+        names = " + ".join(shorten(m, length) for m in (left if few else c.modalities))
+        text = _words(c, names).replace("without", "only", 1) if few else _words(c, names)
+    return shorten(text, limit)
+
+
+def _words(c: Condition, names: str) -> str:
     options = " ".join(shorten(v, 24) for v in _said(c))
     if c.family == "clean":
         text = "clean"
@@ -192,7 +219,9 @@ def mde_cell(score: Score) -> Cell:
     """A cell with the minimum detectable effect, in the metric's unit."""
     if not math.isfinite(score.mde):
         return number_cell(score.mde, reason=why(score, "mde"))
-    return Cell(number(score.mde, score.unit, change=True), score.mde)
+    # As many decimals as an interval of that width would have: never 0.0 where something was needed to be seen.
+    decimals = digits(score.unit, score.mde, -score.mde, score.mde) if score.unit == "share" else None
+    return Cell(number(score.mde, score.unit, change=True, decimals=decimals), score.mde)
 
 
 def why(score: Score, name: str) -> str:
@@ -203,6 +232,8 @@ def why(score: Score, name: str) -> str:
         return "nothing to compare with: this is the clean condition or a summary"
     if name == "lost" and not math.isfinite(score.floor):
         return "this metric has no chance floor"
+    if name == "lost" and math.isfinite(score.delta):
+        return "the clean value is not better than chance, so there is nothing to lose"
     if name == "mde" and math.isfinite(score.delta):
         return "the change is the same in every resample, which says nothing about what would have been seen"
     return "no reason was recorded"

@@ -3,33 +3,47 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from mmaudit.figures.base import Column, Figure, Panel, Table, joined, loss, number_cell, text_cell, value_cell, words
+from mmaudit.figures.base import (
+    Column,
+    Figure,
+    Panel,
+    Table,
+    brief,
+    joined,
+    loss,
+    number_cell,
+    text_cell,
+    value_cell,
+    words,
+)
 from mmaudit.figures.marks import BLUE, INK, MUTED, PAPER, RED, Spec, layer, scaled, significant, spec
 from mmaudit.formats import change, change_unit, factor, number, plain, readable, shorten
-from mmaudit.report import Report
+from mmaudit.report import SURE, Report
 from mmaudit.types import Condition, Score
 
 LIMIT = 40
 POSITIONS = 5
+LETTERS = 48
 CELL, HIGH, STACKED = 62.0, 22.0, 38.0
 PHONE = 340.0
 LETTER = 6.3
 # Behind ink a colour may cover half of the ground at most, to keep the number readable on a dark page, too.
 DARKEST = 0.5
-SURE = 0.05
 # One strength only, or so many that the worst of them stands for all.
 WHOLE = 0
 
 
 @dataclass(frozen=True)
 class Row:
-    """A probe on its modalities: its conditions by column, `WHOLE` or 1 to 5."""
+    """A probe on its modalities, in words and in as few as are drawn: its conditions by column, `WHOLE` or 1 to 5."""
 
     label: str
+    short: str
     cells: dict[int, tuple[Condition, Score]]
 
     @property
@@ -78,28 +92,30 @@ def heat_rows(report: Report) -> list[Row]:
         if c.family in ("clean", "control") or joined(c) or score is None:
             continue
         streams.setdefault(c.stream, []).append((c, score))
-    found = [_row(members) for members in streams.values()]
+    names = [str(m["name"]) for m in report.document["data"]["modalities"]]
+    found = [_row(members, names) for members in streams.values()]
     return sorted(found, key=lambda r: (-r.damage, r.label))
 
 
-def _row(members: Sequence[tuple[Condition, Score]]) -> Row:
-    first = members[0][0]
+def _row(members: Sequence[tuple[Condition, Score]], names: Sequence[str]) -> Row:
+    first, short = members[0][0], partial(brief, limit=LETTERS, everyone=names)
+    both = (_name(first, words), _name(first, short))
     if all(c.position in range(1, POSITIONS + 1) for c, _ in members):
-        return Row(_name(first), {int(c.position or 0): (c, s) for c, s in members})
+        return Row(*both, {int(c.position or 0): (c, s) for c, s in members})
     if all(c.severity is not None for c, _ in members) and 1 < len(members) <= POSITIONS:
         ordered = sorted(members, key=lambda e: float(e[0].severity or 0))
-        return Row(_name(first), dict(enumerate(ordered, 1)))
+        return Row(*both, dict(enumerate(ordered, 1)))
     worst = max(members, key=lambda e: loss(e[1]) if math.isfinite(loss(e[1])) else -math.inf)
-    label = words(worst[0]) + (f" (worst of {len(members)})" if len(members) > 1 else "")
-    return Row(label, {WHOLE: worst})
+    more = f" (worst of {len(members)})" if len(members) > 1 else ""
+    return Row(words(worst[0]) + more, brief(worst[0], LETTERS - len(more), names) + more, {WHOLE: worst})
 
 
-def _name(c: Condition) -> str:
+def _name(c: Condition, write: Callable[[Condition], str]) -> str:
     """The condition in words, without its severity."""
     bare = Condition(c.probe, c.family, c.version, c.modalities, None, None, c.options, c.repeat)
     if c.family == "missing" and c.severity is not None:
-        return words(bare).replace("without", "missing in a share:", 1)
-    return words(bare)
+        return write(bare).replace("without", "missing in a share:", 1)
+    return write(bare)
 
 
 def _unit(unit: str) -> str:
@@ -116,7 +132,7 @@ def _picture(report: Report, rows: Sequence[Row], stacked: bool) -> Spec:
     cells, labels = [], []
     for i, r in enumerate(rows):
         top = i * pitch
-        labels.append({"y": top + (8 if stacked else pitch / 2), "text": shorten(r.label, 48)})
+        labels.append({"y": top + (8 if stacked else pitch / 2), "text": shorten(r.short, LETTERS)})
         for p, (c, s) in r.cells.items():
             x, low = columns.index(p) * side, top + (16 if stacked else 0)
             if math.isfinite(s.delta):
@@ -152,8 +168,11 @@ def _picture(report: Report, rows: Sequence[Row], stacked: bool) -> Spec:
         )
     at = {"x": {"value": 0 if stacked else -8}, "y": {**down, "field": "y"}, "text": {"field": "text"}}
     layers.append(layer(labels, "text", at, align="left" if stacked else "right", fontSize=11.5, color=INK, limit=0))
-    longest = 0 if stacked else max(len(shorten(r.label, 48)) for r in rows)
-    return spec(layers, side * len(columns), height, {"left": 4 + LETTER * longest, "right": 4, "top": 2, "bottom": 4})
+    longest = LETTER * max(len(shorten(r.short, LETTERS)) for r in rows)
+    wide = side * len(columns)
+    # Words above their cells may reach beyond the last of them.
+    left, right = (0.0, max(0.0, longest - wide)) if stacked else (longest, 0.0)
+    return spec(layers, wide, height, {"left": 4 + left, "right": 4 + right, "top": 2, "bottom": 4})
 
 
 def _frame(x: float, y: float, side: float) -> dict[str, float]:
@@ -185,7 +204,8 @@ def _table(report: Report, rows: Sequence[Row]) -> Table:
     columns = (
         Column("probe", numeric=False),
         Column(
-            f"largest loss of {readable(report.primary.name)}", note="in the direction of goodness; larger is worse"
+            f"largest change of {readable(report.primary.name)} for the worse",
+            note="without its sign: larger is worse",
         ),
         *(Column(f"change at {p}" if p else "change, one strength or worst") for p in range(POSITIONS + 1)),
     )

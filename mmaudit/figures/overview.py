@@ -12,6 +12,7 @@ from mmaudit.figures.base import (
     Figure,
     Panel,
     Table,
+    brief,
     comparison_cells,
     comparison_columns,
     loss,
@@ -43,7 +44,7 @@ from mmaudit.types import Score
 
 LIMIT = 60
 # On a phone label and numbers share a line of so many letters, or have one each; the least that is left of a name.
-PHONE_LETTERS, LEAST_NAME = 49, 8
+LETTERS, PHONE_LETTERS, LEAST_NAME = 42, 49, 8
 PHONE_ROW, PHONE_LINE = 34.0, 14.0
 _PARTS = re.compile(r"(.*?)( \d+/5 · [^·]*?)?( · .*)?", re.DOTALL)
 Entry = tuple[Measured, Score]
@@ -74,12 +75,14 @@ def overview(report: Report) -> tuple[Figure, ...]:
     caption = (
         f"Change of {name} against the clean samples with its 95 % interval, paired sample by sample. The grey bar "
         "around 0 is what this audit could not have seen (minimum detectable effect): an interval inside it means “no "
-        "change found”, not “no change”. The dotted line is where chance begins."
+        "change found”, not “no change”."
     )
     if len(drawn) < len(entries):
         caption += f" Drawn are the {len(drawn)} largest losses of {len(entries)} conditions; the table has all."
     panels: tuple[Panel, ...] = ()
     if drawn:
+        if _limits(report, _rows(drawn, report, stacked=False))[1] is not None:
+            caption += " The dotted line is where chance begins."
         first, last = (
             f"{words(m.condition)} ({change(s.delta, s.delta_low, s.delta_high, s.unit)})"
             for m, s in (drawn[0], drawn[-1])
@@ -98,9 +101,8 @@ def overview(report: Report) -> tuple[Figure, ...]:
 
 def _forest(report: Report, entries: Sequence[Entry], stacked: bool) -> Spec:
     """One row per condition: words, interval, numbers; `stacked` puts the words above the interval (for phones)."""
-    m = report.primary
     pitch, plot = (PHONE_ROW, 322.0) if stacked else (19.0, 410.0)
-    data = _rows(entries, m.unit, stacked)
+    data = _rows(entries, report, stacked)
     rows = data[-1]["end"]
     limits, chance = _limits(report, data)
     x: Spec = {"type": "quantitative", "scale": {"domain": limits, "nice": False}, "axis": _axis(report, stacked)}
@@ -135,20 +137,24 @@ def _forest(report: Report, entries: Sequence[Entry], stacked: bool) -> Spec:
     return spec(layers, plot, pitch * rows, room)
 
 
-def _rows(entries: Sequence[Entry], unit: str, stacked: bool) -> list[dict[str, Any]]:
+def _rows(entries: Sequence[Entry], report: Report, stacked: bool) -> list[dict[str, Any]]:
     """What is drawn, one below the other; `row` and the like count in rows, a label on a line of its own is more."""
     data: list[dict[str, Any]] = []
+    names = [str(m["name"]) for m in report.document["data"]["modalities"]]
     for entry in entries:
-        data.append(_row(data[-1]["end"] if data else 0.0, entry, unit, stacked))
+        data.append(_row(data[-1]["end"] if data else 0.0, entry, report.primary.unit, names, stacked))
     return data
 
 
-def _row(top: float, entry: Entry, unit: str, stacked: bool) -> dict[str, Any]:
+def _row(top: float, entry: Entry, unit: str, names: Sequence[str], stacked: bool) -> dict[str, Any]:
     c, score = entry[0].condition, entry[1]
     text = change(score.delta, score.delta_low, score.delta_high, unit)
     numbers = text.replace(f"\u00a0{change_unit(unit)}", "", 1) if stacked else text
     mde = abs(score.mde)
-    label = _brief(words(c), PHONE_LETTERS) if stacked else shorten(words(c), 42)
+    if stacked and c.family != "missing":
+        label = _brief(words(c), PHONE_LETTERS)
+    else:
+        label = brief(c, PHONE_LETTERS if stacked else LETTERS, names)
     more = PHONE_LINE / PHONE_ROW if stacked and len(label) + len(numbers) > PHONE_LETTERS else 0.0
     return {
         "end": significant(top + 1 + more),

@@ -80,7 +80,7 @@ def _row(name: str, entry: Mapping[str, Any], i: int) -> tuple[Cell, ...]:
     shown = Cell(estimate(accuracy, low, high, "share"), accuracy)
     return (
         text_cell(name),
-        Cell(f"{left:.3g} to {right:.3g}", left),
+        Cell(f"{left:.3g} to {right:.3g}", left / 100),
         count_cell(entry["count"][i]),
         number_cell(confidence, "share", empty),
         shown if math.isfinite(accuracy) else number_cell(accuracy, reason=empty),

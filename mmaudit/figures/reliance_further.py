@@ -33,7 +33,7 @@ MOST_GROUPS = 30
 
 
 def agreement(estimates: Sequence[Estimate]) -> list[Figure]:
-    """How alike all estimators rank the modalities."""
+    """How alike the estimators that are counted rank the modalities."""
     found = select(estimates, "reliance_agreement")
     if not found:
         return []
@@ -43,7 +43,7 @@ def agreement(estimates: Sequence[Estimate]) -> list[Figure]:
         e = found[0]
         scale = Scale("rank agreement (mean Kendall’s τ, → more alike)", (Line(0.0, "", SOLID, INK),), (-1.05, 1.05))
         picture = dot_rows(rows, {"agreement": (INK, "diamond")}, scale, width=HALF)
-        alt = f"Rank agreement of all estimators: {tip(e, 'value')}. All numbers are in the table."
+        alt = f"Rank agreement of the estimators: {tip(e, 'value')}. All numbers are in the table."
         panels = (Panel("", alt, picture, "half"),)
     columns = (
         Column("over", numeric=False),
@@ -52,11 +52,14 @@ def agreement(estimates: Sequence[Estimate]) -> list[Figure]:
         Column("p", note="of agreeing or disagreeing as much by chance"),
         Column("n"),
     )
-    body = tuple((text_cell("all estimators"), cell(e), null_cell(e), p_cell(e), count_cell(e.n)) for e in found)
+    body = tuple((text_cell("those counted"), cell(e), null_cell(e), p_cell(e), count_cell(e.n)) for e in found)
     caption = (
-        "How alike the estimators rank the modalities (mean Kendall’s τ over pairs of estimators): 1 where all give "
+        "How alike estimators rank the modalities (mean Kendall’s τ over pairs of estimators): 1 where all give "
         "the same order, below 0 where they contradict each other. The tick is what random orders would give. Where "
-        "they disagree, none of them alone says whom the model relies on. Where a modality was not recorded in "
+        "they disagree, none of them alone says whom the model relies on. Counted are Shapley values, leave-one-out, "
+        "only-one, perceptual scores, ANOVA and attribution shares, each unless it tells no modality from another; "
+        "SHAPE contributions would count Shapley values twice; absolute parts of attributions ask something else: how "
+        "much inputs move the output, whether or not that cancels. Where a modality was not recorded in "
         "every sample, ANOVA and attribution shares, which rest on the fully recorded ones, do not count."
     )
     return [Figure("reliance-agreement", "Do the estimators agree?", caption, panels, Table(columns, body))]

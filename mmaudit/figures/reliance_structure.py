@@ -130,6 +130,13 @@ def _row(label: str, e: Estimate) -> Row:
     return Row(label, (dot(e, "value", label),))
 
 
+def _above_chance(report: Report) -> bool:
+    clean = report.score(report.clean, report.primary.name)
+    if clean is None or not math.isfinite(clean.floor):
+        return True
+    return clean.value < clean.floor if clean.better == "lower" else clean.value > clean.floor
+
+
 def cooperation(report: Report, estimates: Sequence[Estimate]) -> list[Figure]:
     """What modalities are worth together beyond what each is worth alone, for pairs and threes."""
     found = [e for e in estimates if e.estimator in INTERACTIONS and not e.group]
@@ -173,6 +180,11 @@ def cooperation(report: Report, estimates: Sequence[Estimate]) -> list[Figure]:
         "Three together: what is left when all pairs are accounted for. This is about the audited model under that "
         f"stand-in, not about the data.{left_out}"
     )
+    if not _above_chance(report):
+        caption += (
+            " SHAPE takes the model to be at chance where it is given nothing. On clean data this model is not above "
+            "chance, so its SHAPE values tell where chance lies, not what modalities do together."
+        )
     return [Figure("reliance-cooperation", "Worth more together", caption, panels, Table(columns, body))]
 
 

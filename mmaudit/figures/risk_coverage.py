@@ -100,5 +100,5 @@ def _curves(curve: Sequence[Mapping[str, Any]], before: Sequence[Mapping[str, An
 
 def _row(name: str, point: Mapping[str, Any]) -> tuple[Shown, ...]:
     risk = point["risk"]
-    wrong = Shown(point["shown"], risk) if risk is not None else Shown(point["shown"], None, "undefined")
-    return (text_cell(name), Shown(number(point["share"], "share", decimals=0), point["coverage"]), wrong)
+    wrong = Shown(point["shown"], risk / 100) if risk is not None else Shown(point["shown"], None, "undefined")
+    return (text_cell(name), Shown(number(point["share"], "share", decimals=0), point["share"]), wrong)

@@ -38,9 +38,9 @@ class RiskCoverage:
 def risk_coverage(p: Predictions, w: Resamples, coverages: tuple[float, ...] = COVERAGES) -> RiskCoverage:
     """Return the risk-coverage curve of a condition (El-Yaniv and Wiener, JMLR 2010, section 2).
 
-    Samples of equal confidence are in random order, and the risk is the expectation over it. Where no error was seen
-    the interval ends at the exact bound 1 − 0.025^(1/m) of m independent units. At full coverage the risk is the error
-    rate.
+    Samples of equal confidence are in random order, and the risk is the expectation over it. Where all of m
+    independent units are right, or all wrong, the interval ends at the exact bound: 1 − 0.025^(1/m), or 0.025^(1/m).
+    At full coverage the risk is the error rate.
     """
     order, loss, at = p.confidence_order, 1.0 - p.correct, np.asarray(coverages)
     ones = Resamples.ones(p.n)
@@ -48,5 +48,7 @@ def risk_coverage(p: Predictions, w: Resamples, coverages: tuple[float, ...] = C
     replicates = risk_at(w.counts, w.unit, order.order, order.tied, loss, at)
     ends = np.array([interval(replicates[i], float(value[i]), (0.0, 1.0), units=w.units) for i in range(len(at))])
     units = np.maximum(at * w.units, 1.0)
-    unseen = (value == 0.0) & (ends[:, 1] == 0.0)
-    return RiskCoverage(at, value, ends[:, 0], np.where(unseen, 1.0 - 0.025 ** (1.0 / units), ends[:, 1]))
+    right = (value == 0.0) & (ends[:, 1] == 0.0)
+    wrong = (value == 1.0) & (ends[:, 0] == 1.0)
+    low = np.where(wrong, 0.025 ** (1.0 / units), ends[:, 0])
+    return RiskCoverage(at, value, low, np.where(right, 1.0 - 0.025 ** (1.0 / units), ends[:, 1]))

@@ -31,7 +31,9 @@ AGREEMENT = estimator(
     "estimators; 1: one order, 0: what random orders give, below 0: they contradict each other",
     source="Kendall 1938; general form with ties, Daniels 1944; as a result: mmaudit",
 )
-# What ranks modalities: bigger means more reliance. Variants of the same number (shares, normalised) rank the same.
+# What ranks modalities by what they are worth to the answer: bigger means more reliance. Left out is what would count
+# twice (normalised variants; SHAPE contributions, Shapley values from chance), and what asks something else: absolute
+# parts of attributions tell how much inputs move the output, whether or not they cancel.
 RANKING = ("shapley_value", "leave_one_out", "only_one", "perceptual_score", "anova_share", "attribution_share")
 ON_RECORDED = ("anova_share", "attribution_share")
 """Those that rest on the samples in which every modality was recorded; the others rest on all."""

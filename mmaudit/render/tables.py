@@ -125,9 +125,13 @@ def everything(report: Report, metric: str) -> Table:
 def _drop_cell(score: Score) -> Cell:
     if math.isfinite(score.drop):
         return Cell(number(score.drop, "share"), score.drop)
-    why = score.reason or (
-        "this metric has no direction" if score.better == "neither" else "not defined for this metric"
-    )
+    if score.better == "neither":
+        undefined = "this metric has no direction"
+    elif score.better == "higher" and math.isfinite(score.delta):
+        undefined = "the clean value is not above 0, so nothing is a share of it"
+    else:
+        undefined = "not defined for this metric"
+    why = score.reason or undefined
     compared = score.reason or "nothing to compare with: this is the clean condition or a summary"
     return number_cell(math.nan, reason=why if score.against else compared)
 
