@@ -167,6 +167,15 @@ def test_a_newer_run_is_stale(root: Path) -> None:
     assert "update mmaudit" in only(root).reason
 
 
+def test_a_newer_report_is_said_in_the_listing(root: Path) -> None:
+    file = root / SOUND / "report.json"
+    Report.from_json(small_report()).to_json(file)
+    assert only(root).state == "complete"
+    file.write_text(file.read_text().replace("mmaudit.report/1", "mmaudit.report/2"))
+    assert only(root).state == "damaged"
+    assert "pip install -U mmaudit" in only(root).reason
+
+
 def test_browsing_loads_no_torch() -> None:
     modules = ("library", "answers", "fragility", "kept")
     code = "import sys\n" + "".join(f"import mmaudit.browse.{m}\n" for m in modules)

@@ -129,9 +129,13 @@ def test_what_went_wrong_is_in_the_third_sentence(document: dict[str, Any]) -> N
     columns = damaged["scores"]["columns"]
     for row in damaged["scores"]["rows"]:
         row[columns.index("mde")] = None if row[columns.index("mde")] is None else 0.5
+    found = Report.from_json(damaged).faint_conditions()
+    for row in damaged["scores"]["rows"]:  # a change that was found went not unseen, however small it could have been
+        row[columns.index("p_adjusted")] = None if row[columns.index("p_adjusted")] is None else 0.2
     _, (_, _, far) = verdict_sentences(Report.from_json(damaged))
     assert "the model raised an error under 1" in far
     assert "1 changed no sample" in far
+    assert len(found) < 75
     assert "under 75 of the conditions a loss of a tenth could have gone unseen" in far
 
 

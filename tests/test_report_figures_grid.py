@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
+from itertools import combinations
 
 import pytest
 
 from mmaudit.errors import DamagedRun
+from mmaudit.figures.base import brief, mde_cell, why, words
 from mmaudit.figures.groups import group_effects
 from mmaudit.figures.heatmap import LIMIT, heat_rows, heatmap
+from mmaudit.figures.overview import overview
 from mmaudit.figures.risk_coverage import risk_coverage
 from mmaudit.report import Report
 from mmaudit.report_schema import violations
+from mmaudit.types import Condition, Score
 from report_samples import sample_report
 
 
@@ -135,3 +140,35 @@ def test_a_group_says_its_size_as_everything_else_does(report: Report) -> None:
         d["numbers"] for layer in figure.panels[0].spec["layer"] for d in layer["data"]["values"] if "numbers" in d
     ]
     assert set(filter(None, words)) == {"n = 9\u202f673"}
+
+
+def test_conditions_of_many_modalities_are_told_apart_in_few_letters() -> None:
+    names = ["chest_xray", "ecg_12_lead", "laboratory", "radiology_report", "vital_signs"]
+    absent = [
+        Condition("missing", "missing", 1, gone, options=(("baseline", "marginal"),))
+        for count in range(1, 6)
+        for gone in combinations(names, count)
+    ]
+    labels = [brief(c, 42, names) for c in absent]
+    assert len(set(labels)) == len(absent) == 31
+    assert max(map(len, labels)) <= 42
+    assert "only ecg_12_lead · marginal" in labels
+    assert brief(absent[0], 42, names) == words(absent[0]) == "without chest_xray · marginal"
+
+
+def test_the_dotted_line_is_told_of_where_there_is_one(report: Report) -> None:
+    document = copy.deepcopy(report.document)
+    columns = document["scores"]["columns"]
+    told = "The dotted line is where chance begins."
+    assert told in overview(report)[0].caption
+    for row in document["scores"]["rows"]:  # a model that loses next to nothing is far from chance
+        for name in ("delta", "delta_low", "delta_high", "mde"):
+            if row[columns.index(name)] is not None:
+                row[columns.index(name)] *= 0.01
+    assert told not in overview(Report.from_json(document))[0].caption
+
+
+def test_a_small_detectable_change_is_not_shown_as_none() -> None:
+    score = Score("a", "a", "accuracy", n=100, value=0.9, unit="share", better="higher", against="clean", mde=0.00029)
+    assert mde_cell(score).text == "0.03\u00a0pp"
+    assert why(replace(score, delta=0.1, floor=0.95), "lost").startswith("the clean value is not better than chance")

@@ -301,3 +301,17 @@ def test_of_many_sides_those_with_most_synergy_are_drawn_and_all_are_in_the_tabl
     together = next(f for f in reliance(report) if f.id == "reliance-cooperation")
     assert "Drawn are the largest 48 values of 70" in together.caption
     assert len(together.table.rows) == 70
+
+
+def test_shape_values_of_a_model_that_is_not_above_chance_come_with_a_warning(two: Report) -> None:
+    document = copy.deepcopy(two.document)
+    rows, columns = document["scores"]["rows"], document["scores"]["columns"]
+    warning = "tell where chance lies"
+
+    def caption(report: Report) -> str:
+        return next(f for f in reliance(report) if f.id == "reliance-cooperation").caption
+
+    assert warning not in caption(two)
+    for row in rows:
+        row[columns.index("floor")] = 1.0
+    assert warning in caption(Report.from_json(document))

@@ -56,6 +56,13 @@ def test_no_error_among_the_most_confident_is_bounded_exactly() -> None:
     assert curve.high.tolist() == pytest.approx([1 - 0.025 ** (1 / 10), 1 - 0.025 ** (1 / 50)])
 
 
+def test_nothing_right_among_the_most_confident_is_bounded_exactly() -> None:
+    confidence = np.linspace(0.6, 0.99, 100)
+    curve = risk_coverage(answers(confidence, confidence < 0.7), Resamples.draw(100, 200, 0, None), (0.1, 0.5))
+    assert curve.risk.tolist() == curve.high.tolist() == [1.0, 1.0]
+    assert curve.low.tolist() == pytest.approx([0.025 ** (1 / 10), 0.025 ** (1 / 50)])
+
+
 def test_equal_confidence_gives_a_flat_line() -> None:
     right = np.arange(40) % 4 > 0
     curve = risk_coverage(answers(np.full(40, 0.8), right), Resamples.draw(40, 20, 0, None))

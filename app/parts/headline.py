@@ -85,7 +85,7 @@ def _tiles(report: Report) -> None:
 
 def _controls(report: Report) -> None:
     # A probe that changed no sample says nothing; it casts no doubt on the others, as a failed control does.
-    controls = [c for c in report.document["controls"] if c["control"] != "applied"]
+    controls = [c for c in report.document["controls"] if c["ok"] or c["control"] != "applied"]
     idle, checks = report.idle_conditions(), report.document["checks"]
     good = sum(c["ok"] for c in controls)
     if not controls:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from mmaudit.app.parts import charts, choose, estimated, figured, state, tables, texts
+from mmaudit.app.parts import charts, choose, estimated, figured, sidebar, state, tables, texts
 from mmaudit.app.parts.view import Filter
 from mmaudit.errors import MMAuditError
 from mmaudit.formats import unbroken
@@ -51,7 +51,7 @@ def main() -> None:
         _estimates(o, filters)
         return
     st.caption(SAYS[view])
-    if filters != Filter():
+    if sidebar.said(filters, o.report):
         texts.partial(f"This shows all that was estimated; the filters apply to “{VIEWS['estimates']}”.")
     found = figured.figures(o, view, Filter())
     if not found:

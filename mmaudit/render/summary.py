@@ -77,7 +77,7 @@ def _how_good(report: Report) -> str:
         why = clean.reason if clean is not None and clean.reason else "it was not measured"
         return f"How good the model is on unperturbed data is not known: {name} has no value ({why.rstrip('.')})."
     floor = f"chance is {number(clean.floor, clean.unit)}" if math.isfinite(clean.floor) else "it has no chance level"
-    passed = sum(c["ok"] for c in report.document["controls"] if c["control"] != "applied")
+    passed = sum(c["ok"] for c in report.document["controls"])
     which = "its only control" if passed == 1 else f"its {count(passed)} controls"
     controls = f"{which} passed" if passed else "no control was run"
     value = estimate(clean.value, clean.low, clean.high, clean.unit)

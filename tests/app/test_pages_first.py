@@ -109,6 +109,14 @@ def test_a_failed_control_and_an_idle_condition_come_first(tmp_path: Path) -> No
     assert not at.exception
     assert "outputs differ by 0\\.3" in at.main.error[0].value
     assert "changed no sample" in at.main.warning[0].value
+    labels = [e.label for e in [*at.main.expander, *at.main.get("status")]]
+    assert any("Controls: 0 of 1 passed" in label and "1 condition changed nothing" in label for label in labels)
+
+
+def test_the_overview_is_of_all_that_was_measured(runs: Path) -> None:
+    for page, shown in (("overview", False), ("robustness", True)):
+        at = start(runs, page, run=FULL)
+        assert any("Metric" in box.label for box in at.sidebar.selectbox) == shown, page
 
 
 def test_what_a_budget_left_unmeasured_stands_above_the_verdict(tmp_path: Path) -> None:

@@ -248,6 +248,9 @@ def test_reliance_and_synergy(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     report.to_json(tmp_path / "one" / "report.json")
     assert charts(sound(start(tmp_path, "reliance", run="one")))
+    note = "the filters apply to “All estimates”"
+    assert note not in said(sound(start(tmp_path, "reliance", run="one")))
+    assert note in said(sound(start(tmp_path, "reliance", run="one", modality=["question"])))
     assert charts(sound(start(tmp_path, "reliance", run="one", view="synergy")))
     at = sound(start(tmp_path, "reliance", run="one", view="estimates"))
     assert len(listed(at)) == len(report.estimates)
