@@ -153,6 +153,7 @@ def test_conditions_of_many_modalities_are_told_apart_in_few_letters() -> None:
     assert len(set(labels)) == len(absent) == 31
     assert max(map(len, labels)) <= 42
     assert "only ecg_12_lead · marginal" in labels
+    assert labels[-1] == "without all 5 modalities · marginal"
     assert brief(absent[0], 42, names) == words(absent[0]) == "without chest_xray · marginal"
 
 

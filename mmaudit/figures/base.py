@@ -95,10 +95,12 @@ def brief(c: Condition, limit: int, everyone: Sequence[str]) -> str:
     Args:
         c: the condition.
         limit: letters.
-        everyone: names of all modalities; where most of them are missing, those that are left are named.
+        everyone: names of all modalities; where most of them are missing, those that are left are named, if any.
     """
     text = words(c)
     left = [m for m in everyone if m not in c.modalities]
+    if len(text) > limit and c.probe == "missing" and everyone and not left:
+        return shorten(_words(c, f"all {len(everyone)} modalities"), limit)
     few = c.probe == "missing" and 0 < len(left) < len(c.modalities)
     for length in range(LONGEST, SHORTEST - 1, -1):
         if len(text) <= limit:
