@@ -61,8 +61,8 @@ def limits(run: Run, seen: Evidence, report: Report) -> list[str]:
     if weak := len(report.faint_conditions()):
         said.append(
             f"Under {formats.count(weak)} condition{'s' * (weak > 1)} no change was found, though a loss of a tenth of "
-            "what the model has above chance could have gone unseen (minimum detectable effect): there, 'no change' may "
-            "mean 'too few samples'."
+            "what the model has above chance could have gone unseen (minimum detectable effect): there, 'no change' "
+            "may mean 'too few samples'."
         )
     said.append(
         "A probe shows what the model does under that change, not how often the change occurs in use. Stand-ins for "
