@@ -28,14 +28,15 @@ from mmaudit.memo import FeatureMemo
 from mmaudit.models import Retriever
 from mmaudit.predict import BATCH_ROWS, Progress, predict
 from mmaudit.preparing import CHECK_ROWS, AnySuite, BatchRows, Prepared, examine, prepare, require_same, spread, staged
-from mmaudit.probes import probes
+from mmaudit.probes import Source, probes
+from mmaudit.probes.proof import moved
 from mmaudit.report import Report
 from mmaudit.retrieval import Bank
 from mmaudit.score import evidence, score
 from mmaudit.spending import require_room, spend
 from mmaudit.store import Run
 from mmaudit.timing import Timing
-from mmaudit.types import Condition
+from mmaudit.types import Batch, BoolArray, Condition
 
 # What happens before the line lies in a module of its own and is part of this one for those who import it.
 __all__ = [
@@ -231,13 +232,28 @@ def estimate(prepared: Prepared) -> Cost:
                 perturbed = probes.get(condition.probe).apply(batch, condition, prepared.source)
             # A model that raises here is a finding of the audit, not a reason to say nothing of its cost.
             with contextlib.suppress(Exception):
-                (memo or prepared.model).predict(perturbed)
+                if memo:
+                    memo.predict(perturbed, _changed(prepared.source, batch, perturbed, condition))
+                else:
+                    prepared.model.predict(perturbed)
         seconds = time.perf_counter() - started
     passes = {"model": len(prepared.plan.conditions) * n}
     if prepared.stage:
         encoded = {f"{m} encoder": round(count / rows * n) for m, count in timing.encoded_rows.items()}
         passes = {**encoded, "fusion": round(timing.fused_rows / rows * n)}
     return Cost(len(prepared.plan.conditions), passes, seconds * n / rows)
+
+
+def _changed(source: Source, clean: Batch, batch: Batch, condition: Condition) -> dict[str, BoolArray] | None:
+    """The rows of each modality that a condition changed, of which alone encodings are made anew; None for controls."""
+    if condition.family == "control":
+        return None
+    found = {}
+    for name, before in clean.inputs.items():
+        found[name] = clean.present[name] != batch.present[name]
+        if batch.inputs[name] is not before:
+            found[name] |= moved(before, batch.inputs[name], source.modality(name), source.statistics[name])[0]
+    return found
 
 
 def _retrieval_cost(prepared: Prepared) -> Cost:

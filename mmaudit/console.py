@@ -256,6 +256,9 @@ def show_estimate(plan: Plan, cost: Cost, stages: str) -> None:
     passes = ", ".join(f"{count:,} through the {part}" for part, count in cost.passes.items())
     typer.echo(f"\n{cost.conditions} conditions; the model is {stages}.")
     typer.echo(f"Forward passes, counted in samples: {passes}.")
+    if plan.suite.analyses:
+        named = ", ".join(plan.suite.analyses)
+        typer.echo(f"Not counted: checks of the model, and analyses, some of which ask it more often still: {named}.")
     typer.echo(f"About {cost.seconds:.0f} s on this machine (estimated on two small batches), then scoring.")
 
 

@@ -108,10 +108,12 @@ def test_a_dry_run_says_what_would_run_and_touches_nothing(place: Path, mmaudit:
     assert "15 conditions" in done.out
     assert "3,000 through the model" in done.out
     assert " s on this machine" in done.out
+    assert "Not counted: checks of the model, and analyses" in done.out
     found = mmaudit(*AUDIT, "--dry-run", "--json")
     assert len(found.json["conditions"]) == 15
     assert found.json["passes"] == {"model": 3000}
     assert found.json["seconds"] >= 0
+    assert found.json["not_counted"][0] == "checks"
     assert {d["probe"] for d in found.json["declined"]} == {"missing"}
     assert not (place / "run").exists()
     assert {k: v for k, v in contents(place).items() if "__pycache__" not in k} == before

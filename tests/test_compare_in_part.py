@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from helpers.compare_cases import PLAN, WITHOUT, blur, logits, of_task, write
-from mmaudit import compare
+from mmaudit import Run, compare
 from mmaudit.types import CLEAN, Array, Condition, Modality, Task
 
 TARGET = np.random.default_rng(0).integers(0, 3, 90)
@@ -27,6 +28,21 @@ def first(tmp_path: Path) -> Path:
 def reasons(*folders: Path) -> dict[str, str]:
     found = compare(*folders, resamples=50, groups=False)
     return {r.label: r.reason for r in found.select(quantity="value")}
+
+
+def test_another_order_of_modalities_is_named(tmp_path: Path, first: Path) -> None:
+    there = Run.open(first)
+    names = [m.name for m in there.modalities]
+    both = Condition("missing", "missing", 1, tuple(names), options=(("baseline", "zero"),))
+    turned = replace(both, modalities=tuple(reversed(names)))
+    runs = [
+        write(tmp_path / x, TARGET, answers((CLEAN, c)), conditions=(CLEAN, c))
+        for x, c in zip("ab", (both, turned), strict=True)
+    ]
+    found = compare(*runs, resamples=50)
+    said = {r.condition: r.reason for r in found.rows if r.quantity == "value" and not r.group}
+    for condition in (both, turned):
+        assert "lists its modalities in another order" in said[condition.key]
 
 
 def test_a_condition_in_one_run_is_named_with_the_reason(tmp_path: Path, first: Path) -> None:

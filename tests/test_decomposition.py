@@ -16,7 +16,7 @@ from mmaudit.decomposition.divide import FALLS_SHORT, divided
 from mmaudit.decomposition.names import LOW, SYNERGY
 from mmaudit.decomposition.predictors import Predictors
 from mmaudit.decomposition.rows import clopper_pearson, clusters, row, share_row
-from mmaudit.decomposition.unused import MORE_USED, smallest, unused_rows
+from mmaudit.decomposition.unused import BEST, MORE_USED, smallest, unused_rows
 from mmaudit.estimates import Estimate, estimators
 from mmaudit.information.crossfitted import CrossFitted, write_crossfit
 from mmaudit.kernels.bootstrap import Resamples
@@ -152,6 +152,8 @@ def test_what_falls_short_is_no_synergy_of_the_model() -> None:
     (data,), (plain,) = numbers(0, 0.0)
     short = replace(data, value=-0.1, low=-0.2, high=-0.05, p=0.001)
     assert plain.value == 0
+    assert np.isnan([plain.low, plain.high, plain.p]).all()  # the model is the best source: 0 by construction
+    assert plain.reason == BEST
     assert smallest(replace(plain, value=0.3, low=0.2, high=0.4), short).reason == FALLS_SHORT
     more = smallest(replace(plain, value=-0.3, low=-0.4, high=-0.2), short)
     assert more.reason == MORE_USED

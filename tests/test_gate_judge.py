@@ -87,6 +87,14 @@ def test_the_point_value_never_decides() -> None:
     assert "times as many samples" not in judged(CLEAN + "min = 0.9", value).checks[0].sentence
 
 
+def test_the_bound_of_what_was_never_seen_falls_with_the_number_of_samples() -> None:
+    """Of 100 samples none changed: 1 − 0.025^(1/n) is 0.0362, and 0.0096 with 3.8 times as many."""
+    value = changed(value=0.9, delta=0.0, delta_low=-0.0362, delta_high=0.0362)
+    assert "about 3.6 times as many samples" in judged(AT + "max_drop = 0.01", value).checks[0].sentence
+    value = changed(value=0.9, delta=-0.004, delta_low=-0.04, delta_high=0.03)
+    assert "about 36 times as many samples" in judged(AT + "max_drop = 0.01", value).checks[0].sentence
+
+
 def test_numbers_are_shown_so_that_they_differ_from_the_limit() -> None:
     found = judged(CLEAN + "min = 0.9", changed("clean", value=0.95, low=0.89999, high=0.99))
     assert "[89.999," in found.checks[0].sentence

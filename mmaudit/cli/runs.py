@@ -157,6 +157,7 @@ def audit(
             declined = prepared.plan.declined_json
             seconds = round(cost.seconds, 1)
             found = {"conditions": labels, "declined": declined, "passes": dict(cost.passes), "seconds": seconds}
+            found["not_counted"] = ["checks", *prepared.plan.suite.analyses]
             console.print_json(found | ({"budget": limit.said} if limit else {}))
         else:
             console.show_estimate(prepared.plan, cost, prepared.stages)

@@ -27,6 +27,12 @@ def why_absent(condition: Condition, runs: Sequence[Run], sides: Sequence[Side])
     there = next((c for c in runs[lacking].conditions if _place(c) == _place(condition)), None)
     if there is None:
         return f"{name} was not measured under it"
+    if there.modalities != condition.modalities:
+        order = shorten(", ".join(sides[lacking].modalities), LONGEST_NAME)
+        return (
+            f"{name} lists its modalities in another order ({order}), by which conditions that change several are named "
+            "and drawn; give both data sets them in one order"
+        )
     if there.version != condition.version:
         return f"{name} has version {there.version} of this probe, the other run version {condition.version}"
     return f"{name} has it at severity {_severity(there)}, the other run at {_severity(condition)}"
@@ -34,7 +40,7 @@ def why_absent(condition: Condition, runs: Sequence[Run], sides: Sequence[Side])
 
 def _place(c: Condition) -> tuple[object, ...]:
     """What the same condition of another version, or on another scale of severities, has in common with it."""
-    return c.probe, c.modalities, c.options, c.repeat, c.position if c.position is not None else c.severity
+    return c.probe, frozenset(c.modalities), c.options, c.repeat, c.position if c.position is not None else c.severity
 
 
 def _severity(c: Condition) -> str:

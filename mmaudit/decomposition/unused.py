@@ -17,6 +17,12 @@ from mmaudit.estimates import Estimate
 from mmaudit.information.crossfitted import DATA
 from mmaudit.types import FloatArray
 
+BEST = (
+    "no interval: no predictor says more than the model on any subset of these modalities, so what the model leaves "
+    "unused could not be seen, and no resample differs"
+)
+# Bits below which a difference of two informations is rounding, or the choice of one source over its equal.
+NOTHING = 1e-4
 MORE_USED = (
     "below 0: without a modality the model says less than others can, so it seems to use more together than there is"
 )
@@ -27,9 +33,11 @@ def unused_rows(
 ) -> Iterator[Estimate]:
     """Yield what the model leaves unused of the synergy of each two sides: at most all of it.
 
-    The smallest of three: the synergy of the data; the same by the better of predictors and model, subset by subset;
-    and that minus what the model uses. That some is left claims each of the three to be above 0, so p is the largest of
-    theirs, and ends of intervals are the smallest (docs/decisions/0043).
+    Where the model is the best source of every subset, what it leaves unused is 0 by construction, in every resample:
+    there is no interval then, for the reason given. Else the smallest of three: the synergy of the data; the same by
+    the better of predictors and model, subset by subset; and that minus what the model uses. That some is left claims
+    each of the three to be above 0, so p is the largest of theirs, and ends of intervals are the smallest
+    (docs/decisions/0043).
 
     Of several baselines the one under which the answers to a subset hold most counts, subset by subset: a stand-in
     that the model cannot read makes its answers to one modality poor, and what it uses together look large.
@@ -59,6 +67,11 @@ def unused_rows(
             for make in (missed, had)
         ]
         about = (("of", DATA), *sides.options)
+        if max(abs(x) for x in (two[0].value, two[0].low, two[0].high)) < NOTHING:
+            # The same source on both sides, in the sample and in every resample: a width that claims to know.
+            none = float("nan")
+            yield replace(two[0], low=none, high=none, p=none, reason=BEST)
+            continue
         yield smallest(*two, *(e for e in seen if (e.modalities, e.options) == (sides.modalities, about)))
 
 

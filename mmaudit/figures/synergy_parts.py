@@ -96,14 +96,21 @@ def parts(
     figure = Figure(
         "synergy-parts",
         "What is shared, unique, and only there together",
-        _caption(entropy, len(shown), len(every)),
+        _caption(entropy, len(shown), len(every), numbers=report.document["task"]["kind"] == "regression"),
         panels,
         Table(columns, tuple(body)),
     )
     return [figure]
 
 
-def _caption(entropy: Mapping[str, float], shown: int, every: int) -> str:
+# An answer that is a number is known exactly from all inputs.
+NUMBERS = (
+    " Where answers are numbers, what is said of them has no largest value: it tells how closely a predictor can "
+    "follow the model, not how much there is to know."
+)
+
+
+def _caption(entropy: Mapping[str, float], shown: int, every: int, *, numbers: bool) -> str:
     whole = (
         f"The dashed line is H(Y) = {number(entropy['data'], 'bits', decimals=2)}, the uncertainty about the target "
         "before anything is seen; no bar can be longer."
@@ -111,12 +118,13 @@ def _caption(entropy: Mapping[str, float], shown: int, every: int) -> str:
         else "No bar can be longer than H(Y), the uncertainty about the target before anything is seen."
     )
     some = f" Drawn are the {shown} of {every} with most synergy." if shown < every else ""
+    more = NUMBERS if numbers else ""
     return (
         "Each bar divides what two sides say about the target: redundancy (R, either says it), unique (U, only this "
         f"side says it), synergy (S, only both together say it). {whole} Data: what cross-fitted predictors can learn "
         "of the truth. Model: what the audited model’s own answers with modalities taken away say of the truth. "
         "Answers: what predicts the model’s answer, right or wrong. Parts below 0 are laid to the left: there the "
-        f"predictor of one side knows more than that of both, which is an error of estimation.{some}"
+        f"predictor of one side knows more than that of both, which is an error of estimation.{more}{some}"
     )
 
 
@@ -225,7 +233,7 @@ def information(estimates: Sequence[Estimate], every: Sequence[Sides]) -> list[F
     )
     caption = (
         "What each subset of modalities says about the target on samples that its predictor has not seen: H(Y) minus "
-        "the cross-entropy. Below 0 a predictor is worse than the class shares alone. Interaction information is the "
+        "the cross-entropy. Below 0 a predictor is worse than one that reads nothing. Interaction information is the "
         "synergy minus the redundancy of a pair, O-information the redundancy minus the synergy of all: they are "
         "balances, 0 can hide much of both."
     )

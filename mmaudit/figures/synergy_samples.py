@@ -30,11 +30,12 @@ def tags(report: Report, estimates: Sequence[Estimate]) -> list[Figure]:
     if not (shares or subset or right):
         return []
     names = modality_names(report)
+    what = "right labels" if _labels(report) else "accuracy"
     panels = [
         p
         for p in (
             _panel("How many samples", "share of samples (%)", [*shares, *subset], names, (BLUE, "circle"), ()),
-            _panel("The model on them", "accuracy (%, ↑ better)", right, names, (RED, "square"), _overall(report)),
+            _panel("The model on them", f"{what} (%, ↑ better)", right, names, (RED, "square"), _overall(report)),
         )
         if p is not None
     ]
@@ -48,7 +49,7 @@ def tags(report: Report, estimates: Sequence[Estimate]) -> list[Figure]:
     quantity = {
         "tag_share": "share of samples",
         "synergy_subset": "share of samples",
-        "accuracy_on": "accuracy of the model",
+        "accuracy_on": f"{what} of the model",
     }
     body = tuple(
         (text_cell(_name(e, names)), text_cell(quantity[e.estimator]), cell(e), null_cell(e), count_cell(e.n))
@@ -58,7 +59,7 @@ def tags(report: Report, estimates: Sequence[Estimate]) -> list[Figure]:
         "Every sample by what cross-fitted predictors need to get it right: either modality alone (redundant), only "
         "one of them (unique), only both together (synergy). The synergy subset holds the samples on which every "
         "predictor of a single modality is wrong (SynIB). A tag is a statement about these predictors, not about the "
-        "sample alone: with few classes a lucky guess looks like information. The dashed line is the model on all "
+        "sample alone: a lucky guess looks like information. The dashed line is the model on all "
         "samples."
     )
     return [Figure("synergy-tags", "Sample by sample", caption, tuple(panels), Table(columns, body))]
@@ -98,7 +99,12 @@ def _panel(
 
 
 def _overall(report: Report) -> tuple[Line, ...]:
-    score = report.score(report.clean, "accuracy")
-    if score is None or not math.isfinite(score.value):
-        return ()
-    return (Line(100 * score.value, "", DASHED, MUTED),)
+    """The same quantity of all samples; of several labels the share of right ones, as on the samples of a tag."""
+    names = ("mean_confidence", "overconfidence") if _labels(report) else ("accuracy",)
+    values = [math.nan if s is None else s.value for s in (report.score(report.clean, name) for name in names)]
+    value = values[0] - sum(values[1:])
+    return (Line(100 * value, "", DASHED, MUTED),) if math.isfinite(value) else ()
+
+
+def _labels(report: Report) -> bool:
+    return bool(report.document["task"]["kind"] == "multilabel")

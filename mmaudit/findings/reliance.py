@@ -16,13 +16,15 @@ AGREEMENT = 0.5
 def reliance_disagrees(evidence: Evidence) -> Iterator[Draft]:
     """Estimators of reliance put the modalities in different orders."""
     for agreement in evidence.estimated("reliance_agreement"):
-        if not agreement.high < AGREEMENT:
+        steady = agreement.high != agreement.high  # no resample changes an order: then the value itself is all there is
+        if not (agreement.value if steady else agreement.high) < AGREEMENT:
             continue
         why = " ".join(evidence.disagreements[:1])
         value, low, high = (formats.plain(x, 2) for x in (agreement.value, agreement.low, agreement.high))
+        sure = "in every resample" if steady else f"{INTERVAL} {low} to {high}"
         yield Draft(
             f"Which of {listing(evidence.modalities)} matters most depends on how one asks: the estimators of reliance "
-            f"agree to {value} ({INTERVAL} {low} to {high}), where 1 is one order, 0 what random orders give, and "
+            f"agree to {value} ({sure}), where 1 is one order, 0 what random orders give, and "
             f"below 0 they contradict each other. {why}".strip(),
             tuple(evidence.modalities),
             (agreement.score(),),

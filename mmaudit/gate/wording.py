@@ -52,8 +52,10 @@ def verdict(outcome: Outcome, bound: Bound, value: float, low: float, high: floa
     inside = value < bound.limit if bound.upper else value > bound.limit
     if not inside or room <= 0:
         return said
-    # The half-width of an interval falls with the square root of the number of samples.
-    times = (half / room) ** 2
+    # The half-width of an interval falls with the square root of the number of samples, the bound of what no sample was
+    # seen to do with their number itself: such an interval ends at the value, or lies evenly around no change.
+    exact = value in (low, high) or (value == 0 and low == -high)
+    times = half / room if exact else (half / room) ** 2
     more = f"{max(times, 1.1):.1f}" if times < 10 else f"{times:,.0f}" if times < 1e4 else "more than 10,000"
     return f"{said} (about {more} times as many samples would settle it, if the value stays)"
 

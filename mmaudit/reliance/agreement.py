@@ -39,6 +39,7 @@ ON_RECORDED = ("anova_share", "attribution_share")
 """Those that rest on the samples in which every modality was recorded; the others rest on all."""
 DRAWS = 4999
 ROUNDING = 1e-12
+STEADY = "no interval: no resample changes the order that any estimator gives"
 
 Signs = npt.NDArray[np.int8]
 
@@ -145,7 +146,8 @@ def about_others(run: Run) -> tuple[str, ...]:
 def agreement(estimates: Sequence[Found | Estimate], w: Resamples, *, besides: Collection[str] = ()) -> Iterator[Found]:
     """Yield the agreement of all estimators on the order of the modalities; nothing for fewer than two modalities.
 
-    The interval is the percentiles of the replicates (estimators without any stay as they are); p is that of agreeing,
+    The interval is the percentiles of the replicates (estimators without any stay as they are), NaN with the reason
+    where none of them changes an order; p is that of agreeing,
     or disagreeing, as much by chance, if each estimator's order were drawn at random: all combinations where they are
     at most 5,000, else 4,999 draws. Estimators that cannot tell any two modalities apart have no order and do not
     count.
@@ -164,9 +166,14 @@ def agreement(estimates: Sequence[Found | Estimate], w: Resamples, *, besides: C
         return
     values = mean_tau(np.stack([order.signs for order in ranked]).astype(np.float64))
     p = p_random(np.stack([order.signs[:, 0] for order in ranked]), len(ranked[0].modalities), float(values[0]))
+    made = found(about, values, w).estimate
+    known = values[np.isfinite(values)]
+    if len(known) and float(np.ptp(known)) <= ROUNDING:
+        # Of few modalities there are few orders; that none changed bounds nothing.
+        yield Found(replace(made, low=float("nan"), high=float("nan"), p=p, reason=STEADY), values)
+        return
     # Not moved as other intervals are: noise can only lower an agreement of 1, and that much is uncertain.
     ends = np.nanquantile(values, [0.025, 0.975])
-    made = found(about, values, w).estimate
     low, high = min(float(ends[0]), made.value), max(float(ends[1]), made.value)
     yield Found(replace(made, low=low, high=high, p=p), values)
 
