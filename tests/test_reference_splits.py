@@ -44,6 +44,18 @@ def test_clusters_stay_whole(seed: int, share: float, clusters: int) -> None:
     assert len(validation)
 
 
+def test_copies_of_a_row_stay_together_but_codes_do_not() -> None:
+    rng = np.random.default_rng(0)
+    once, target = rng.normal(size=(300, 4)), rng.integers(0, 3, 300)
+    row = np.tile(np.arange(300), 4)
+    training, valid = split(ArrayData({"a": once[row], "b": once[row, :2]}, target[row], Task.classification(3)))
+    assert not set(row[training]) & set(row[valid])
+    assert 0.15 < len(valid) / 1200 < 0.25
+    codes = rng.integers(0, 2, (400, 3)).astype(np.float64)  # eight different rows
+    training, valid = split(ArrayData({"a": codes}, rng.integers(0, 2, 400), Task.classification(2)))
+    assert len(valid) == 80
+
+
 def test_groups_are_spread_within_a_class() -> None:
     site = np.repeat(["x", "y"], [160, 40])
     data = vectors(200, classes=2, groups={"site": site})

@@ -30,8 +30,8 @@ def why_absent(condition: Condition, runs: Sequence[Run], sides: Sequence[Side])
     if there.modalities != condition.modalities:
         order = shorten(", ".join(sides[lacking].modalities), LONGEST_NAME)
         return (
-            f"{name} lists its modalities in another order ({order}), by which conditions that change several are named "
-            "and drawn; give both data sets them in one order"
+            f"{name} lists its modalities in another order ({order}), by which conditions that change several are "
+            "named and drawn; give both data sets them in one order"
         )
     if there.version != condition.version:
         return f"{name} has version {there.version} of this probe, the other run version {condition.version}"

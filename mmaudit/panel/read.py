@@ -166,7 +166,7 @@ def _method(about: Mapping[str, Any], seeds: tuple[int, ...], failed: tuple[tupl
         n_validation=_count(about["n_validation"]),
         told_missing=about["told_missing"],
         hyper=tuple((str(k), _real(v)) for k, v in about["hyper"].items()),
-        trials=len(about["tuning"]),
+        trials=sum(isinstance(t, dict) and not t.get("outcome") for t in about["tuning"]),
         note=str(about.get("note") or ""),
         optimistic=bool((about.get("optimism") or {}).get("found", False)),
     )

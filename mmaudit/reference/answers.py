@@ -24,7 +24,7 @@ from mmaudit.reference.inputs import Inputs
 from mmaudit.reference.retriever import ReferenceRetriever
 from mmaudit.reference.trained import Trained
 from mmaudit.store import Run
-from mmaudit.types import Array, Batch, BoolArray, FloatArray
+from mmaudit.types import Array, Batch, BoolArray, Condition, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def answer(
         StaleRun: a perturbed batch is not the one that the audited model received.
     """
     if run.task.kind == "retrieval":
-        _retrieve(data, source, inputs, members, batch_rows, progress)
+        _retrieve(run, data, source, inputs, members, batch_rows, progress)
         return
     done, total = 0, sum(run.counts)
     for shard, portion in run.pieces():
@@ -131,11 +131,7 @@ def _answer_shard(
             for place, answers in enumerate(each):
                 parts[place][c].append(answers)
     for c, condition in enumerate(conditions):
-        if stored[c].received is not None and stored[c].received != received[c]:
-            raise StaleRun(
-                f"{run.folder}: condition {condition.label!r} does not give now what the audited model received, so "
-                "references could not be compared with it. Audit again with this version, data and training data."
-            )
+        _require_received(run, condition, stored[c].received, received[c])
     for place, member in enumerate(members):
         outputs = [np.concatenate(p, axis=1) for p in parts[place]]
         for i, member_run in enumerate(member.runs):
@@ -146,6 +142,15 @@ def _answer_shard(
             member_run.write_shard(shard, portion, found)
 
 
+def _require_received(run: Run, condition: Condition, then: int | None, now: int | None) -> None:
+    """Raise `StaleRun` where a condition gives other batches than the audited model received; None was not recorded."""
+    if then is not None and then != now:
+        raise StaleRun(
+            f"{run.folder}: condition {condition.label!r} does not give now what the audited model received, so "
+            "references could not be compared with it. Audit again with this version, data and training data."
+        )
+
+
 def _answers(members: Sequence[Member], inputs: Inputs, memo: EncodingMemo, batch: Batch, told: Batch) -> list[Array]:
     """What every member answers to a batch's values, of which `told` says what is there."""
     features = {m: memo.encode(m, batch) for m in inputs.modalities}
@@ -154,7 +159,13 @@ def _answers(members: Sequence[Member], inputs: Inputs, memo: EncodingMemo, batc
 
 
 def _retrieve(
-    data: Dataset, source: Source, inputs: Inputs, members: Sequence[Member], batch_rows: int, progress: Progress | None
+    audited: Run,
+    data: Dataset,
+    source: Source,
+    inputs: Inputs,
+    members: Sequence[Member],
+    batch_rows: int,
+    progress: Progress | None,
 ) -> None:
     """Let every member rank the candidates; each has embeddings of its own, so they go one after the other."""
     pairs = [(m, place, run) for m in members for place, run in zip(m.trained.usable, m.runs, strict=True)]
@@ -167,6 +178,8 @@ def _retrieve(
                 progress(number * total + done, len(pairs) * total)
 
         predict(run, data, model, source, batch_rows=batch_rows, progress=step)
+        for condition in audited.conditions:
+            _require_received(audited, condition, audited.read(condition).received, run.read(condition).received)
 
 
 def _told(clean: Batch, withheld: Mapping[str, BoolArray]) -> Batch:

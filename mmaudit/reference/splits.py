@@ -13,6 +13,8 @@ from math import ceil
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from mmaudit.crossfit.folds import grouped_folds, strata, units
 from mmaudit.data import Dataset
@@ -23,6 +25,8 @@ from mmaudit.errors import BadInput
 from mmaudit.types import Array, BoolArray, IntArray, Modality, Task
 
 FEWEST_TRAINING, FEWEST_VALIDATION = 8, 4
+# With fewer different rows, or one that makes up more than this share, values are codes, which nobody copied.
+FEWEST_VALUES, LARGEST_SHARE = 50, 0.05
 # Where more than this share of the training rows have the values of another one, values are codes or bits, and equal
 # rows are no sign of a copy.
 REPEATING = 0.05
@@ -34,8 +38,10 @@ COMPARABLE = 2.0
 def split(data: Dataset, *, validation: float = 0.2, seed: int = 0) -> tuple[IntArray, IntArray]:
     """Return positions of the training rows and of the validation rows of a user's training data.
 
-    Clusters (`data.cluster`) stay whole. Classes are spread evenly, and within a class the values of the group columns,
-    as far as whole clusters allow. Both are sorted; every row is in exactly one of the two.
+    Clusters (`data.cluster`) stay whole, and copies of a row stay together: rows of equal values in all modalities, as
+    over-sampling leaves them. Not so where values are codes, of which a few make up the data. Classes are spread
+    evenly, and within a class the values of the group columns, as far as whole clusters allow. Both are sorted; every
+    row is in exactly one of the two.
 
     Args:
         data: the training data; no row of it may be audited (`require_disjoint`).
@@ -55,7 +61,7 @@ def split(data: Dataset, *, validation: float = 0.2, seed: int = 0) -> tuple[Int
             f"the training data has {n} samples; holding out {validation:.0%} of them for validation needs at least "
             f"{needed}."
         )
-    unit = units(data.cluster, n)
+    unit = _with_copies(data, units(data.cluster, n))
     clusters = int(unit.max()) + 1
     if clusters < 2:
         raise BadInput(
@@ -74,6 +80,20 @@ def split(data: Dataset, *, validation: float = 0.2, seed: int = 0) -> tuple[Int
     require_variation(data.task, data.target[training], "training", clusters < n)
     require_variation(data.task, data.target[valid], "validation", clusters < n)
     return training, valid
+
+
+def _with_copies(data: Dataset, unit: IntArray) -> IntArray:
+    """Return the units, those that have a row of equal values in common as one; as they are where values are codes."""
+    digests = _digests(data, [(m, True) for m in data.modalities])
+    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+    there, count = digests != b"", int(unit.max()) + 1
+    links = coo_array((there[there], (unit[there], unit[first[inverse]][there])), shape=(count, count))
+    fewer, of_unit = connected_components(links, directed=False)
+    merged = of_unit[unit]
+    largest = max(int(np.bincount(merged).max()), 1)
+    if fewer == count or fewer < FEWEST_VALUES or largest > max(LARGEST_SHARE * len(unit), np.bincount(unit).max()):
+        return unit
+    return np.asarray(merged, np.int64)
 
 
 def _strata(data: Dataset, clusters: int) -> IntArray:

@@ -115,7 +115,7 @@ def costs(panel: Panel) -> Table:
         Column("method", numeric=False),
         Column("parameters"),
         Column("fusion time", note="of fusion and head, relative to your model's"),
-        Column("training, s", note="per seed"),
+        Column("training, s", note="that of all seeds together, divided by their number"),
         Column("seeds"),
         Column("source", numeric=False),
     )
@@ -176,11 +176,11 @@ def _facts(m: Method) -> list[str]:
     if m.n_train:
         said.append(f"trained on {count(m.n_train)} samples, checkpoint chosen on {count(m.n_validation)} others")
     if math.isfinite(m.seconds):
-        said.append(f"{number(m.seconds, 's')} of training per seed")
+        said.append(f"{number(m.seconds, 's')} of training per seed, all of them together")
     if math.isfinite(m.microseconds):
         said.append(f"{number(m.microseconds, 'µs')} of fusion per sample")
     hyper = ", ".join(f"{shorten(k, 24)} {v:g}" for k, v in m.hyper)
-    chosen = f"the best of {m.trials} trials" if m.trials > 1 else "as published"
+    chosen = f"the best of {m.trials} trials" if m.trials > 1 else "the defaults"
     said += [f"hyper-parameters {chosen}: {shorten(hyper, 300)}"] if hyper else []
     said += [shorten(m.note, 600)] if m.note else []
     return said

@@ -90,9 +90,7 @@ def _rows(world: World, samples: int, seed: int) -> Iterator[dict[str, Any]]:
             continue
         # What no resample changes has no interval, and has to be right by itself.
         low, high = (found.low, found.high) if found.low == found.low else (found.value, found.value)
-        room = (STANDARD_ERRORS / 1.96 - 1) * (high - low) / 2 + (
-            SHRINKAGE if found.unit == "bits" else 1e-9
-        )
+        room = (STANDARD_ERRORS / 1.96 - 1) * (high - low) / 2 + (SHRINKAGE if found.unit == "bits" else 1e-9)
         yield {
             "model": world.name,
             "quantity": label,

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 import mmaudit
+from mmaudit.errors import StaleRun
+from mmaudit.probes import Source, probes
 from mmaudit.reference import saved
 from mmaudit.reference.loop import Budget
 from mmaudit.store import Run
-from mmaudit.types import CLEAN
+from mmaudit.types import CLEAN, Batch, Condition
 
 TASK = mmaudit.Task.retrieval(("a", "b"), "c")
 
@@ -84,6 +86,26 @@ def test_the_audited_models_own_features_are_used_where_nothing_else_is_asked(tm
     member = Run.open(out / "references" / "clip" / "seed-0")
     assert member.read(CLEAN).answered.all()
     assert member.task == TASK
+
+
+def test_other_inputs_than_the_audited_model_received_are_refused(tmp_path: Path) -> None:
+    out, test, train = tmp_path / "run", pairs(64, 1), pairs(200, 2)
+    mmaudit.audit(dual_encoder(), test, out=out, suite=["embedding.sign_flip"], resamples=50)
+    probe = probes.get("embedding.sign_flip")
+    before = probe.apply
+
+    def other(batch: Batch, condition: Condition, source: Source) -> Batch:
+        made = before(batch, condition, source)
+        return made.replace(inputs={m: made.inputs[m] * 3 for m in condition.modalities})
+
+    object.__setattr__(probe, "apply", other)
+    try:
+        with pytest.raises(StaleRun, match="does not give now what the audited model received"):
+            mmaudit.retrain(
+                *(out, dual_encoder(), test, train), methods=["clip"], seeds=1, tune=1, budget=Budget(epochs=1)
+            )
+    finally:
+        object.__setattr__(probe, "apply", before)
 
 
 def test_fewer_than_three_modalities_are_refused_by_what_needs_three(tmp_path: Path) -> None:
