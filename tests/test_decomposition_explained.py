@@ -22,7 +22,7 @@ def said(*found: Estimate) -> str:
 
 def test_the_joint_predictor_is_named_and_that_the_shuffle_does_not_see_it() -> None:
     text = said(BEYOND, SHUFFLE)
-    assert "given the class they depend on each other" in text
+    assert "given the truth they depend on each other" in text
     assert "a cross-modal interaction" in text
     assert "The evidence is the joint predictor: it says 0.512 bits [0.480, 0.540] (p < 0.001) more" in text
     assert "Shuffling one side within the classes does not show it (p = 0.235)" in text

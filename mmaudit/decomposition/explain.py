@@ -59,15 +59,15 @@ def _kind(synergy: Estimate, estimates: Sequence[Estimate]) -> list[str]:
     what, bits = _sides(synergy), _span(synergy)
     if beyond is not None and beyond.low > NEGLIGIBLE and beyond.p <= ALPHA:
         return [
-            f"{what}: synergy of {bits}, and given the class they depend on each other: what one means changes with "
+            f"{what}: synergy of {bits}, and given the truth they depend on each other: what one means changes with "
             f"the other, a cross-modal interaction. The evidence is the joint predictor: it says {_span(beyond)} "
             f"({_p(beyond)}) more than the two sides' predictions multiplied. That could not be if the sides were "
-            "independent given the class, as far as each side's own prediction says all that this side does."
+            "independent given the truth, as far as each side's own prediction says all that this side does."
             f"{_seen_by(shuffle)}"
         ]
     if shuffle is not None and shuffle.p <= ALPHA:
         return [
-            f"{what}: synergy of {bits}, and given the class they depend on each other. The evidence is the shuffle "
+            f"{what}: synergy of {bits}, and given the truth they depend on each other. The evidence is the shuffle "
             f"of one side within the classes ({_p(shuffle)}): there the sides' coarse codes say {shuffle.value:.3f} "
             f"bits of each other, {shuffle.null:.3f} after shuffling. {_not_beyond(beyond)}"
         ]
