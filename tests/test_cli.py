@@ -67,7 +67,7 @@ def test_a_file_may_hold_the_options_and_the_command_line_wins(place: Path, mmau
     run = Run.open(place / "run")
     assert (run.header["title"], run.header["batch_rows"]) == ("From the file", 64)
     assert [c.label for c in run.conditions if c.family == "missing"] == [
-        f"missing[{m}, baseline=zero]" for m in ("table", "note", "table+note")
+        f"missing[{m}, baseline=zero]" for m in ("table", "note", "note+table")
     ]
     with_five = (place / "run" / "scores.parquet").read_bytes()
     assert mmaudit("audit", "--config", "audit.toml", "--seed", "0", "--out", "other", "--title", "Mine").code == 0
@@ -103,7 +103,7 @@ def test_a_dry_run_says_what_would_run_and_touches_nothing(place: Path, mmaudit:
     before = contents(place)
     done = mmaudit(*AUDIT, "--out", "run", "--dry-run")
     assert done.code == 0
-    assert "missing[table+note, baseline=zero]" in done.out
+    assert "missing[note+table, baseline=zero]" in done.out
     assert "declined: missing on table, note" in done.out
     assert "15 conditions" in done.out
     assert "3,000 through the model" in done.out

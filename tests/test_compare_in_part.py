@@ -42,7 +42,7 @@ def test_another_order_of_modalities_is_named(tmp_path: Path, first: Path) -> No
     found = compare(*runs, resamples=50)
     said = {r.condition: r.reason for r in found.rows if r.quantity == "value" and not r.group}
     for condition in (both, turned):
-        assert "lists its modalities in another order" in said[condition.key]
+        assert "with its modalities in another order" in said[condition.key]
 
 
 def test_a_condition_in_one_run_is_named_with_the_reason(tmp_path: Path, first: Path) -> None:

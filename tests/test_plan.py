@@ -61,7 +61,7 @@ def test_a_larger_suite_holds_the_smaller_one() -> None:
 
 def test_missing_covers_every_subset_with_every_baseline_that_applies() -> None:
     plan = make_plan({"probes": ["missing"]}, (IMAGE, NOTE, TABLE), TASK, native=True)
-    names = ("photo", "note", "table")
+    names = ("note", "photo", "table")
     removed = {
         baseline: {c.modalities for c in plan.conditions if c.option("baseline") == baseline}
         for baseline in ("native", "zero", "mean", "marginal", "noise")

@@ -68,7 +68,7 @@ def test_indices_by_hand(kind: str, tmp_path: Path) -> None:
         def v(gone: str, baseline: str = baseline, repeats: tuple[str, ...] = repeats) -> float:
             return float(np.mean([value(run, f"missing[{gone}, baseline={baseline}]{r}") for r in repeats]))
 
-        whole, table, note, nothing = value(run, "clean"), v("note"), v("table"), v("table+note")
+        whole, table, note, nothing = value(run, "clean"), v("note"), v("table"), v("note+table")
         expected = {
             f"shapley_value[table, baseline={baseline}]": (whole - note + table - nothing) / 2,
             f"shapley_interaction[table+note, baseline={baseline}]": whole - note - table + nothing,
@@ -118,7 +118,7 @@ def test_groups_are_the_metric_on_their_samples(classified: Run) -> None:
         assert e.low <= e.value <= e.high
         assert found["perceptual_score[note]"].n == len(members)
         part = found["shapley_value[note, baseline=zero]"].value + found["shapley_value[table, baseline=zero]"].value
-        nothing = value(classified, "missing[table+note, baseline=zero]", members)
+        nothing = value(classified, "missing[note+table, baseline=zero]", members)
         assert part == pytest.approx(clean - nothing)
 
 

@@ -297,7 +297,7 @@ def test_a_run_scores_the_correlation_and_a_changed_file_is_run_anew(write: Writ
     assert effect.delta == pytest.approx(a.value - b.value)
     assert effect.delta_low <= effect.delta <= effect.delta_high
     (figure,) = scenario_curves(report)
-    assert [p.title for p in figure.panels] == ["spilled coffee · table + note"]
+    assert [p.title for p in figure.panels] == ["spilled coffee · note + table"]
     assert len(figure.table.rows) == 5, "clean, and four conditions"
     assert severity_curves(report) == ()
     page = (out / "report.html").read_text(encoding="utf-8")

@@ -139,7 +139,7 @@ def test_what_is_planned_for_whom():
         (("voice",), 40.0), (("voice",), 80.0), (("voice",), 160.0),
         (("lips",), 40.0), (("lips",), 80.0), (("lips",), 160.0),
     ]  # fmt: skip
-    assert {c.option("relative_to") for c in found} == {"lips+ecg", "voice+ecg"}
+    assert {c.option("relative_to") for c in found} == {"ecg+lips", "ecg+voice"}
     assert [d.modalities for d in declined(probes.get("temporal_shift"), scope)] == [("ecg",)]
     counted = conditions(probes.get("temporal_shift_samples"), scope)
     assert {c.modalities for c in counted} == {("ecg",)}

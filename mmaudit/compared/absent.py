@@ -28,11 +28,8 @@ def why_absent(condition: Condition, runs: Sequence[Run], sides: Sequence[Side])
     if there is None:
         return f"{name} was not measured under it"
     if there.modalities != condition.modalities:
-        order = shorten(", ".join(sides[lacking].modalities), LONGEST_NAME)
-        return (
-            f"{name} lists its modalities in another order ({order}), by which conditions that change several are "
-            "named and drawn; give both data sets them in one order"
-        )
+        order = shorten(", ".join(there.modalities), LONGEST_NAME)
+        return f"{name} has it with its modalities in another order ({order}), so with other draws; audit it anew"
     if there.version != condition.version:
         return f"{name} has version {there.version} of this probe, the other run version {condition.version}"
     return f"{name} has it at severity {_severity(there)}, the other run at {_severity(condition)}"

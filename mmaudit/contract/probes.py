@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -222,6 +223,47 @@ def same_for_any_data_order(bench: Bench) -> Iterator[str]:
                 yield f"{c.label}: {m!r} depends on the order in which the data set is stored"
 
 
+def same_for_any_order_of_modalities(bench: Bench) -> Iterator[str]:
+    """Conditions and what they give do not hang on the order in which a data set lists its modalities."""
+    turned = _Turned(bench.data)
+    scope = dataclasses.replace(bench.scope, modalities=bench.scope.modalities[::-1])
+    there = {c.key for c in bench.probe.grid(scope) if isinstance(c, Condition)}
+    for c in bench.conditions:
+        if c.key not in there:
+            yield f"{c.label}: is another condition where modalities are listed in another order; see `Scope.together`"
+            return
+    source = Source(turned, bench.source.statistics, bench.source.gradient)
+    batch = turned.rows(np.arange(len(bench.data)))
+    for c in bench.sparse:
+        if len(c.modalities) == 1:
+            continue
+        here, new = bench.apply(c), bench.probe.apply(batch, c, source)
+        for m in c.modalities:
+            if not same(new.inputs[m], here.inputs[m]) or not np.array_equal(new.present[m], here.present[m]):
+                yield f"{c.label}: {m!r} depends on the order in which the data set lists its modalities"
+
+
+class _Turned:
+    """A data set that lists its modalities the other way round."""
+
+    def __init__(self, data: Dataset) -> None:
+        self._data = data
+        self.modalities = data.modalities[::-1]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._data, name)
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def rows(self, positions: IntArray) -> Batch:
+        """The same rows, their modalities the other way round."""
+        batch = self._data.rows(positions)
+        names = [m.name for m in self.modalities]
+        turned = {m: batch.inputs[m] for m in names}, {m: batch.present[m] for m in names}
+        return Batch(*turned, batch.target, batch.ids, batch.positions)
+
+
 def more_severity_moves_further(bench: Bench) -> Iterator[str]:
     """Every severity changes something, and moves samples further on average than the one before it."""
     for curve in bench.curves:
@@ -276,6 +318,7 @@ CLAUSES: dict[str, Clause] = {
     "leaves absent rows": leaves_absent_rows,
     "same for any batch": same_for_any_batch,
     "same for any order of the data": same_for_any_data_order,
+    "same for any order of modalities": same_for_any_order_of_modalities,
     "more severity moves further": more_severity_moves_further,
     "severities in between": severities_in_between,
     "repeats differ": repeats_differ,

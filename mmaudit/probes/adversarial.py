@@ -166,7 +166,7 @@ def _single_grid(name: str, kind: str, table: tuple[float, ...], random: bool) -
 
 def _joint_grid(name: str, random: bool) -> Callable[[Scope], Any]:
     def grid(scope: Scope) -> Iterator[Condition | Declined]:
-        able = tuple(m.name for m in scope.modalities if not _declines(m, scope))
+        able = tuple(sorted(m.name for m in scope.modalities if not _declines(m, scope)))
         if len(able) < 2:
             yield Declined(name, scope.names, "fewer than two modalities have a gradient to attack together")
             return

@@ -13,7 +13,7 @@ from mmaudit.types import Batch, Condition
 
 
 def _identity_grid(scope: Scope) -> Iterator[Condition | Declined]:
-    yield probes.get("identity").condition(scope.names)
+    yield probes.get("identity").condition(scope.together)
 
 
 @probe("identity", family="control", grid=_identity_grid, source="negative control")
@@ -27,7 +27,7 @@ def identity(batch: Batch, condition: Condition, source: Source) -> Batch:
 
 def _destroy_grid(scope: Scope) -> Iterator[Condition | Declined]:
     for repeat in range(scope.repeats):
-        yield probes.get("destroy").condition(scope.names, repeat=repeat)
+        yield probes.get("destroy").condition(scope.together, repeat=repeat)
 
 
 @probe("destroy", family="control", grid=_destroy_grid, source="positive control")

@@ -66,7 +66,7 @@ def _mar_grid(scope: Scope) -> Iterator[Condition | Declined]:
         yield Declined("missing_mar", scope.names, "absence needs another modality to depend on, and there is none")
         return
     for modality in scope.modalities:
-        others = [m for m in scope.names if m != modality.name]
+        others = [m for m in scope.together if m != modality.name]
         # One that every sample has says more; where all have gaps, the first will do.
         driver = next((m for m in others if m not in scope.incomplete), others[0])
         yield from _conditions(scope, "missing_mar", modality, (("mechanism", "mar"), ("by", driver)))

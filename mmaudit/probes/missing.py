@@ -44,7 +44,7 @@ def _missing_grid(scope: Scope) -> Iterator[Condition | Declined]:
             if refused.keys() & set(removed):
                 continue
             for repeat in range(scope.repeats if baseline in stand_in.RANDOM else 1):
-                yield probes.get("missing").condition(removed, options=(("baseline", baseline),), repeat=repeat)
+                yield probes.get("missing").condition(sorted(removed), options=(("baseline", baseline),), repeat=repeat)
 
 
 def _from_everyone(batch: Batch, condition: Condition, source: Source) -> dict[str, BoolArray]:

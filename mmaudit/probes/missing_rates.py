@@ -40,7 +40,7 @@ def _grid(scope: Scope) -> Iterator[Condition | Declined]:
     rates = sorted({min(float(rate), highest_rate(len(scope.names))) for rate in scope.rates})
     for repeat in range(scope.repeats):
         for rate in rates:
-            yield probes.get(NAME).condition(scope.names, rate, (("baseline", baseline), ("keep", "one")), repeat)
+            yield probes.get(NAME).condition(scope.together, rate, (("baseline", baseline), ("keep", "one")), repeat)
 
 
 def _lost(batch: Batch, condition: Condition, source: Source) -> dict[str, BoolArray]:

@@ -17,7 +17,7 @@ NAME = "missing_pattern"
 
 def _grid(scope: Scope) -> Iterator[Condition | Declined]:
     gaps = [m for m in scope.modalities if m.name in scope.incomplete]
-    names = tuple(m.name for m in gaps)
+    names = tuple(sorted(m.name for m in gaps))
     if not gaps:
         yield Declined(NAME, scope.names, "every sample has every modality, so the data show no pattern of absence")
         return

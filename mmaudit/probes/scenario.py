@@ -105,7 +105,7 @@ def _grid(name: str, scope: Scope) -> Iterator[Condition | Declined]:
         return
     reached, refused = _reached(scenario, scope)
     yield from refused
-    names = tuple(m.name for m in scope.modalities if m.name in reached)
+    names = tuple(m for m in scope.together if m in reached)
     if reason := _unmet(scenario, {m.kind for m in scope.modalities if m.name in reached}, names):
         yield Declined(scenario.probe, names or scope.names, reason)
         return

@@ -99,6 +99,11 @@ class Scope:
         """Names of the modalities, in their order."""
         return tuple(m.name for m in self.modalities)
 
+    @property
+    def together(self) -> tuple[str, ...]:
+        """The same by alphabet: for conditions of several, whose key and draws must not hang on the data's order."""
+        return tuple(sorted(self.names))
+
 
 @dataclass(frozen=True)
 class Declined:

@@ -69,7 +69,7 @@ def _time_grid(scope: Scope, name: str, in_ms: bool) -> Iterator[Condition | Dec
             reason = f"{modality.name!r} has no sample rate in time; 'temporal_shift_samples' shifts it in samples"
             yield Declined(name, (modality.name,), reason)
         elif in_ms == (rate is not None):
-            others = _listed([m.name for m in sequences if m is not modality])
+            others = _listed(sorted(m.name for m in sequences if m is not modality))
             for direction in DIRECTIONS:
                 options = (("direction", direction), ("relative_to", others))
                 for count in steps(modality, scope.shifts):

@@ -66,8 +66,9 @@ def _pairs(scope: Scope) -> Iterator[Pair]:
     if not scope.surface:
         # Pairs of different kinds first: two of a kind are more often two views of the same. Then neighbours, so that
         # the first few pairs leave out as few modalities as can be.
-        place = {m.name: i for i, m in enumerate(scope.modalities)}
-        pairs = combinations(scope.modalities, 2)
+        ordered = sorted(scope.modalities, key=lambda m: m.name)
+        place = {m.name: i for i, m in enumerate(ordered)}
+        pairs = combinations(ordered, 2)
         for a, b in sorted(pairs, key=lambda p: (p[0].kind == p[1].kind, place[p[1].name] - place[p[0].name])):
             yield _canonical(a), a, _canonical(b), b
         return
@@ -84,8 +85,7 @@ def _pairs(scope: Scope) -> Iterator[Pair]:
                 f"{', '.join(f'{m.name} ({m.kind})' for m in scope.modalities)} can have them."
             )
         # The same corruption of two modalities is one surface, not two.
-        unordered = {frozenset((a.name, b.name)): (a, b) for a, b in reversed(found)} if first is second else {}
-        for a, b in list(reversed(unordered.values())) if unordered else found:
+        for a, b in [(a, b) for a, b in found if a.name < b.name] if first is second else found:
             yield first, a, second, b
 
 

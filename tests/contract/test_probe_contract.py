@@ -55,7 +55,8 @@ def broken(clause: str) -> Probe:
     def grid(scope):
         for c in good.grid(scope):
             if isinstance(c, Condition):
-                yield dataclasses.replace(c, probe=good.name)
+                told = clause == "same for any order of modalities"
+                yield dataclasses.replace(c, options=(("first", scope.names[0]),) if told else c.options)
 
     def apply(batch: Batch, condition: Condition, source) -> Batch:
         number = next(batches)

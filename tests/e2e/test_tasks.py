@@ -138,7 +138,7 @@ def test_three_modalities(tmp_path: Path) -> None:
     lattice = [s for s in edges if labels[s.condition].family in ("clean", "missing")]
     assert len(lattice) == 2 * 12
     assert all(s.delta_low <= s.delta <= s.delta_high for s in lattice)
-    everything = value(report, "missing[fou+zer+mor, baseline=marginal]", "accuracy")
+    everything = value(report, "missing[fou+mor+zer, baseline=marginal]", "accuracy")
     assert everything < 0.25
 
 
