@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
-from math import comb
+from math import comb, factorial
 
 import numpy as np
 import pytest
@@ -129,6 +129,30 @@ def test_median_over_replicates_against_numpy() -> None:
     w = Resamples.draw(101, 200, 3)
     expected = [np.median(higher[w.repeat(b)] + 1) for b in range(200)]
     assert metrics.get("median_rank")(p, w).tolist() == expected
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_median_counts_every_order_of_ties_alike(few: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not few:  # every query by itself, as where they are of many kinds
+        monkeypatch.setattr("mmaudit.metrics.retrieval.MOST_WEIGHTS", 0)
+    rng = np.random.default_rng(2)
+    higher, tied, right = rng.integers(0, 9, 40), rng.integers(0, 5, 40), rng.integers(1, 4, 40)
+    w = Resamples.draw(40, 30, 3)
+    p = Predictions(TASK, answers(higher, tied, right), truth(40, 30, right))
+    found = metrics.get("median_rank")(p, w)
+    # Each query's ranks, repeated so that all have as many: 7! orders of 7 candidates, and so on, divide 7!.
+    each = [np.array(every_rank(*row)) for row in zip(higher, tied, right, strict=True)]
+    ranks_of = np.stack([np.repeat(x, factorial(7) // len(x)) for x in each])
+    assert found.tolist() == [np.median(ranks_of[w.repeat(b)]) for b in range(30)]
+
+
+def test_a_model_without_opinion_has_the_floor_of_banks_of_any_sizes() -> None:
+    rng = np.random.default_rng(4)
+    total = rng.integers(5, 400, 60)
+    target = truth(60, total, rng.integers(1, 4, 60))
+    p = Predictions(TASK, answers(np.zeros(60), target[:, 1] - target[:, 2], target[:, 2]), target)
+    for name in NAMES[:5]:
+        assert value(name, p) == pytest.approx(metrics.get(name).chance(TASK, target), rel=1e-9), name
 
 
 @pytest.mark.parametrize(

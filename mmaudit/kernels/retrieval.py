@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numba
 import numpy as np
 
@@ -108,4 +110,40 @@ def middle_rank(higher, tied, right):  # type: ignore[no-untyped-def]
             reached += p
             j += 1
         out[i] = higher[i] + 1 + j + (0.5 if reached < 0.5 + 1e-12 else 0.0)
+    return out
+
+
+@numba.njit(nogil=True, cache=True)
+def reached(weights, row, higher, tied, right, ranks, rank_of):  # type: ignore[no-untyped-def]
+    """Return `float64[replicates]`: expected number of queries whose first right one is found within each's rank.
+
+    Not all of the first m among `tied` wrong and `right` right ones are wrong, which has probability
+    1 − C(tied, m) / C(tied + right, m).
+
+    Args:
+        weights: `[rows, replicates]`, how often each row of queries was drawn.
+        row: `int64[n]`, the row of each query (or of each kind of them).
+        higher, tied, right: `float64[n]`, of each query.
+        ranks: `float64[d]`, ranks asked about.
+        rank_of: `int64[replicates]`, which of them each replicate asks about.
+    """
+    out = np.zeros(len(rank_of))
+    within = np.empty(len(ranks))
+    for i in range(len(row)):
+        t, u = tied[i], right[i]
+        for d in range(len(ranks)):
+            m = ranks[d] - higher[i]
+            if m <= 0:
+                within[d] = 0.0
+            elif m > t:
+                within[d] = 1.0
+            elif u == 1:
+                within[d] = m / (t + 1)
+            else:
+                log_missed = math.lgamma(t + 1) - math.lgamma(t - m + 1)
+                log_missed -= math.lgamma(t + u + 1) - math.lgamma(t + u - m + 1)
+                within[d] = 1 - math.exp(log_missed)
+        drawn = weights[row[i]]
+        for b in range(len(out)):
+            out[b] += drawn[b] * within[rank_of[b]]
     return out

@@ -2,7 +2,7 @@
 
 A query's answer says how many wrong candidates score higher than the best right one, and how many wrong and right ones
 score the same (`mmaudit.types.HIGHER`, `TIED`, `TIED_RIGHT`). With equal scores in random order the rank of the first
-right one is a random number of known distribution; metrics use its expectation. So a model that gives all candidates
+right one is a random number of known distribution, over which metrics average. So a model that gives all candidates
 one score has exactly the chance level, whatever order they come in.
 
 Chance levels are those of a random ranking, in closed form from each query's numbers of candidates and right ones.
@@ -15,13 +15,14 @@ from collections.abc import Callable
 import numpy as np
 import scipy.special
 
-from mmaudit.kernels.bootstrap import ratio
 from mmaudit.kernels.medians import medians
-from mmaudit.kernels.retrieval import mean_reciprocal, middle_rank
+from mmaudit.kernels.retrieval import mean_reciprocal, middle_rank, reached
 from mmaudit.metrics.base import Floor, Predictions, Resamples, metric
 from mmaudit.types import CANDIDATES, HIGHER, LOG_RIGHT, RIGHT, TIED, TIED_RIGHT, Array, FloatArray, Task
 
 __all__ = ["expected_hit", "expected_reciprocal", "ranks", "reciprocal_ranks"]
+
+MOST_WEIGHTS = 2**24  # of kinds of queries × replicates, 128 MiB; beyond it queries are gone through one by one
 
 
 def expected_hit(k: int, higher: Array, tied: Array, right: Array) -> FloatArray:
@@ -91,32 +92,34 @@ def _reciprocal_floor(task: Task, target: Array, w: Resamples) -> FloatArray:
 
 
 def _rank_floor(task: Task, target: Array, w: Resamples) -> FloatArray:
-    """Median of the rank over queries and random orders: where the mean of P(rank ≤ x) over queries reaches a half."""
-    kinds, number = np.unique(target[:, [CANDIDATES, RIGHT]].astype(np.float64), axis=0, return_inverse=True)
-    share = ratio(w.sums(np.ones(len(target)), number.reshape(-1), len(kinds))[:, 0], w.total)
-
-    def within(x: FloatArray) -> FloatArray:
-        out = np.empty(len(x))
-        for one in np.unique(x):  # few, as replicates differ little
-            out[x == one] = _found_within(one, *kinds.T) @ share[:, x == one]
-        return out
-
-    low, high = np.zeros(w.replicates), np.full(w.replicates, kinds[:, 0].max())
-    while (high - low > 1).any():
-        middle = (low + high) // 2
-        enough = within(middle) >= 0.5 - 1e-9
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    between = np.where(within(high) < 0.5 + 1e-9, 0.5, 0.0)
-    return np.where(w.total > 0, high + between, np.nan)
+    return _middle_rank(*_random(target), w)
 
 
-def _found_within(x: float, total: FloatArray, right: FloatArray) -> FloatArray:
-    """P(rank ≤ x) in a random order: not all of the first x are wrong, which has C(wrong, x) / C(total, x)."""
-    wrong, log_gamma = total - right, scipy.special.gammaln
-    still = np.minimum(x, wrong)
-    log_missed = log_gamma(wrong + 1) - log_gamma(wrong - still + 1)
-    log_missed -= log_gamma(total + 1) - log_gamma(total - still + 1)
-    return np.asarray(1 - np.where(x > wrong, 0.0, np.exp(log_missed)))
+def _middle_rank(higher: Array, tied: Array, right: Array, w: Resamples) -> FloatArray:
+    """Median of the rank over queries and orders of what ties: where P(rank ≤ x), mean over queries, reaches a half.
+
+    Between two ranks, where it is a half exactly: their mean.
+    """
+    kinds, number = np.unique(np.stack([higher, tied, right], axis=1), axis=0, return_inverse=True)
+    if len(kinds) * w.replicates <= MOST_WEIGHTS:
+        weights, row = w.sums(np.ones(w.n), number.reshape(-1), len(kinds))[:, 0], np.arange(len(kinds))
+        about = tuple(np.ascontiguousarray(kinds.T.astype(np.float64)))
+    else:
+        weights, row = w.counts, w.unit
+        about = tuple(np.asarray(x, np.float64) for x in (higher, tied, right))
+
+    def smallest(enough: Callable[[FloatArray], Array]) -> FloatArray:
+        low, high = np.zeros(w.replicates), np.full(w.replicates, (about[0] + about[1]).max() + 1)
+        while (high - low > 1).any():
+            middle = (low + high) // 2
+            ranks, rank_of = np.unique(middle, return_inverse=True)
+            met = enough(reached(weights, row, *about, ranks, rank_of.reshape(-1)))
+            low, high = np.where(met, low, middle), np.where(met, middle, high)
+        return high
+
+    half = w.total / 2
+    first, beyond = smallest(lambda x: x >= half * (1 - 1e-9)), smallest(lambda x: x > half * (1 + 1e-9))
+    return np.where(w.total > 0, (first + beyond) / 2, np.nan)
 
 
 def _uniform_log(task: Task, target: Array, w: Resamples) -> FloatArray:
@@ -161,11 +164,14 @@ for _k in (1, 5, 10):
 def median_rank(p: Predictions, w: Resamples) -> FloatArray:
     """Median over queries of the rank of the first right candidate; 1 is first.
 
-    Ties count as the median of the ranks that they may come to. Floor: a random ranking's, (N + 1) / 2 with one right
-    of N candidates.
+    Of what ties every order counts alike: it is the median over queries and orders. Floor: a random ranking's,
+    (N + 1) / 2 with one right of N candidates.
     """
-    values = ranks(*_standing(p))
-    return np.asarray(medians(w.counts, w.unit, np.argsort(values, kind="stable"), values))
+    higher, tied, right = _standing(p)
+    if tied.any():
+        return _middle_rank(higher, tied, right, w)
+    found = higher.astype(np.float64) + 1
+    return np.asarray(medians(w.counts, w.unit, np.argsort(found, kind="stable"), found))
 
 
 @metric("info_nce", better="lower", unit="nats", tasks=("retrieval",), floor=_uniform_log, range=(0, np.inf))
