@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import product as every
 
@@ -41,7 +42,7 @@ def parts(modalities: int = 3, width: int = 6, task: Task | None = None, frozen:
 
 
 def table(rows: int, modalities: int = 3, seed: int = 0, missing: float = 0.0, classes: int = 4) -> Table:
-    """Modalities share a class and an identity."""
+    """Modalities share a class and what is the row's own."""
     generator = torch.Generator().manual_seed(seed)
     target = torch.randint(classes, (rows,), generator=generator)
     shared = torch.randn(rows, 5, generator=generator) + 2 * F.one_hot(target, 5)
@@ -63,7 +64,9 @@ def step(of: ContrastiveReference, rows: Table) -> Step:
     generator = torch.Generator().manual_seed(3)
     draws = {k: torch.randperm(d.shape[0], generator=generator) for k, d in of.draws(len(rows)).items()}
     inputs = {m: x.double() for m, x in rows.inputs.items()}
-    return Step(inputs, rows.present, rows.target, draws, {}, {}, torch.zeros(()), 1.0)
+    # Of a retrieval every row is an identity of its own.
+    target = rows.target if of.parts.target is None else torch.arange(len(rows.target))
+    return Step(inputs, rows.present, target, draws, {}, {}, torch.zeros(()), 1.0)
 
 
 def embeddings(of: ContrastiveReference, rows: Table) -> dict[str, np.ndarray]:
@@ -210,7 +213,8 @@ def test_rows_without_target_change_no_loss(name: str) -> None:
     there = torch.tensor([True] * 6 + [False] * 2)
     absent = dict.fromkeys(NAMES[:3], there)
     padded = Table({m: torch.where(there[:, None], x, 0.0) for m, x in rows.inputs.items()}, absent, rows.target)
-    whole = Table({m: x[:6] for m, x in rows.inputs.items()}, {m: p[:6] for m, p in rows.present.items()}, rows.target)
+    six = ({m: x[:6] for m, x in table.items()} for table in (rows.inputs, rows.present))
+    whole = Table(*six, rows.target[:6])
     assert made.loss(step(made, padded)).item() == pytest.approx(made.loss(step(made, whole)).item(), abs=1e-9)
 
 
@@ -261,16 +265,33 @@ def test_a_bank_in_blocks_scores_as_a_whole(name: str) -> None:
 def test_reciprocal_ranks_share_ties() -> None:
     scores = torch.tensor([[3.0, 1, 2], [5, 4, 4], [1, 1, 1]])
     there = torch.ones(3, dtype=torch.bool)
-    assert reciprocal_ranks(scores, there).tolist() == pytest.approx([1, 1 / 2.5, 1 / 2])
+    apart = torch.arange(3)
+    assert reciprocal_ranks(scores, there, apart).tolist() == pytest.approx([1, 1 / 2.5, 1 / 2])
     there[0] = False
-    assert reciprocal_ranks(scores, there).tolist() == pytest.approx([0, 1 / 1.5, 1 / 1.5])
+    assert reciprocal_ranks(scores, there, apart).tolist() == pytest.approx([0, 1 / 1.5, 1 / 1.5])
+
+
+def test_rows_of_one_identity_are_right_for_each_other() -> None:
+    """By hand: the first of several right candidates counts, and none of them is a negative."""
+    scores = torch.tensor([[1.0, 3, 2, 0], [2, 2, 2, 5], [4, 4, 1, 4], [0, 1, 2, 3]])
+    identity = torch.tensor([7, 7, 8, 9])
+    there = torch.ones(4, dtype=torch.bool)
+    # Row 0: its double has 3, above all. Row 1: two right ones tie with one wrong, below one: ranks 2, 2, 3.
+    assert reciprocal_ranks(scores, there, identity).tolist() == pytest.approx([1, 1 / (2 + 1 / 3), 1 / 4, 1])
+    there[1] = False
+    assert reciprocal_ranks(scores, there, identity).tolist() == pytest.approx([1 / 2, 0, 1 / 3, 1])
+    there[1] = True
+    losses = [float(info_nce(scores, torch.arange(4) == i, there, identity)) for i in range(2)]
+    expected = [math.log(1 + math.exp(1) + math.exp(-1)), math.log(2 + math.exp(3))]
+    assert losses == pytest.approx(expected, abs=1e-6)
 
 
 def test_masked_columns_are_nobodys_negatives() -> None:
     logits = torch.tensor([[1.0, 50], [2, 3]])
     usable = torch.tensor([True, False])
-    assert float(info_nce(logits, usable, usable)) == 0
-    assert float(info_nce(logits, usable, torch.tensor([True, True]))) == pytest.approx(49, abs=1e-4)
+    apart = torch.arange(2)
+    assert float(info_nce(logits, usable, usable, apart)) == 0
+    assert float(info_nce(logits, usable, torch.tensor([True, True]), apart)) == pytest.approx(49, abs=1e-4)
 
 
 # ---- training

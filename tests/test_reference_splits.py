@@ -56,6 +56,18 @@ def test_copies_of_a_row_stay_together_but_codes_do_not() -> None:
     assert len(valid) == 80
 
 
+def test_rows_of_one_identity_stay_together_but_classes_do_not() -> None:
+    rng = np.random.default_rng(1)
+    inputs = {"image": rng.normal(size=(900, 4)), "text": rng.normal(size=(900, 4))}
+    item = np.repeat(np.arange(300), 3)
+    training, valid = split(ArrayData(inputs, item, Task.retrieval("image", "text")))
+    assert not set(item[training]) & set(item[valid])
+    assert 0.15 < len(valid) / 900 < 0.25
+    digit = np.arange(900) % 10
+    training, valid = split(ArrayData(inputs, digit, Task.retrieval("image", "text")))
+    assert set(digit[training]) == set(digit[valid]) == set(range(10))
+
+
 def test_groups_are_spread_within_a_class() -> None:
     site = np.repeat(["x", "y"], [160, 40])
     data = vectors(200, classes=2, groups={"site": site})

@@ -39,9 +39,9 @@ def split(data: Dataset, *, validation: float = 0.2, seed: int = 0) -> tuple[Int
     """Return positions of the training rows and of the validation rows of a user's training data.
 
     Clusters (`data.cluster`) stay whole, and copies of a row stay together: rows of equal values in all modalities, as
-    over-sampling leaves them. Not so where values are codes, of which a few make up the data. Classes are spread
-    evenly, and within a class the values of the group columns, as far as whole clusters allow. Both are sorted; every
-    row is in exactly one of the two.
+    over-sampling leaves them; of a retrieval, also rows of one identity. Not so where values are codes, or identities
+    classes, of which a few make up the data. Classes are spread evenly, and within a class the values of the group
+    columns, as far as whole clusters allow. Both are sorted; every row is in exactly one of the two.
 
     Args:
         data: the training data; no row of it may be audited (`require_disjoint`).
@@ -61,7 +61,9 @@ def split(data: Dataset, *, validation: float = 0.2, seed: int = 0) -> tuple[Int
             f"the training data has {n} samples; holding out {validation:.0%} of them for validation needs at least "
             f"{needed}."
         )
-    unit = _with_copies(data, units(data.cluster, n))
+    unit = _joined(units(data.cluster, n), _digests(data, [(m, True) for m in data.modalities]))
+    if data.task.kind == "retrieval":
+        unit = _joined(unit, np.asarray(data.target).astype("S"))
     clusters = int(unit.max()) + 1
     if clusters < 2:
         raise BadInput(
@@ -82,11 +84,15 @@ def split(data: Dataset, *, validation: float = 0.2, seed: int = 0) -> tuple[Int
     return training, valid
 
 
-def _with_copies(data: Dataset, unit: IntArray) -> IntArray:
-    """Return the units, those that have a row of equal values in common as one; as they are where values are codes."""
-    digests = _digests(data, [(m, True) for m in data.modalities])
-    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
-    there, count = digests != b"", int(unit.max()) + 1
+def _joined(unit: IntArray, value: Array) -> IntArray:
+    """Return the units, those that have a row of equal value in common as one; as they are where values are codes.
+
+    Args:
+        unit: `int64[n]`.
+        value: `bytes[n]`; b"" equals nothing.
+    """
+    _, first, inverse = np.unique(value, return_index=True, return_inverse=True)
+    there, count = value != b"", int(unit.max()) + 1
     links = coo_array((there[there], (unit[there], unit[first[inverse]][there])), shape=(count, count))
     fewer, of_unit = connected_components(links, directed=False)
     merged = of_unit[unit]

@@ -54,7 +54,8 @@ class Clip(ContrastiveReference):
         for one, other in combinations(self.parts.modalities, 2):
             both = step.present[one] & step.present[other]
             logits = self.factor(1) * (embedded[one] @ embedded[other].T)
-            found.append((info_nce(logits, both, both) + info_nce(logits.T, both, both)) / 2)
+            there, back = (info_nce(x, both, both, step.target) for x in (logits, logits.T))
+            found.append((there + back) / 2)
         return torch.stack(found)
 
 

@@ -1,9 +1,9 @@
 """What contrastive methods share: unit embeddings, a learned logit scale, in-batch losses, scores of candidates.
 
 The same class serves two tasks. For retrieval the candidates are embeddings of the target modality, and training is in
-the batch: row i's target is right, the other rows' targets are wrong. For classification the class takes the place of
-the target modality: one learned embedding per class is the bank of candidates, the query is made of all modalities,
-and the loss is the cross-entropy over all classes.
+the batch: row i's target is right, those of rows of another identity are wrong. For classification the class takes the
+place of the target modality: one learned embedding per class is the bank of candidates, the query is made of all
+modalities, and the loss is the cross-entropy over all classes.
 """
 
 from __future__ import annotations
@@ -139,15 +139,15 @@ class ContrastiveReference(Reference):
 
         This is the "pair" sampling of the Gated Symile repository, in which only the target is wrong in a negative,
         with every other row of the batch once instead of 512 draws with replacement (in a batch of 128 the released
-        code draws 127).
+        code draws 127). Rows of the same identity are right, too, and no negatives.
         """
         query = {m: x for m, x in embedded.items() if m != target}
         logits = self.logits(query, embedded[target], step.present, target)
         usable = step.present[target] & any_present(step.present, list(query))
-        return info_nce(logits, usable, step.present[target])
+        return info_nce(logits, usable, step.present[target], step.target)
 
     def goodness(self, inputs: Mapping[str, Tensor], present: Mapping[str, Tensor], target: Tensor) -> Tensor:
-        """Minus the cross-entropy; for a retrieval, 1 ÷ rank of the right candidate among those of its block of rows.
+        """Minus the cross-entropy; for a retrieval, 1 ÷ rank of the first right candidate among those of its block.
 
         Blocks are 128 rows in the order given. Candidates that tie share their middle rank. A row without target counts
         0, in every epoch alike.
@@ -161,7 +161,7 @@ class ContrastiveReference(Reference):
             there = {m: p[rows] for m, p in present.items()}
             block = {m: x[rows] for m, x in embedded.items()}
             scores = self.scores(block, block[self.sought], there)
-            found.append(reciprocal_ranks(scores, there[self.sought]))
+            found.append(reciprocal_ranks(scores, there[self.sought], target[rows]))
         return torch.cat(found)
 
     # ---- pieces for methods
@@ -177,16 +177,28 @@ class ContrastiveReference(Reference):
         return F.normalize(projected, dim=-1)
 
 
-def info_nce(logits: Tensor, usable: Tensor, columns: Tensor) -> Tensor:
-    """Mean cross-entropy in nats of the diagonal against its row; 0 where no row is usable.
+def info_nce(logits: Tensor, usable: Tensor, columns: Tensor, identity: Tensor) -> Tensor:
+    """Mean cross-entropy in nats of the diagonal against the wrong ones of its row; 0 where no row is usable.
 
     Args:
         logits: `[n, n]`; column i is right for row i.
         usable: `bool[n]`, rows that count.
         columns: `bool[n]`, columns that may be a negative; where a row is usable its own column must be.
+        identity: `int64[n]`, of rows and columns; where it is the same, another column is right as well and left out.
     """
-    filled = torch.where(columns[None, :], logits, torch.full_like(logits, FILL))
+    counts = columns[None, :] & (wrong(identity) | own(identity))
+    filled = torch.where(counts, logits, torch.full_like(logits, FILL))
     return usable_mean(torch.logsumexp(filled, dim=1) - logits.diagonal(), usable)
+
+
+def wrong(identity: Tensor) -> Tensor:
+    """`bool[n, n]`: whether column j is a wrong candidate for row i; `identity` is `int64[n]`."""
+    return identity[:, None] != identity[None, :]
+
+
+def own(rows: Tensor) -> Tensor:
+    """`bool[n, n]`: the diagonal, for n rows."""
+    return torch.eye(len(rows), dtype=torch.bool, device=rows.device)
 
 
 def usable_mean(losses: Tensor, usable: Tensor) -> Tensor:
@@ -200,14 +212,18 @@ def any_present(present: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
     return torch.stack([present[m] for m in names]).any(dim=0)
 
 
-def reciprocal_ranks(scores: Tensor, there: Tensor) -> Tensor:
-    """1 ÷ rank of the diagonal within its row, `[n]`; ties share their middle rank, absent rows have 0.
+def reciprocal_ranks(scores: Tensor, there: Tensor, identity: Tensor) -> Tensor:
+    """1 ÷ rank of the first right candidate of each row, `[n]`; of what ties the middle rank; absent rows have 0.
 
     Args:
-        scores: `[n, n]`.
+        scores: `[n, n]`, row i's own candidate is i.
         there: `bool[n]`, rows whose target exists.
+        identity: `int64[n]`; candidates with a row's own are right.
     """
-    filled = torch.where(there[None, :], scores, torch.full_like(scores, FILL))
-    own = filled.diagonal()[:, None]
-    above, tied = (filled > own).sum(dim=1), (filled == own).sum(dim=1) - 1
-    return torch.where(there, 1 / (1 + above + tied / 2), torch.zeros_like(own[:, 0]))
+    known, foreign = there[None, :], wrong(identity)
+    fill = torch.full_like(scores, FILL)
+    best = torch.where(known & ~foreign, scores, fill).amax(dim=1, keepdim=True)
+    level = scores == best
+    above, tied = (known & foreign & (scores > best)).sum(dim=1), (known & foreign & level).sum(dim=1)
+    right = (known & ~foreign & level).sum(dim=1)
+    return torch.where(there, 1 / (1 + above + tied / (right + 1)), torch.zeros_like(best[:, 0]))

@@ -21,7 +21,8 @@ class SymmetricReference(ContrastiveReference):
         query = {m: x for m, x in embedded.items() if m != target}
         logits = self.logits(query, embedded[target], step.present, target)
         usable = step.present[target] & any_present(step.present, list(query))
-        return (info_nce(logits, usable, step.present[target]) + info_nce(logits.T, usable, usable)) / 2
+        sought = info_nce(logits, usable, step.present[target], step.target)
+        return (sought + info_nce(logits.T, usable, usable, step.target)) / 2
 
 
 @reference(

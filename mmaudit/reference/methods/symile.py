@@ -42,9 +42,9 @@ class Symile(MultilinearReference):
 
     For each anchor an independent permutation of each other modality makes N tuples, shared by all rows; the diagonal
     is overwritten with the true products. Loss: mean over anchors of the cross-entropy over a row. Tuples that a
-    permutation leaves intact stay among the negatives, as in the released code. No variance scaling; the logit scale
-    starts at exp(−0.3) as in the authors' examples. For classification the class is the only anchor and all other
-    classes are its negatives, so that the three samplings are one.
+    permutation leaves intact, or puts together from rows of one identity, stay among the negatives, as in the released
+    code. No variance scaling; the logit scale starts at exp(−0.3) as in the authors' examples. For classification the
+    class is the only anchor and all other classes are its negatives, so that the three samplings are one.
     """
 
     def draws(self, rows: int) -> dict[str, Draw]:
