@@ -149,12 +149,12 @@ class Workshop:
             known = saved.read_json(folder / saved.ABOUT) or {}
             if known.get("spec") == made_with and (folder / saved.WEIGHTS).exists():
                 trained = saved.read_weights(folder, method, parts, self.device)
-                said = {"note": self._note(trained), "optimism": self.optimism}
+                said = {"note": self._note(trained, known["tuning"]), "optimism": self.optimism}
                 if any(known.get(k) != v for k, v in said.items()):  # the audited data may have changed
                     saved.write_json(folder / saved.ABOUT, {**known, **said})
             else:
                 trained, search = self._search_and_train(method, parts, folder, label)
-                described = self._described(trained, inputs)
+                described = self._described(trained, inputs, search)
                 saved.write_weights(folder, trained)
                 saved.write_json(folder / saved.ABOUT, {**about, "spec": made_with, "tuning": search, **described})
         except StorageFailed:
@@ -212,8 +212,8 @@ class Workshop:
         )  # fmt: skip
         return trained, search
 
-    def _note(self, trained: Trained) -> str:
-        return "; ".join(filter(None, (trained.note, self._unfinished(trained), self.note)))
+    def _note(self, trained: Trained, search: list[dict[str, Any]]) -> str:
+        return "; ".join(filter(None, (trained.note, _failed(search), self._unfinished(trained), self.note)))
 
     def _unfinished(self, trained: Trained) -> str:
         """Whether the budget ended before the trainings did."""
@@ -229,7 +229,7 @@ class Workshop:
     def _timed(self) -> Any:
         return self.prepared.data.rows(spread(len(self.prepared.data), TIMED_ROWS))
 
-    def _described(self, trained: Trained, inputs: Inputs) -> dict[str, Any]:
+    def _described(self, trained: Trained, inputs: Inputs, search: list[dict[str, Any]]) -> dict[str, Any]:
         """What a report says about a trained method."""
         features, present = inputs(self._timed())
         return {
@@ -247,10 +247,19 @@ class Workshop:
             "best_epochs": trained.best_epoch,
             "validation": trained.validation,
             "device": str(self.device),
-            "note": self._note(trained),
+            "note": self._note(trained, search),
             "optimism": self.optimism,
             "told_missing": self.run.task.kind != "retrieval",
         }
+
+
+def _failed(search: list[dict[str, Any]]) -> str:
+    """How many trials of a search came to nothing, and why the first of them did."""
+    outcomes = [t["outcome"] for t in search if t["outcome"]]
+    if not outcomes:
+        return ""
+    taken = ", so the defaults were taken" if len(outcomes) == len(search) else ""
+    return f"{len(outcomes)} of {len(search)} trials of the search failed ({outcomes[0]}){taken}"
 
 
 def slug(label: str) -> str:

@@ -180,7 +180,8 @@ def _facts(m: Method) -> list[str]:
     if math.isfinite(m.microseconds):
         said.append(f"{number(m.microseconds, 'µs')} of fusion per sample")
     hyper = ", ".join(f"{shorten(k, 24)} {v:g}" for k, v in m.hyper)
-    chosen = f"the best of {m.trials} trials" if m.trials > 1 else "the defaults"
+    several = f"the best of {m.trials} trials" if m.trials > 1 else "the only trial that did not fail"
+    chosen = several if m.trials else "the defaults"
     said += [f"hyper-parameters {chosen}: {shorten(hyper, 300)}"] if hyper else []
     said += [shorten(m.note, 600)] if m.note else []
     return said

@@ -19,8 +19,9 @@ from mmaudit.outputs import ConditionOutputs
 from mmaudit.panel import Panel
 from mmaudit.panel.file import read_panel
 from mmaudit.reference import saved
-from mmaudit.reference.base import Parts, Reference, Step, reference, references
+from mmaudit.reference.base import Hyper, Parts, Reference, Step, reference, references
 from mmaudit.reference.loop import Budget
+from mmaudit.reference.methods.late import LateMean
 from mmaudit.store import Run
 from mmaudit.types import CLEAN
 
@@ -215,6 +216,28 @@ def test_what_cannot_be_trained_is_listed_with_the_reason_and_the_others_go_on(
     assert "needs at least 5 modalities" in reasons["five_modalities"]
     assert "ZeroDivisionError: a mistake of its author's" in reasons["broken"]
     assert "raise ZeroDivisionError" in (out / "references" / "broken" / "error.txt").read_text()
+
+
+class FirstFails(LateMean):
+    """Its published learning rate is none; every other one will do."""
+
+    def loss(self, step: Step) -> torch.Tensor:
+        return super().loss(step) * torch.where(step.hyper["lr"] > 1, torch.nan, 1.0)
+
+
+def test_failed_trials_of_a_search_are_told(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    audited(out, net(), TEST, suite=["missing"])
+    lr = Hyper(2.0, 1e-3, 1e-2, log=True)
+    reference("first_fails", title="First fails", source="a test of the search", hyper={"lr": lr})(FirstFails)
+    try:
+        panel = retrain(out, ["first_fails"], tune=3)
+    finally:
+        references._items.pop("first_fails")
+    (found,) = panel.scored
+    assert found.trials == 2
+    assert "1 of 3 trials of the search failed (" in found.note
+    assert dict(found.hyper)["lr"] <= 1e-2
 
 
 def test_one_modality_alone_is_trained_once_for_each(tmp_path: Path) -> None:
