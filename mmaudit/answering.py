@@ -21,6 +21,7 @@ from mmaudit.passes import Fit, Passes, one_by_one
 from mmaudit.probes import Source, probes
 from mmaudit.probes.proof import moved
 from mmaudit.probes.received import Received
+from mmaudit.repeats import Repeats
 from mmaudit.retrieval import Border
 from mmaudit.store import Run
 from mmaudit.threads import workers
@@ -76,6 +77,7 @@ class Answerer:
         self.timing = timing
         self.border = border
         self.fits = Fit()
+        self._repeats: Repeats | None = None
         # What a model measured of its device before belongs to others.
         _usage(model)
 
@@ -97,12 +99,13 @@ class Answerer:
             advance: called with the answers (samples × conditions) that are new.
         """
         parts: list[list[ConditionOutputs]] = []
+        repeats = self._repeats_of(data, rows)
         passes: Passes | None = None
         with self._ahead(self._tasks(data, positions, conditions, rows)) as tasks:
             for task in self._waited(tasks):
                 if task.first:
                     parts.append([])
-                    passes = None if self.border else self._passes(task.clean)
+                    passes = None if self.border else self._passes(task.clean, repeats)
                 parts[-1].append(self._answer(task, passes))
                 if len(parts[-1]) == len(conditions):
                     advance(len(task.clean) * len(conditions))
@@ -170,9 +173,17 @@ class Answerer:
 
     # ---- the model
 
-    def _passes(self, clean: Batch) -> Passes:
+    def _repeats_of(self, data: Dataset, rows: int) -> Repeats | None:
+        """What spares rows of encoders; none on a device, where columns are brought as they are."""
+        if self.stage is None or getattr(self.model, "preloads", False):
+            return None
+        if self._repeats is None or self._repeats.rows != rows:
+            self._repeats = Repeats(self.stage, rows, lambda: data.rows(np.arange(min(rows, len(data)))))
+        return self._repeats
+
+    def _passes(self, clean: Batch, repeats: Repeats | None) -> Passes:
         width = self.run_folder.task.width
-        return Passes(self.model, self.stage, clean, width, self.timing, self.fits)
+        return Passes(self.model, self.stage, clean, width, self.timing, self.fits, repeats)
 
     def _answer(self, task: _Task, passes: Passes | None) -> ConditionOutputs:
         made = task.made or self._make(task.clean, task.condition, task.received)

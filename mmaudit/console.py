@@ -255,7 +255,8 @@ def show_estimate(plan: Plan, cost: Cost, stages: str) -> None:
         typer.echo(f"declined: {declined.probe} on {', '.join(declined.modalities)}: {declined.reason}")
     passes = ", ".join(f"{count:,} through the {part}" for part, count in cost.passes.items())
     typer.echo(f"\n{cost.conditions} conditions; the model is {stages}.")
-    typer.echo(f"Forward passes, counted in samples: {passes}.")
+    spared = " at most (equal rows of a batch are encoded once)" if "fusion" in cost.passes else ""
+    typer.echo(f"Forward passes, counted in samples: {passes}{spared}.")
     if plan.suite.analyses:
         named = ", ".join(plan.suite.analyses)
         typer.echo(f"Not counted: checks of the model, and analyses, some of which ask it more often still: {named}.")

@@ -10,6 +10,7 @@ import numpy as np
 
 from mmaudit.models import TwoStage
 from mmaudit.outputs import Float32Array
+from mmaudit.repeats import Repeats
 from mmaudit.timing import Timing
 from mmaudit.types import Array, Batch, BoolArray
 
@@ -36,8 +37,8 @@ class EncodingMemo:
         for memory in (self.kept, self.recent):
             if key in memory:
                 return memory[key][0]
-        features = self.make(modality, batch)
-        _count(self.timing.encoded_rows, modality, batch)
+        features, rows = self._made(modality, batch)
+        _count(self.timing.encoded_rows, modality, rows)
         entry = (features, array, present)
         if array is self.clean.inputs[modality] and present is self.clean.present[modality]:
             self.kept[key] = entry
@@ -46,6 +47,10 @@ class EncodingMemo:
             if len(self.recent) > 2 * len(batch.inputs):
                 self.recent.popitem(last=False)
         return features
+
+    def _made(self, modality: str, batch: Batch) -> tuple[Any, int]:
+        """Features of a modality, and how many rows were encoded for them."""
+        return self.make(modality, batch), len(batch)
 
     def known(self, modality: str) -> Iterator[tuple[Any, Array, BoolArray]]:
         """Features of a modality that are at hand, with the values and marks they were made of; the newest first."""
@@ -59,12 +64,22 @@ class FeatureMemo(EncodingMemo):
     Where a condition leaves some rows of a column as they are and gives the others what was encoded before (a modality
     missing at a rate), and the stage can `blend`, the features are put together by row. That is bit for bit what
     encoding the column gives, as a row's features depend on that row alone; the boundary was only found if they do.
+    Rows that a column holds several times are encoded once, where there are `repeats`.
     """
 
-    def __init__(self, stage: TwoStage, modalities: Sequence[str], clean: Batch, timing: Timing | None = None) -> None:
+    def __init__(
+        self,
+        stage: TwoStage,
+        modalities: Sequence[str],
+        clean: Batch,
+        timing: Timing | None = None,
+        repeats: Repeats | None = None,
+    ) -> None:
         super().__init__(stage.encode, clean, timing)
         self.stage = stage
         self.modalities = modalities
+        self.repeats = repeats
+        self._whole = False
         self._blend: Callable[[Any, Any, BoolArray], Any] | None = getattr(stage, "blend", None)
 
     def predict(self, batch: Batch, changed: dict[str, BoolArray] | None = None) -> Float32Array:
@@ -74,8 +89,9 @@ class FeatureMemo(EncodingMemo):
             batch: the clean one, or that under a condition.
             changed: per modality `bool[n]`, the rows whose value differs from the clean one's, where that is known:
                 only then features are put together by row.
-                None for the control that must go the whole way again.
+                None for the control that must go the whole way again, every row of it.
         """
+        self._whole = changed is None
         features = {name: self._features(name, batch, (changed or {}).get(name)) for name in self.modalities}
         self.timing.fused_rows += len(batch)
         return self.stage.fuse(features, batch)
@@ -88,9 +104,14 @@ class FeatureMemo(EncodingMemo):
         ):
             features = self._blended(modality, batch, changed)
             if features is not None:
-                _count(self.timing.blended_rows, modality, batch)
+                _count(self.timing.blended_rows, modality, len(batch))
                 return features
         return self.encode(modality, batch)
+
+    def _made(self, modality: str, batch: Batch) -> tuple[Any, int]:
+        if self.repeats is None or self._whole:
+            return super()._made(modality, batch)
+        return self.repeats.encode(modality, batch)
 
     def _blended(self, modality: str, batch: Batch, changed: BoolArray) -> Any:
         """Features of a column of clean and known rows; None where it is no such column."""
@@ -121,5 +142,5 @@ def _equal(left: Array, right: Array, rows: BoolArray) -> bool:
     return all(left[some].tobytes() == right[some].tobytes() for some in (index[:1], index[1:]))
 
 
-def _count(rows: dict[str, int], modality: str, batch: Batch) -> None:
-    rows[modality] = rows.get(modality, 0) + len(batch)
+def _count(counts: dict[str, int], modality: str, rows: int) -> None:
+    counts[modality] = counts.get(modality, 0) + rows

@@ -14,6 +14,7 @@ from mmaudit.memo import FeatureMemo
 from mmaudit.models import Model, TwoStage
 from mmaudit.models.failure import out_of_memory, raise_if_out_of_memory
 from mmaudit.outputs import Float32Array
+from mmaudit.repeats import Repeats
 from mmaudit.timing import Timing
 from mmaudit.types import Array, Batch, BoolArray
 
@@ -38,13 +39,21 @@ class Passes:
         width: columns of an answer.
         timing: is added to.
         fit: shared by the batches of a worker; changed where a batch does not fit.
+        repeats: shared likewise; encodes rows of the stage that a batch holds several times once.
     """
 
     def __init__(
-        self, model: Model, stage: TwoStage | None, clean: Batch, width: int, timing: Timing, fit: Fit
+        self,
+        model: Model,
+        stage: TwoStage | None,
+        clean: Batch,
+        width: int,
+        timing: Timing,
+        fit: Fit,
+        repeats: Repeats | None = None,
     ) -> None:
         self._model, self._stage, self._clean = model, stage, clean
-        self._width, self._timing, self._fit = width, timing, fit
+        self._width, self._timing, self._fit, self._repeats = width, timing, fit, repeats
         self._begin()
 
     def predict(self, batch: Batch, changed: dict[str, BoolArray] | None = None) -> Array:
@@ -92,8 +101,8 @@ class Passes:
         for i, rows in enumerate(self._slices):
             whole = len(self._slices) == 1
             clean = self._clean if whole else self._cut.batch(self._clean, i, rows)
-            memo = FeatureMemo(self._stage, self._model.modalities, clean, self._timing) if self._stage else None
-            self._memos.append(memo)
+            about = (self._model.modalities, clean, self._timing, self._repeats)
+            self._memos.append(FeatureMemo(self._stage, *about) if self._stage else None)
 
     def _halve(self) -> None:
         self._fit.rows = self._rows // 2

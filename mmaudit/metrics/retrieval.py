@@ -101,6 +101,7 @@ def _middle_rank(higher: Array, tied: Array, right: Array, w: Resamples) -> Floa
     Between two ranks, where it is a half exactly: their mean.
     """
     kinds, number = np.unique(np.stack([higher, tied, right], axis=1), axis=0, return_inverse=True)
+    weights: Array
     if len(kinds) * w.replicates <= MOST_WEIGHTS:
         weights, row = w.sums(np.ones(w.n), number.reshape(-1), len(kinds))[:, 0], np.arange(len(kinds))
         about = tuple(np.ascontiguousarray(kinds.T.astype(np.float64)))

@@ -59,6 +59,8 @@ class TwoStage(Protocol):
 
     An object that is a `Model` and `TwoStage` satisfies `predict(b) == fuse({m: encode(m, b) for m in modalities}, b)`
     bit for bit, so an audit encodes a modality once and fuses it under every condition that leaves it unchanged.
+    A stage that can also `blend` features by row, `take` rows of them and say which passes give `alike` ones (see
+    `mmaudit.models.torch_boundary.StagedTorch`) is spared rows that need not be encoded.
     """
 
     def encode(self, modality: str, batch: Batch) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import combinations
 from typing import Any, Protocol
 
@@ -16,7 +16,7 @@ from mmaudit.models.function import require_something
 from mmaudit.models.protocol import OutputArray, Outputs
 from mmaudit.models.rows import everywhere, filled, head, patterns, same
 from mmaudit.models.torch import TorchModel
-from mmaudit.models.torch_tensors import Tree, blend_rows, identical, tree_map
+from mmaudit.models.torch_tensors import Tree, blend_rows, identical, take_rows, tree_map
 from mmaudit.types import Batch
 
 VERIFIED_ROWS = 64
@@ -133,6 +133,28 @@ class StagedTorch:
             if features[name] is None:
                 raise BadInput(f"{self.model.who}: {name!r} was encoded as absent from all rows, but some have it now.")
         return self.model.array(self._engine.fuse({name: features[name] for name in there}, None), n)
+
+    def take(self, features: Tree, n: int, rows: Any) -> Tree | None:
+        """Features of some of n rows, `int64[k]`, in that order; None where not every part has an entry per row."""
+        if features is None:
+            return None
+        with self.model.session():
+            return take_rows(features, n, torch.tensor(np.asarray(rows), device=self.model.device))
+
+    def alike(self, modality: str, batch: Batch, passes: Iterable[Any]) -> bool:
+        """Whether one modality's features have the same bits when only some rows of a batch are encoded together.
+
+        A row's features depend on that row alone (verified), but for how a matrix product of another size rounds.
+
+        Args:
+            modality: whose encoder.
+            batch: encoded whole for comparison.
+            passes: the rows, `int64[k]` each, to encode together.
+        """
+        whole, n = self.encode(modality, batch), len(batch)
+        if whole is None:
+            return False
+        return all(identical(self.encode(modality, batch.take(rows)), self.take(whole, n, rows)) for rows in passes)
 
     def blend(self, features: Tree, other: Tree, rows: Any) -> Tree | None:
         """Features of one modality with the given rows (`bool[n]`) taken from `other`.

@@ -135,6 +135,14 @@ def row_wise(value: Any, flipped: Any, n: int, tolerance: float) -> bool:
     return bool(((one - two).nan_to_num(0.0).abs() <= tolerance * scale).all())
 
 
+def take_rows(tree: Tree, n: int, rows: Tensor) -> Tree | None:
+    """Return the given rows (int64[k]) of each tensor of n rows; None where one has no row for each."""
+    leaves, shape = pytree.tree_flatten(tree)
+    if any(isinstance(x, Tensor) and (x.ndim == 0 or len(x) != n) for x in leaves):
+        return None
+    return pytree.tree_unflatten([x.index_select(0, rows) if isinstance(x, Tensor) else x for x in leaves], shape)
+
+
 def blend_rows(one: Tree, two: Tree, rows: Tensor) -> Tree | None:
     """Return `one` with the given rows (bool[n]) taken from `two`; None where the two do not fit each other."""
     first, shape = pytree.tree_flatten(one)
