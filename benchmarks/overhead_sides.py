@@ -112,6 +112,16 @@ class StagesBeside:
         blend = getattr(self.stages, "blend", None)
         return blend(features, other, rows) if blend else None
 
+    def take(self, features: Any, n: int, rows: Any) -> Any:
+        """Take rows of features, where the model's stages can."""
+        take = getattr(self.stages, "take", None)
+        return take(features, n, rows) if take else None
+
+    def alike(self, modality: str, batch: Batch, passes: Any) -> bool:
+        """Whether passes of some rows give the same bits, by the model's stages."""
+        alike = getattr(self.stages, "alike", None)
+        return bool(alike(modality, batch, passes)) if alike else False
+
 
 def audited(case: Case, prepared: Prepared, folder: Path) -> tuple[Timing, Bare]:
     """Run every condition on every batch; return the audit's time, bare passes taken off, and the bare passes."""
