@@ -103,16 +103,18 @@ def interactions(
         found: dict[str, list[FloatArray]] = {r.name: [] for r in RESIDUALS}
         for cell in cells:
             reason, residuals = _cell(cell, clean, values, metric, unanswered)
+            fewest = _fewest(cell, clean, values)
             for residual in RESIDUALS:
                 each = residuals[residual.name]
                 found[residual.name].append(each)
-                yield _row(cell.key, cell.label, residual.name, each, clean, residual, metric, task, reason)
+                yield _row(cell.key, cell.label, residual.name, each, clean, fewest, residual, metric, task, reason)
         label = surface_name(cells[0])
         for residual in RESIDUALS:
             name = f"mean_{residual.name}"
             mean = np.mean(found[residual.name], axis=0)
             reason = "" if np.isfinite(mean[0]) else "the residual of at least one cell is undefined"
-            yield _row(digest(label, name), label, name, mean, clean, residual, metric, task, reason)
+            fewest = min((_fewest(cell, clean, values) for cell in cells), key=lambda m: m.n)
+            yield _row(digest(label, name), label, name, mean, clean, fewest, residual, metric, task, reason)
 
 
 def surface_name(condition: Condition) -> str:
@@ -146,6 +148,12 @@ def _cell(
     return "", residuals
 
 
+def _fewest(cell: Condition, clean: Measured, values: Mapping[str, Measured]) -> Measured:
+    """Of the values that a cell's residuals are made of, the one that rests on the fewest samples."""
+    found = (values.get(key) for key in (*(p.key for p in parts(cell)), cell.key))
+    return min((clean, *(m for m in found if m is not None)), key=lambda m: m.n)
+
+
 def _adding(values: FloatArray, metric: Metric) -> FloatArray:
     """The metric on the scale on which independent damage to a linear model adds up."""
     return np.square(values) if metric.name == "rmse" else values
@@ -157,24 +165,25 @@ def _row(
     name: str,
     values: FloatArray,
     clean: Measured,
+    fewest: Measured,
     residual: Residual,
     metric: Metric,
     task: Task,
     reason: str,
 ) -> Score:
-    value = float(values[0])
-    low, high = interval(values[1:], value, units=clean.w.units)
+    value, units = float(values[0]), fewest.w.units
+    low, high = interval(values[1:], value, units=units)
     unit = unit_of(residual, metric, task)
     if not reason and not np.isfinite(value):
         reason = "the clean value is not better than chance, so there is nothing to lose"
     error = standard_error(values[1:])
-    why = uncertain(values, clean.w.units)
+    why = uncertain(values, units)
     if unit == "share" and error == 0 and np.isfinite(metric.range).all():
         # As for a single share (`comparison.score_row`): no event among n samples does not mean that there are none.
         # Each sample of four conditions can move the residual by twice its share of the metric's range; a residual of
         # shares of what is above chance by more, the less that is.
         room = abs(float(clean.values[0]) - clean.floor) if residual is INDEPENDENCE else 1.0
-        unseen = 2 * exact_bound(clean.w) * (metric.range[1] - metric.range[0]) / room
+        unseen = 2 * exact_bound(fewest.w) * (metric.range[1] - metric.range[0]) / room
         low, high = value - unseen, value + unseen
     elif why:
         low, high, reason = float("nan"), float("nan"), reason or f"{NO_INTERVAL}{why}"
@@ -182,12 +191,12 @@ def _row(
         condition=key,
         label=label,
         metric=name,
-        n=clean.n,
+        n=fewest.n,
         value=value,
         low=low,
         high=high,
-        p=p_value(value, values[1:], clean.w.units),
-        mde=minimum_detectable_effect(error, units=clean.w.units),
+        p=p_value(value, values[1:], units),
+        mde=minimum_detectable_effect(error, units=units),
         unit=unit,
         better="neither",
         reason=reason,

@@ -10,6 +10,7 @@ from mmaudit.errors import BadInput, UnknownName
 from mmaudit.given import LIST_OF_TEXTS, NUMBERS, TEXT, WHOLES, either, is_number, is_text, is_whole, listed, require
 from mmaudit.probes import POOLS, Declined, Scope, probes, scenario, surface
 from mmaudit.probes.scale import SCALES, Scale
+from mmaudit.probes.scope import SHIFTS
 from mmaudit.probes.subset_sampling import Subset, proper_subsets
 from mmaudit.types import CLEAN, Condition, Modality, Task
 
@@ -74,7 +75,7 @@ class Suite:
     rates: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     pools: tuple[str, ...] = ("random", "within_class", "across_class")
     shares: tuple[float, ...] = (0.25, 0.5, 0.75)
-    shifts: tuple[float, ...] = (10, 20, 40, 80, 160, 320, 640)
+    shifts: tuple[float, ...] = SHIFTS
     lags: tuple[int, ...] = (1, 2, 5, 10)
     subsets: SubsetChoice | tuple[tuple[str, ...], ...] = "all"
     subset_budget: int = MAX_SUBSETS

@@ -139,7 +139,9 @@ class ScoreTable:
         answers = self.run.read(condition)
         usable = answers.answered & self.clean_usable
         asked = self.clean_usable if answers.measured is None else self.clean_usable & answers.measured
-        self.applied[condition.key] = how_applied(condition, answers, usable, self.askable, self.run.error(condition))
+        kinds = {m.name: m.kind for m in self.run.modalities}
+        said = self.run.error(condition)
+        self.applied[condition.key] = how_applied(condition, answers, usable, self.askable, said, kinds)
         everything = bool((usable == self.clean_usable).all())
         clean = self.clean if everything else self.clean.take(usable[self.clean_usable])
         # All answered is the usual case: then nothing is copied, and what is kept of conditions shares its resamples.
@@ -193,12 +195,13 @@ class ScoreTable:
         return found
 
     def _rival(self, condition: Condition, answers: ConditionOutputs, usable: BoolArray) -> Array | None:
-        """The class of each row's donor where it contradicts the row's own; −1 where the row has none."""
+        """The class of each row's donor; −1 where the row has none, or where the donor's value is the row's own."""
         if condition.family != "conflict" or answers.donor is None or self.task.kind != "classification":
             return None
         if answers.donor.max(initial=-1) >= len(self.target):
             raise DamagedRun(f"{self.run.folder} names donors it has no samples of under {condition.label}.")
-        return np.where(answers.donor >= 0, self.target[answers.donor], -1)[usable]
+        exchanged = np.any([answers.changed[m] for m in condition.modalities], axis=0)
+        return np.where((answers.donor >= 0) & exchanged, self.target[answers.donor], -1)[usable]
 
     def _keep_worst(self, condition: Condition, predictions: Predictions) -> None:
         """Fold a condition into each sample's worst result over every group that it belongs to."""

@@ -84,13 +84,23 @@ class SideTables:
 
 
 def how_applied(
-    condition: Condition, answers: ConditionOutputs, usable: BoolArray, askable: BoolArray, error: str
+    condition: Condition,
+    answers: ConditionOutputs,
+    usable: BoolArray,
+    askable: BoolArray,
+    error: str,
+    kinds: Mapping[str, str],
 ) -> dict[str, Any]:
-    """How a condition was applied: samples, share changed, distance moved, and how often the model raised."""
+    """How a condition was applied: samples, share changed, distance moved, and how often the model raised.
+
+    The distance is that of the numeric modalities among those changed; of texts, in shares of their characters, only
+    where all are texts.
+    """
     names = condition.modalities
     measured = np.ones(len(usable), np.bool_) if answers.measured is None else answers.measured
     changed = np.any([answers.changed[m] for m in names], axis=0) if names else np.zeros(len(usable), np.bool_)
-    distances = np.concatenate([answers.moved[m] for m in names]) if names else np.zeros(0)
+    numeric = [m for m in names if kinds[m] != "text"]
+    distances = np.concatenate([answers.moved[m] for m in numeric or names]) if names else np.zeros(0)
     known = distances[np.isfinite(distances)]
     return {
         "condition": condition.key,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from mmaudit.comparison import NO_INTERVAL, STILL, Measured, uncertain, unseen_share
 from mmaudit.kernels.inference import interval
 from mmaudit.metrics import Metric
@@ -43,7 +45,7 @@ def summary_row(
     elif why:
         low, high, reason = float("nan"), float("nan"), f"{NO_INTERVAL}{why}"
     else:
-        low, high = interval(result[1:], value, units=units)
+        low, high = interval(result[1:], value, limits if summary.unit is None else (-math.inf, math.inf), units=units)
     return Score(
         condition=digest(group.name, summary.name),
         label=group.name,

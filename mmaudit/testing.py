@@ -30,7 +30,6 @@ __all__ = ["assert_robust"]
 _FIELDS = {
     "mismatch_share": "shares",
     "temporal_shift": "shifts",
-    "temporal_shift_samples": "shifts",
     "stale_order": "lags",
 }
 
@@ -130,6 +129,11 @@ def _suite(probe: str, severity: float) -> Suite:
     from mmaudit.probes import probes
 
     chosen = probes.select(probe)
+    if any(p.name == "temporal_shift_samples" for p in chosen):
+        raise BadInput(
+            "temporal_shift_samples takes steps of 1, 2, 4, … samples and no severity; declare the sequence's "
+            "sample_rate and assert on temporal_shift, in ms."
+        )
     tabled = [p for p in chosen if p.severities or p.family == "scenario"]
     if tabled and severity not in (1, 2, 3, 4, 5):
         table = ", ".join(format(s, "g") for s in tabled[0].severities)

@@ -152,10 +152,10 @@ def _said(c: Condition) -> list[str]:
     said = {
         ("latent", "shared"): "",
         ("latent", "independent"): "separately",
-        ("keep", "one"): "each by itself",
+        ("keep", "one"): "one kept",
         ("by", "itself"): "by its own value",
     }
-    phrases = {"scale": "{} scale", "by": "by {}"}
+    phrases = {"scale": "{} scale", "by": "by {}", "similarity_floor": "similarity ≥ {}"}
     hidden = ("definition", "mechanism")
     texts = [said.get((n, v), phrases.get(n, "{}").format(v)) for n, v in c.options if n not in hidden]
     return [text.replace("_", " ") for text in texts if text]

@@ -28,7 +28,7 @@ POSITIONS = (1.0, 2.0, 3.0, 4.0, 5.0)
 STEPS = 10
 REACH = 2.5
 # Version 1 took half a step from values at an end of the legal range.
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +143,8 @@ def _apply(attack: Attack, joint: bool) -> Callable[[Batch, Condition, Source], 
         new = {}
         for m, x in found.items():
             old = batch.inputs[m]
+            if old.dtype.kind in "iub":  # whole numbers: rounded towards the value, or they would leave the ball
+                x = np.clip(np.rint(x), np.ceil(balls[m].low), np.floor(balls[m].high))
             settled = canonical.settle(x, old.dtype, source.modality(m))
             new[m] = np.where(_rows(batch.present[m], old), settled, old)
         return batch.replace(new)

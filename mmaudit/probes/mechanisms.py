@@ -90,11 +90,11 @@ def _mar_lost(batch: Batch, condition: Condition, source: Source) -> dict[str, B
 def missing_mar(batch: Batch, condition: Condition, source: Source) -> Batch:
     """One modality absent depending on another that is there (missing at random, MAR).
 
-    Severity is the share of the samples that lack it, in [0, 1]; option `by` names the other modality. The log-odds of
-    being missing grow by 2 per standard deviation of the other modality's summary (the length of a text, the brightness
-    of an image, …: see `summary.py`), so at a rate of 50 % a sample one deviation above the middle misses it with
-    probability 0.88, one below with 0.12. Where the other modality was not recorded, or is the same in all samples, the
-    odds are those of the middle.
+    Severity is the share that goes missing of the samples that recorded it, in [0, 1]; option `by` names the other
+    modality. The log-odds of being missing grow by 2 per standard deviation of the other modality's summary (the length
+    of a text, the brightness of an image, …: see `summary.py`), so at a rate of 50 % a sample one deviation above the
+    middle misses it with probability 0.88, one below with 0.12. Where the other modality was not recorded, or is the
+    same in all samples, the odds are those of the middle.
     """
     return withhold(batch, condition, source, _mar_lost(batch, condition, source))
 
@@ -127,11 +127,11 @@ def _mnar_lost(batch: Batch, condition: Condition, source: Source) -> dict[str, 
 def missing_mnar(batch: Batch, condition: Condition, source: Source) -> Batch:
     """One modality absent depending on its own value or on the target (missing not at random, MNAR).
 
-    Severity is the share of the samples that lack it, in [0, 1]. Option `by` says what decides, with the same slope as
-    in `missing_mar`. `itself`: the modality's own summary, so the longest texts, brightest images or loudest sounds are
-    missing most. `target`: the truth, so the lowest values, the first classes or the samples with fewest labels are
-    missing most: the test that was not ordered because the patient was well. Then its absence alone tells about the
-    target, and a model that reads absence may come out better than under MCAR.
+    Severity is the share that goes missing of the samples that recorded it, in [0, 1]. Option `by` says what decides,
+    with the same slope as in `missing_mar`. `itself`: the modality's own summary, so the longest texts, brightest
+    images or loudest sounds are missing most. `target`: the truth, so the lowest values, the first classes or the
+    samples with fewest labels are missing most: the test that was not ordered because the patient was well. Then its
+    absence alone tells about the target, and a model that reads absence may come out better than under MCAR.
     """
     return withhold(batch, condition, source, _mnar_lost(batch, condition, source))
 

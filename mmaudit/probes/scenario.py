@@ -28,6 +28,7 @@ from mmaudit.randomness import stream_key, uniforms
 from mmaudit.types import Array, Batch, Condition, FloatArray, IntArray, Modality, digest
 
 UNIT = "scenario severity"
+VERSION = 2
 # A sample's factor is one of this many, so that corruptions of whole batches run on a few groups of rows.
 FACTORS = 16
 
@@ -117,7 +118,9 @@ def _grid(name: str, scope: Scope) -> Iterator[Condition | Declined]:
         for repeat in range(scope.repeats if latent == "shared" else 1):
             options = (("definition", scenario.definition), ("latent", latent), *sorted(floor))
             for position in scope.positions:
-                yield Condition(scenario.probe, "scenario", 1, names, float(position), position, options, repeat, UNIT)
+                yield Condition(
+                    scenario.probe, "scenario", VERSION, names, float(position), position, options, repeat, UNIT
+                )
 
 
 def _reached(scenario: Scenario, scope: Scope) -> tuple[dict[str, tuple[tuple[str, str], ...]], list[Declined]]:
@@ -206,9 +209,31 @@ def _graded(
             batch.positions[rows],
         )
         severity = step.severity(float(level))
-        condition = replace(alone, severity=severity, position=None)
-        out[rows] = step.corruption.apply(part, condition, source).inputs[name]
+        if array is not batch.inputs[name] and alone.option("similarity_floor"):
+            out[rows] = _limited(part, name, batch.inputs[name][rows], step, alone, severity, source)
+        else:
+            condition = replace(alone, severity=severity, position=None)
+            out[rows] = step.corruption.apply(part, condition, source).inputs[name]
     return out
+
+
+def _limited(
+    part: Batch, name: str, originals: Array, step: Step, alone: Condition, severity: float, source: Source
+) -> Array:
+    """Texts that an earlier step changed, corrupted as far as their similarity with the samples' own allows."""
+    from mmaudit.probes.corruption.similarity import limited
+
+    floor = alone.option("similarity_floor")
+    assert floor is not None
+    free = replace(alone, position=None, options=tuple(o for o in alone.options if o[0] != "similarity_floor"))
+
+    def corrupted(texts: list[str], severity: float) -> list[str]:
+        column = np.array([*texts, None], object)[:-1]  # one dimension, also of none
+        applied = step.corruption.apply(part.replace({name: column}), replace(free, severity=severity), source)
+        return [str(text) for text in applied.inputs[name].tolist()]
+
+    texts, own = ([str(text) for text in x.tolist()] for x in (part.inputs[name], originals))
+    return np.array([*limited(corrupted, texts, severity, float(floor), own), None], object)[:-1]
 
 
 def _factors(scenario: Scenario, condition: Condition, source: Source, batch: Batch, place: int) -> FloatArray:
@@ -249,7 +274,15 @@ def register(name: str, summary: str, source: str) -> None:
         return _apply(batch, condition, data)
 
     apply.__doc__ = summary
-    probe(f"scenario.{name}", family="scenario", grid=lambda scope: _grid(name, scope), unit=UNIT, source=source)(apply)
+    made = probe(
+        f"scenario.{name}",
+        family="scenario",
+        version=VERSION,
+        grid=lambda scope: _grid(name, scope),
+        unit=UNIT,
+        source=source,
+    )
+    made(apply)
 
 
 def _register_packaged() -> None:

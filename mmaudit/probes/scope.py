@@ -17,6 +17,9 @@ BASELINES: tuple[str, ...] = ("native", "zero", "mean", "marginal", "noise")
 POOLS: tuple[str, ...] = ("random", "within_class", "across_class", "nearest")
 
 
+SHIFTS = (10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0)  # ms
+
+
 @dataclass(frozen=True)
 class Scope:
     """What a probe may enumerate over.
@@ -54,7 +57,7 @@ class Scope:
     rates: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     pools: tuple[str, ...] = POOLS[:3]
     shares: tuple[float, ...] = (0.25, 0.5, 0.75)
-    shifts: tuple[float, ...] = (10, 20, 40, 80, 160, 320, 640)
+    shifts: tuple[float, ...] = SHIFTS
     lags: tuple[int, ...] = (1, 2, 5, 10)
     subsets: tuple[tuple[str, ...], ...] | None = None
     repeats: int = 1

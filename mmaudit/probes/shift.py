@@ -15,7 +15,7 @@ from mmaudit.kernels.shift import translated
 from mmaudit.probes import canonical
 from mmaudit.probes.base import probe, probes
 from mmaudit.probes.mismatch import alone
-from mmaudit.probes.scope import Declined, Scope
+from mmaudit.probes.scope import SHIFTS, Declined, Scope
 from mmaudit.probes.source import Source
 from mmaudit.threads import over_rows
 from mmaudit.types import Array, Batch, Condition, Modality
@@ -36,18 +36,21 @@ def clock(modality: Modality) -> float | None:
     return None if modality.spectrogram else modality.sample_rate
 
 
-def steps(modality: Modality, shifts: tuple[float, ...]) -> list[int]:
+def steps(modality: Modality, shifts: tuple[float, ...] = SHIFTS) -> list[int]:
     """Return the shifts to try, in whole samples: those asked for in ms, else 1, 2, 4, … up to 64.
 
-    All are shorter than the sequence. Doubling steps stand in where no rate is known, or where fewer than three of
-    the shifts asked for are at least one sample long and shorter than the sequence.
+    All are shorter than the sequence, where its length is known: sequences of different lengths are moved as far as is
+    asked, the shorter ones out of themselves. Doubling steps stand in where no rate is known, or where nobody asked and
+    fewer than three of the usual shifts are at least one sample long and shorter than the sequence.
     """
     assert modality.time_axis is not None
     length = modality.shape[modality.time_axis] or 2**62
     rate = clock(modality)
     asked = {round(ms * rate / 1000) for ms in shifts} if rate else set()
     usable = sorted(k for k in asked if 1 <= k < length)
-    return usable if len(usable) >= FEWEST else [2**i for i in range(MOST_STEPS) if 2**i < length]
+    if rate and (len(usable) >= FEWEST or tuple(shifts) != SHIFTS):
+        return usable
+    return [2**i for i in range(MOST_STEPS) if 2**i < length]
 
 
 def _sequences(scope: Scope) -> list[Modality]:
@@ -69,12 +72,23 @@ def _time_grid(scope: Scope, name: str, in_ms: bool) -> Iterator[Condition | Dec
             reason = f"{modality.name!r} has no sample rate in time; 'temporal_shift_samples' shifts it in samples"
             yield Declined(name, (modality.name,), reason)
         elif in_ms == (rate is not None):
+            if in_ms and rate and (reason := _too_short(modality, scope.shifts, rate)):
+                yield Declined(name, (modality.name,), reason)
             others = _listed(sorted(m.name for m in sequences if m is not modality))
             for direction in DIRECTIONS:
                 options = (("direction", direction), ("relative_to", others))
                 for count in steps(modality, scope.shifts):
                     severity = float(f"{1000 * count / rate:.6g}") if in_ms and rate else float(count)
                     yield probes.get(name).condition((modality.name,), severity, options)
+
+
+def _too_short(modality: Modality, shifts: tuple[float, ...], rate: float) -> str:
+    """Which of the shifts asked for cannot be run, and why; empty where nobody asked, or all can."""
+    left = [ms for ms in shifts if round(ms * rate / 1000) not in steps(modality, shifts)]
+    if tuple(shifts) == SHIFTS or not left:
+        return ""
+    listed = ", ".join(f"{ms:g}" for ms in left)
+    return f"a shift of {listed} ms is shorter than one sample, or not shorter than the sequence, at {rate:g} Hz"
 
 
 def _listed(names: list[str]) -> str:

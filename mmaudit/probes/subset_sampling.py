@@ -62,9 +62,8 @@ def sampled_subsets(names: Subset, budget: int) -> tuple[Subset, ...]:
     sizes = range(2, len(names) // 2 + 1)
     counts = _allocate((budget - len(chosen)) // 2, {s: _pairs(len(names), s) for s in sizes}, len(names))
     for size, count in counts.items():
-        for places in _draw(names, size, count):
-            subset = tuple(names[i] for i in places)
-            chosen |= {subset, tuple(n for n in names if n not in subset)}
+        for drawn in _draw(tuple(sorted(names)), size, count):
+            chosen |= {tuple(n for n in names if (n in drawn) is kept) for kept in (True, False)}
     order = {name: i for i, name in enumerate(names)}
     return tuple(sorted(chosen, key=lambda s: (-len(s), [order[n] for n in s])))
 
@@ -93,19 +92,19 @@ def _allocate(pairs: int, available: dict[int, int], m: int) -> dict[int, int]:
     return counts
 
 
-def _draw(names: Subset, size: int, count: int) -> list[tuple[int, ...]]:
-    """Draw subsets of one size, no two of them equal or each other's complement."""
+def _draw(names: Subset, size: int, count: int) -> list[Subset]:
+    """Draw subsets of one size, no two of them equal or each other's complement; names by alphabet draw the same."""
     m = len(names)
     rng = generator(stream_key("missing.subsets", "\x1f".join(names)), size)
     # Where a size is its own complement, each pair stands for the one with the first modality.
     first = 2 * size == m
     if _pairs(m, size) <= _LISTED:
         every = [c for c in combinations(range(m), size) if not first or c[0] == 0]
-        return [every[i] for i in rng.permutation(len(every))[:count]]
+        return [tuple(names[i] for i in every[place]) for place in rng.permutation(len(every))[:count]]
     drawn: dict[tuple[int, ...], None] = {}
     while len(drawn) < count:
         places = np.sort(rng.permutation(m)[:size])
         if first and places[0] != 0:
             places = np.setdiff1d(np.arange(m), places)
         drawn[tuple(places.tolist())] = None
-    return list(drawn)
+    return [tuple(names[i] for i in places) for places in drawn]

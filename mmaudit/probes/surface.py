@@ -97,8 +97,9 @@ def _canonical(modality: Modality) -> Probe:
 def _corruption(name: str) -> Probe:
     found = probes.select(name)
     if len(found) != 1 or found[0].family != "corruption" or len(found[0].severities) != 5:
+        what = f"{len(found)} probes" if len(found) != 1 else f"no corruption with five severities ({found[0].family})"
         raise BadInput(
-            f"surface names {name!r}, which is {len(found)} probes; name one corruption of one kind in full, such as "
+            f"surface names {name!r}, which is {what}; name one corruption of one kind in full, such as "
             "'image.gaussian_blur'."
         )
     return found[0]

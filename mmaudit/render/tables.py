@@ -184,6 +184,8 @@ def applied(report: Report) -> Table:
         moved = number_cell(m.moved, "share" if text else "σ", "this probe does not move values along a scale")
         if text and moved.value is not None:
             moved = Cell(f"{moved.text} of characters", moved.value)
+        elif moved.value is not None and any(kinds.get(x) == "text" for x in c.modalities):
+            moved = Cell(f"{moved.text} without text", moved.value)
         raised = Cell(f"{count(m.raised)}{': ' + shorten(m.error, 90) if m.error else ''}", m.raised)
         changed = number_cell(m.changed, "share", "not recorded for this condition")
         body.append(

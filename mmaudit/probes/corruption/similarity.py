@@ -15,14 +15,18 @@ HALVINGS = 6
 
 
 def limited(
-    apply: Callable[[list[str], float], Sequence[str]], texts: list[str], severity: float, floor: float
+    apply: Callable[[list[str], float], Sequence[str]],
+    texts: list[str],
+    severity: float,
+    floor: float,
+    originals: Sequence[str] | None = None,
 ) -> list[str]:
     """Return each text corrupted at the largest severity, up to the asked one, at which its chrF is still `floor`.
 
     Severities are tried by bisection, so the one found is short of the largest by less than 1/64 of the asked one; a
     text whose chrF with the original is below the floor even at 1/64 stays as it is. `apply` must corrupt text i by
     itself, whatever the others are, and with the same random numbers at every severity, so that damage is nested.
-    The similarity is `mmaudit.kernels.chrf`, in [0, 1].
+    The similarity is `mmaudit.kernels.chrf`, in [0, 1], with `originals` where the texts were corrupted before.
 
     Raises:
         BadInput: a floor outside (0, 1].
@@ -30,6 +34,7 @@ def limited(
     if not 0 < floor <= 1:
         raise BadInput(f"similarity floor {floor} is outside (0, 1]; it is a chrF similarity.")
     best = list(texts)
+    against = texts if originals is None else originals
     # In 64ths of the severity: the largest known to keep to the floor, and the smallest known not to.
     whole = 2**HALVINGS
     low, high = np.zeros(len(texts), np.int64), np.full(len(texts), whole)
@@ -40,7 +45,7 @@ def limited(
         for row in rows.tolist():
             asked[row] = texts[row]
         new = apply(asked, severity * part / whole)
-        similar = chrf([new[row] for row in rows.tolist()], [texts[row] for row in rows.tolist()]) >= floor
+        similar = chrf([new[row] for row in rows.tolist()], [against[row] for row in rows.tolist()]) >= floor
         for row in rows[similar].tolist():
             best[row] = new[row]
         low[rows[similar]] = part
