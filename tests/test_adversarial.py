@@ -15,7 +15,7 @@ from mmaudit.errors import NotApplicable
 from mmaudit.models import Differentiable, FunctionModel, TorchModel
 from mmaudit.models.gradient import gradient_reasons, losses
 from mmaudit.probes import Declined, Source, probes
-from mmaudit.types import Condition, Task
+from mmaudit.types import Condition, Modality, Task
 
 DATA = everything()
 SOURCE = source_of(DATA)
@@ -90,12 +90,32 @@ def test_attacks_raise_the_loss_within_epsilon_and_the_legal_range(attack, name)
         moved = np.abs(new.astype(np.float64) - batch.inputs[name].astype(np.float64))
         if modality.kind == "image":
             low, high = modality.range
-            assert moved.max() <= severity * (high - low) + 0.5
+            assert moved.max() <= severity * (high - low) + 1e-6
             assert new.min() >= low
             assert new.max() <= high
         else:
             assert (moved <= severity * SOURCE.statistics[name].std * (1 + 1e-5) + 1e-6).all()
         last = after
+
+
+@pytest.mark.parametrize("attack", ["fgsm", "pgd"])
+@pytest.mark.parametrize("epsilon", [0.3, 0.55])
+def test_whole_numbers_stay_within_epsilon(attack, epsilon):
+    rng = np.random.default_rng(2)
+    given = ArrayData(
+        {"sound": rng.integers(-9, 9, (30, 40)).astype(np.int16), "table": rng.normal(size=(30, 2))},
+        np.arange(30) % 2,
+        Task.classification(2),
+        modalities=[Modality("sound", "audio", (40,), "int16", sample_rate=8000.0)],
+    )
+    source, batch = source_of(given), whole(given)
+    source = Source(given, source.statistics, LinearModel(given).gradient)
+    probe = probes.get(f"audio.{attack}")
+    new = probe.apply(batch, probe.condition(("sound",), epsilon), source).inputs["sound"]
+    moved = np.abs(new.astype(int) - batch.inputs["sound"])
+    radius = epsilon * source.statistics["sound"].std
+    assert (moved <= radius).all()
+    assert moved.max() == np.floor(radius).max() > 0
 
 
 def test_pgd_finds_the_corner_that_is_worst_for_a_linear_model():

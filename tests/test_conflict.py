@@ -175,6 +175,29 @@ def test_scores_are_those_counted_by_hand(run):
                 assert confidence["reason"].startswith("no answer is of this kind")
 
 
+def test_a_donor_of_the_same_value_contradicts_nothing(tmp_path):
+    """Of two values that say little of the class: only rows whose value was exchanged for the other are in conflict."""
+    rng = np.random.default_rng(3)
+    y = rng.integers(0, 2, 300)
+    coin = np.eye(2, dtype=np.float32)[rng.integers(0, 2, 300)]
+    data = ArrayData(
+        {"a": np.eye(2, dtype=np.float32)[y], "b": coin},
+        y,
+        Task.classification(2),
+        kinds=dict.fromkeys("ab", "embedding"),
+    )
+    prepared = prepare(weighted({"a": 0.1, "b": 1.0}), data, suite={"probes": ["conflict"]})
+    run = prepared.open_run(tmp_path / "run", batch_rows=50, title=None, command="")
+    predict(run, data, prepared.model, prepared.source, batch_rows=50)
+    score(run, resamples=50)
+    changed = run.read(run.condition("conflict[b]")).changed["b"]
+    assert 0.3 < changed.mean() < 0.7
+    found = scores(run)["conflict[b]", "follows_kept"]
+    # b decides: where it was exchanged, the answer follows what it says now.
+    expected = (coin.argmax(1) != y)[changed].mean()
+    assert found["value"] == pytest.approx(expected)
+
+
 def test_only_conflicts_have_arbitration(run):
     conflicts = {label for label, metric in scores(run) if metric == "follows_kept"}
     assert conflicts == {"conflict[a]", "conflict[b]"}

@@ -109,3 +109,24 @@ def test_units_of_classes_are_those_of_sets(monkeypatch: pytest.MonkeyPatch) -> 
     assert predictions._units_per_class(target, unit).tolist() == expected
     monkeypatch.setattr(predictions, "_TABLE", 0)
     assert predictions._units_per_class(target, unit).tolist() == expected
+
+
+def test_a_worst_case_of_few_clusters_stays_a_share(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    cluster = np.arange(400) // 80
+    y = rng.integers(0, 2, 400)
+    table = rng.normal(0, 0.3, (400, 4)) + 1.6 * y[:, None]
+    table[(cluster == 0) & (rng.random(400) < 0.12)] *= -1
+    data = ArrayData({"table": table, "spare": rng.normal(size=(400, 2))}, y, Task.classification(2), cluster=cluster)
+
+    def answers(table: np.ndarray, spare: np.ndarray) -> np.ndarray:
+        z = 8 * (table.mean(axis=1) - 0.8)
+        return np.stack([-z, z], axis=1)
+
+    model = FunctionModel(answers, ["table", "spare"], outputs="logits", fingerprint="by the table")
+    suite = Suite(probes=("tabular.gaussian_noise_additive",), positions=(1, 2))
+    report = mmaudit.audit(model, data, out=tmp_path / "run", suite=suite, resamples=200)
+    worst = [s for s in report.rows if s.metric in ("worst_case", "instance_worst_case") and s.low == s.low]
+    assert worst
+    assert all(0 <= s.low <= s.value <= s.high <= 1 for s in worst)
+    assert max(s.high for s in worst) == 1  # which the unclipped interval leaves

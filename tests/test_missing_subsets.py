@@ -62,6 +62,12 @@ def test_beyond_the_budget_the_core_and_complementary_pairs_are_run(count: int, 
     assert set(Counter(n for s in found for n in s).values()) == {(run - 1) // 2}
 
 
+def test_the_same_subsets_are_drawn_whatever_the_order_of_the_modalities() -> None:
+    plans = [make_plan(ZERO, modalities, TASK) for modalities in (tables(9), tables(9)[::-1])]
+    here, there = ({c.key for c in plan.conditions if c.probe == "missing"} for plan in plans)
+    assert here == there
+
+
 def test_the_plan_says_that_subsets_were_drawn_and_how_many() -> None:
     plan = make_plan(ZERO, tables(10), TASK)
     assert [(d.probe, len(d.modalities)) for d in plan.declined] == [("missing", 10)]

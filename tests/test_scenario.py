@@ -18,6 +18,7 @@ from mmaudit import Report, Run, audit, options
 from mmaudit.data import ArrayData, subset
 from mmaudit.errors import BadInput, UnknownName
 from mmaudit.figures.severity import scenario_curves, severity_curves
+from mmaudit.kernels.chrf import chrf
 from mmaudit.plan import Plan, Suite, make_plan
 from mmaudit.probes import Scope, probes
 from mmaudit.probes.proof import moved
@@ -229,6 +230,18 @@ def test_a_similarity_floor_reaches_the_text_steps(write: Write) -> None:
     free = list(probes.get("scenario.spilled_coffee").grid(replace(scope, similarity_floor=None)))
     assert isinstance(free[-1], Condition)
     assert np.mean(distances(data, found[-1])["note"]) < np.mean(distances(data, free[-1])["note"])
+
+
+def test_a_similarity_floor_holds_for_all_text_steps_together() -> None:
+    data = everything(only=("question", "sound"))
+    scope = Scope(data.modalities, data.task, similarity_floor=0.6)
+    probe = probes.get("scenario.transcription_errors")
+    found = [c for c in probe.grid(scope) if isinstance(c, Condition)]
+    texts = [str(text) for text in data.rows(np.arange(len(data))).inputs["question"]]
+    for condition in found:
+        new = [str(text) for text in probe.apply(whole(data), condition, source_of(data)).inputs["question"]]
+        assert min(chrf(new, texts)) >= 0.6, condition.label
+        assert new != texts
 
 
 # ---- files

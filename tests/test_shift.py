@@ -132,6 +132,19 @@ def test_steps_in_whole_samples():
     assert steps(Modality("any", "audio", (None,), sample_rate=8000.0), asked)[-1] == 5120
 
 
+def test_shifts_asked_for_are_run_or_declined_and_nothing_else():
+    assert steps(VOICE, (500.0,)) == [4000]
+    click = Modality("click", "audio", (120,), sample_rate=8000.0)
+    assert steps(click, (10.0, 500.0)) == [80]
+    scope = Scope((PHOTO, click), TASK, shifts=(10, 500))
+    assert {c.severity for c in conditions(probes.get("temporal_shift"), scope)} == {10.0}
+    (refused,) = declined(probes.get("temporal_shift"), scope)
+    assert (
+        refused.reason == "a shift of 500 ms is shorter than one sample, or not shorter than the sequence, at 8000 Hz"
+    )
+    assert declined(probes.get("temporal_shift"), Scope((PHOTO, click), TASK)) == []
+
+
 def test_what_is_planned_for_whom():
     scope = Scope((PHOTO, VOICE, LIPS, ECG), TASK, shifts=(40, 80, 160))
     found = conditions(probes.get("temporal_shift"), scope)

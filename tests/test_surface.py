@@ -189,6 +189,29 @@ def test_residuals_are_those_of_the_values(audited: tuple[Report, Path]) -> None
     assert {"additivity_residual", "mean_independence_residual"} <= set(report.metrics)
 
 
+def test_under_a_budget_residuals_count_the_samples_of_their_cells(tmp_path: Path) -> None:
+    report = audit(
+        Rowwise(),
+        dataset(n=240),
+        out=tmp_path / "run",
+        suite={**SURFACE, "positions": [2, 5]},
+        resamples=50,
+        forwards=900,
+    )
+    counts = {}
+    for m in report.conditions:
+        if m.condition.probe == "surface":
+            counts[m.key] = min(
+                c.n for c in report.conditions if c.key in (m.key, *(p.key for p in parts(m.condition)))
+            )
+            for name in ("additivity_residual", "independence_residual"):
+                score = report.score(m.key, name)
+                assert score is not None
+                assert score.n == counts[m.key] < 240
+    mean = next(s for s in report.rows if s.metric == "mean_additivity_residual")
+    assert mean.n == min(counts.values())
+
+
 def test_a_surface_is_no_part_of_a_summary_over_scenarios(audited: tuple[Report, Path]) -> None:
     report, _ = audited
     assert "scenario" not in {s.label for s in report.rows}
