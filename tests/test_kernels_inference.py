@@ -10,6 +10,7 @@ from mmaudit.kernels.inference import (
     interval,
     minimum_detectable_effect,
     p_value,
+    skewed_arms,
     standard_error,
     stretch,
     undefined,
@@ -37,6 +38,48 @@ def test_interval_is_the_percentile_interval_where_the_median_is_the_value():
     replicates = np.linspace(0, 1, 1001)
     assert interval(replicates, 0.5) == pytest.approx((0.025, 0.975))
     assert interval(replicates, 0.5, level=0.5) == pytest.approx((0.25, 0.75))
+
+
+@pytest.mark.parametrize("errors", [2, 3, 5, 8, 12])
+def test_the_far_arm_of_a_few_errors_is_nearly_the_exact_limit(errors):
+    wrong = np.arange(1000) < errors
+    replicates = Resamples.draw(1000, 20_000, seed=0).mean(wrong.astype(np.float64))
+    exact = scipy.stats.binomtest(errors, 1000).proportion_ci(method="exact").high
+    assert interval(replicates, errors / 1000, (0.0, 1.0))[1] == pytest.approx(exact, rel=0.06)
+    # Right answers instead of wrong ones: the same arm on the other side.
+    low, high = interval(1 - replicates, 1 - errors / 1000, (0.0, 1.0))
+    assert (1 - high, 1 - low) == pytest.approx(interval(replicates, errors / 1000, (0.0, 1.0)))
+
+
+@pytest.mark.parametrize(("touched", "plain", "now"), [(0.003, 0.85, 0.83), (0.01, 0.91, 0.89), (0.03, 0.94, 0.92)])
+def test_a_few_large_errors_are_covered_better_than_by_percentiles(touched, plain, now):
+    rng, n = np.random.default_rng(6), 1000
+    w = Resamples.draw(n, 1000, seed=7)
+    truth, held = 3.0 * touched, []
+    for _ in range(200):
+        d = np.where(rng.random(n) < touched, rng.exponential(3.0, n), 0.0)
+        if d.any():
+            replicates, value = w.mean(d), d.mean()
+            percentiles = np.quantile(replicates, [0.025, 0.975])
+            low, high = interval(replicates, value)
+            assert low == pytest.approx(percentiles[0])
+            assert high >= percentiles[1] - 1e-12
+            held.append((percentiles[0] <= truth <= percentiles[1], low <= truth <= high))
+    before, after = np.mean(held, axis=0)
+    assert before <= plain
+    assert after >= max(now, before)
+
+
+def test_arms_of_replicates_without_skewness_are_none_and_outliers_do_not_count():
+    rng = np.random.default_rng(8)
+    normal = rng.normal(size=1000)
+    assert skewed_arms(normal) == (0.0, 0.0)
+    assert skewed_arms(np.full(1000, 3.0)) == (0.0, 0.0)
+    assert skewed_arms(0.1 + np.array([0, 1e-17, -1e-17, 2e-17] * 250)) == (0.0, 0.0)
+    assert skewed_arms(np.array([1.0])) == (0.0, 0.0)
+    for outlier in (1e12, 1e300, np.inf):
+        assert max(skewed_arms(np.append(normal, outlier))) < 4
+    assert max(skewed_arms(rng.exponential(size=1000))) == pytest.approx(4.57, rel=0.1)  # as of one row that carries all
 
 
 def test_interval_moves_with_biased_replicates_and_stays_within_the_range():

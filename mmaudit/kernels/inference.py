@@ -11,6 +11,12 @@ from mmaudit.types import Array, FloatArray
 FEW = 30
 """Fewer independent units than these widen an interval; from here on it would be by 6 % and less."""
 
+LARGEST_SKEWNESS = 1.0
+"""Of replicates of a mean: one sample carries all, and how often it is drawn is Poisson of mean 1."""
+
+OUTLYING = 3.0
+"""How many times as far out as the percentiles a replicate counts at most; a share of almost nothing has no end."""
+
 SMALLEST_P = float(np.finfo(np.float64).tiny)
 
 
@@ -22,6 +28,8 @@ def interval(
     units: int | None = None,
 ) -> tuple[float, float]:
     """Return the bootstrap percentile interval of a metric (Efron & Tibshirani 1993, ch. 13), recentred where biased.
+
+    Where few samples carry a value its far arm is at least that of an exact limit of a count: see `skewed_arms`.
 
     Metrics that noise can only raise (ECE and its kin, a worst case) are higher in the replicates than in the
     sample, because a resample adds noise once more; the percentile interval then need not even contain the estimate.
@@ -41,17 +49,59 @@ def interval(
     Returns:
         (low, high); NaN when value is NaN, more than half of the replicates are, or there is but one unit.
     """
-    defined = replicates[~np.isnan(replicates)]
+    low, high = _percentiles(replicates, value, level)
     tail = (1 - level) / 2
     factor = stretch(units, tail)
-    if np.isnan(value) or 2 * len(defined) < len(replicates) or not len(defined) or np.isinf(factor):
+    if np.isnan(low) or np.isinf(factor):
         return float("nan"), float("nan")
-    low, quarter, middle, three_quarters, high = np.quantile(defined, [tail, 0.25, 0.5, 0.75, 1 - tail])
-    bias = 0.0 if quarter <= value <= three_quarters else middle - value
-    low, high = low - bias, high - bias
+    below, above = skewed_arms(replicates, tail)
+    low, high = min(low, value - below), max(high, value + above)
     if factor > 1:
         low, high = value - factor * max(value - low, 0.0), value + factor * max(high - value, 0.0)
     return float(np.clip(low, *within)), float(np.clip(high, *within))
+
+
+def _percentiles(replicates: FloatArray, value: float, level: float = 0.95) -> tuple[float, float]:
+    """The middle of the replicates, moved where they lie beside the value; NaN where it or most are undefined."""
+    defined = replicates[~np.isnan(replicates)]
+    if np.isnan(value) or 2 * len(defined) < len(replicates) or not len(defined):
+        return float("nan"), float("nan")
+    tail = (1 - level) / 2
+    low, quarter, middle, three_quarters, high = np.quantile(defined, [tail, 0.25, 0.5, 0.75, 1 - tail])
+    bias = 0.0 if quarter <= value <= three_quarters else middle - value
+    return float(low - bias), float(high - bias)
+
+
+def skewed_arms(replicates: FloatArray, tail: float = 0.025) -> tuple[float, float]:
+    """Return how far a value may at least be off below and above, given how skewed its replicates are; 0 for one side.
+
+    A mean that a few large errors carry has a skewed distribution, and percentiles reach too short towards the side on
+    which more of them may have been missed (Efron 1987). k equal errors give the replicates the skewness g = 1/√k, and
+    their number has an exact limit, the 1 − tail quantile of a Gamma(k + 1) (Garwood 1936). The arm is what that limit
+    adds to k = 1/g², in standard deviations √k: 1.96 + (1.96² + 2) g / 3 and higher terms.
+
+    g is shrunk by what B replicates make of none, g · (1 − 24 / (B g²))₊, and is at most `LARGEST_SKEWNESS`.
+    Replicates count as being at most `OUTLYING` times as far out as the percentiles.
+    """
+    defined = replicates[np.isfinite(replicates)]
+    if len(defined) < 2:
+        return 0.0, 0.0
+    low, middle, high = np.quantile(defined, [tail, 0.5, 1 - tail])
+    if high > low:
+        defined = np.clip(defined, middle - OUTLYING * (middle - low), middle + OUTLYING * (high - middle))
+    apart = defined - defined.mean()
+    scale = float(np.abs(apart).max())
+    if scale <= 1e-12 * float(np.abs(defined).max()):  # they differ by rounding
+        return 0.0, 0.0
+    apart /= scale
+    error = float(np.sqrt((apart**2).mean()))
+    skewness = float((apart**3).mean()) / error**3
+    size = min(abs(skewness) - 24 / (len(apart) * max(abs(skewness), 1e-12)), LARGEST_SKEWNESS)
+    if size < 0.01:  # percentiles of replicates reach as far
+        return 0.0, 0.0
+    errors = 1 / size**2
+    arm = scale * error * size * float(scipy.special.gammaincinv(errors + 1, 1 - tail) - errors)
+    return (0.0, arm) if skewness > 0 else (arm, 0.0)
 
 
 def stretch(units: int | None, tail: float = 0.025) -> float:
@@ -76,8 +126,9 @@ def symmetric_interval(replicates: FloatArray, value: float, units: int | None =
     For estimates whose replicates are skewed while nothing says to which side their error is: percentiles lean to the
     one, the basic interval (Davison & Hinkley 1997, section 5.2) to the other (docs/decisions/0042).
     """
-    low, high = interval(replicates, value, units=units)
-    arm = max(value - low, high - value)
+    low, high = _percentiles(replicates, value)
+    factor = stretch(units)
+    arm = factor * max(value - low, high - value) if np.isfinite(factor) else float("nan")
     return value - arm, value + arm
 
 
