@@ -28,7 +28,7 @@ from mmaudit.decomposition.sources import of_crossfit
 from mmaudit.information.crossfitted import DATA
 from mmaudit.information.predictive import independent_product, pvi, substance
 from mmaudit.kernels.bootstrap import Resamples
-from mmaudit.kernels.inference import interval, symmetric_interval
+from mmaudit.kernels.inference import symmetric_interval
 from mmaudit.types import FloatArray, Task
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -64,13 +64,14 @@ def intervals(bits: FloatArray, counts: FloatArray) -> list[tuple[float, float]]
     bias = scipy.stats.norm.ppf(np.clip(np.mean(means < mean) + np.mean(means == mean) / 2, 0.001, 0.999))
     ends = bias + scipy.stats.norm.ppf([0.025, 0.975])
     low, high = np.quantile(means, scipy.stats.norm.cdf(bias + ends / (1 - skewed * ends)))
+    percentiles = np.quantile(means, [0.025, 0.975])
     spread = np.sqrt(np.maximum(counts @ np.square(bits) / n - np.square(means), 0) / (n - 1))
     known = spread > 0
     t = np.quantile((means[known] - mean) / spread[known], [0.025, 0.975])
     error = float(bits.std(ddof=1)) / np.sqrt(n)
     return [
         symmetric_interval(means, mean),
-        interval(means, mean),
+        (float(percentiles[0]), float(percentiles[1])),
         (float(low), float(high)),
         (mean - t[1] * error, mean - t[0] * error),
     ]
