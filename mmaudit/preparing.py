@@ -37,7 +37,7 @@ from mmaudit.probes.scale import Scale
 from mmaudit.retrieval import Bank
 from mmaudit.samples_file import Samples
 from mmaudit.store import Run
-from mmaudit.types import Modality, Task
+from mmaudit.types import Condition, Modality, Task
 
 __all__ = [
     "CHECK_ROWS",
@@ -104,7 +104,7 @@ class Prepared:
         Without a budget every condition is planned on every sample, also those that an earlier one left out.
 
         Raises:
-            StaleRun: the run there is of another model or data set; names what differs.
+            StaleRun: the run there is of another model or data set, or has another version of a probe.
         """
         folder = place(out)
         if not (folder / "run.json").exists():
@@ -116,6 +116,7 @@ class Prepared:
             return Run.create(folder, {**header, **given, **limited}, _samples(self.data))
         run = Run.open(folder)
         require_same(run, self.fingerprints())
+        _require_same_probes(run, self.plan.conditions)
         run.restore(_samples(self.data))
         known = run.header["declined"]
         declined = known + [d for d in self.plan.declined_json if d not in known]
@@ -222,7 +223,9 @@ def prepare(
     )
     plan = make()
     if out is not None and (place(out) / "run.json").exists():
-        require_same(Run.open(out), fingerprints(checked, data, train))
+        run = Run.open(out)
+        require_same(run, fingerprints(checked, data, train))
+        _require_same_probes(run, plan.conditions)
     checks = check_model(checked, batch, data.task, data.modalities)
     require(checks)
     stage, stages = staged(checked, batch)
@@ -282,6 +285,22 @@ def require_same(run: Run, now: Mapping[str, str]) -> None:
                 f"{run.folder} is a run with another {what}: its fingerprint is {then}, this one's is {fingerprint}. "
                 "Give another out=…, or delete the folder."
             )
+
+
+def _require_same_probes(run: Run, planned: Sequence[Condition]) -> None:
+    """Raise `StaleRun` where a probe does something else than the run's of that name: both would read the same."""
+    then = {c.probe: (c.version, c.option("definition")) for c in run.conditions}
+    for condition in planned:
+        version_then, defined_then = then.get(condition.probe, (condition.version, condition.option("definition")))
+        if version_then != condition.version:
+            changed = f"version {version_then} of {condition.probe!r}, which is version {condition.version} now"
+        elif defined_then != condition.option("definition"):
+            changed = f"{condition.probe!r} as its file described it before, which says otherwise now"
+        else:
+            continue
+        raise StaleRun(
+            f"{run.folder} has {changed}. Give another out=…, delete the folder, or name the probe otherwise."
+        )
 
 
 def _require_alike(read: Sequence[Modality], train: Dataset) -> None:

@@ -16,7 +16,7 @@ from helpers.probe_samples import everything, same, source_of, whole
 from helpers.run_cases import Rowwise, dataset
 from mmaudit import Report, Run, audit, options
 from mmaudit.data import ArrayData, subset
-from mmaudit.errors import BadInput, UnknownName
+from mmaudit.errors import BadInput, StaleRun, UnknownName
 from mmaudit.figures.severity import scenario_curves, severity_curves
 from mmaudit.kernels.chrf import chrf
 from mmaudit.plan import Plan, Suite, make_plan
@@ -295,7 +295,7 @@ def test_the_command_line_and_a_config_name_scenarios_surfaces_and_the_scale() -
 # ---- a run
 
 
-def test_a_run_scores_the_correlation_and_a_changed_file_is_run_anew(write: Write, tmp_path: Path) -> None:
+def test_a_run_scores_the_correlation(write: Write, tmp_path: Path) -> None:
     data, out = dataset(n=240), tmp_path / "run"
     suite = {"probes": ["control"], "positions": [2, 5], "scenarios": [write("spread = 0.9")]}
     report = audit(Rowwise(), data, out=out, suite=suite, resamples=100)
@@ -323,9 +323,31 @@ def test_a_run_scores_the_correlation_and_a_changed_file_is_run_anew(write: Writ
     same_again = audit(Rowwise(), data, out=out, suite=suite, resamples=100)
     assert len(Run.open(out).increments) == 1
     assert len(same_again.conditions) == len(report.conditions)
-    write("spread = 0.5")
-    audit(Rowwise(), data, out=out, suite=suite, resamples=100)
+
+
+def test_a_changed_file_needs_another_name_or_folder(write: Write, tmp_path: Path) -> None:
+    data, out = dataset(n=120), tmp_path / "run"
+    small: dict[str, Any] = {"probes": ["control"], "positions": [5]}
+    audit(Rowwise(), data, out=out, suite={**small, "scenarios": [write()]}, resamples=20)
+    before, model = Run.open(out).header, Rowwise()
+    changed = {**small, "scenarios": [write("spread = 0.5")]}
+    with pytest.raises(StaleRun, match=r"'scenario\.spilled_coffee' as its file described it before.*another out="):
+        audit(model, data, out=out, suite=changed, resamples=20)
+    assert not model.calls
+    assert Run.open(out).header == before
+
+    renamed = {**small, "scenarios": [write("spread = 0.5", name="spilled_tea", file="tea.toml")]}
+    audit(Rowwise(), data, out=out, suite=renamed, resamples=20)
     run = Run.open(out)
-    assert [len(increment) for increment in run.increments[1:]] == [4]
-    assert len({s["definition"] for s in run.header["scenarios"]}) == 2
+    assert [s["probe"] for s in run.header["scenarios"]] == ["scenario.spilled_coffee", "scenario.spilled_tea"]
     assert Report.read(out).document["scenarios"] == run.header["scenarios"]
+
+
+def test_another_version_of_a_probe_is_refused(tmp_path: Path) -> None:
+    data, out = dataset(n=60), tmp_path / "run"
+    audit(Rowwise(), data, out=out, suite=["control"], resamples=20)
+    run = Run.open(out)
+    older = [replace(c, version=c.version + (c.probe == "destroy")).to_json() for c in run.conditions]
+    run.update(increments=[older])
+    with pytest.raises(StaleRun, match=r"has version 2 of 'destroy', which is version 1 now"):
+        audit(Rowwise(), data, out=out, suite=["control"], resamples=20)
