@@ -13,7 +13,7 @@ from mmaudit.report import Metric, Report
 
 NOT_OURS = Markup("The report holds no formula of it; see the plug-in that measures it.")
 UNKNOWN = Formula(Markup(), Markup(), (), (), NOT_OURS)
-ALWAYS = ("efron1993", "clopper1934", "benjamini1995", "bloom1995")
+ALWAYS = ("efron1993", "garwood1936", "clopper1934", "benjamini1995", "bloom1995")
 DIRECTIONS = {
     "higher": "Higher is better.",
     "lower": "Lower is better.",
