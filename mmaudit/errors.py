@@ -52,7 +52,7 @@ class ContractBroken(MMAuditError, ValueError):
     """A model, probe or metric broke the contract it declared."""
 
     def __init__(self, who: str, clause: str, message: str) -> None:
-        self.clause = clause
+        self.clause, self.message = clause, message
         super().__init__(f"{who}: {message} [clause: {clause}]")
 
 

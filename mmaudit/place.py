@@ -45,6 +45,8 @@ def place(where: str | Path) -> Path:
     if not isinstance(where, str | Path):
         return where  # made here before
     text = str(where)
+    if "\0" in text:
+        raise BadInput(f"the path {text!r} has a null character, which no path can have.")
     found = _URL.fullmatch(text)
     if found is None:
         if _CHAIN.fullmatch(text) and not os.path.lexists(where):

@@ -147,6 +147,16 @@ def _names(given: int | tuple[str, ...] | list[str], what: str) -> tuple[str, ..
     names = tuple(str(i) for i in range(given)) if isinstance(given, int) else tuple(str(x) for x in given)
     if not names:
         raise BadInput(f"{what} is empty; give at least one name or a positive number.")
+    for name in names:
+        require_text(name, f"a name of {what}")
     if len(set(names)) != len(names):
         raise BadInput(f"{what} has duplicate names: {sorted({n for n in names if names.count(n) > 1})}.")
     return names
+
+
+def require_text(name: str, what: str) -> None:
+    """Raise `BadInput` for a string that no file can hold: half of a character of two (a lone surrogate)."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"{what}, {name!r}, is no text that can be written to a file; rename it.") from None

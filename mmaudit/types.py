@@ -26,6 +26,7 @@ from mmaudit.task import (
     TIED_RIGHT,
     Task,
     TaskKind,
+    require_text,
 )
 
 # What an output row means is in task.py; all nouns are imported from here.
@@ -81,6 +82,9 @@ class Modality:
     def __post_init__(self) -> None:
         if not self.name or not isinstance(self.name, str):
             raise BadInput(f"modality name {self.name!r} is not usable; give a non-empty string.")
+        if "+" in self.name:
+            raise BadInput(f"modality name {self.name!r} has a '+', which joins the names of several; rename it.")
+        require_text(self.name, "modality name")
         if self.kind not in KINDS:
             raise BadInput(f"modality {self.name!r}: kind {self.kind!r} is not one of {', '.join(KINDS)}.")
         if self.range is not None and not self.range[0] < self.range[1]:

@@ -254,7 +254,7 @@ def test_which_table(tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("x.csv", b'photo,label\n"open', "cannot be read"),
-        ("x.csv", b"\xff\xfe\x00", "cannot be read"),
+        ("x.csv", b"\xff\xfe\x00", "is not in UTF-8"),
         ("x.csv", b"", "cannot be read"),
         ("x.jsonl", b"[1]\n", "no JSON object"),
         ("x.jsonl", b"{\n", "cannot be read"),

@@ -79,7 +79,8 @@ def test_arms_of_replicates_without_skewness_are_none_and_outliers_do_not_count(
     assert skewed_arms(np.array([1.0])) == (0.0, 0.0)
     for outlier in (1e12, 1e300, np.inf):
         assert max(skewed_arms(np.append(normal, outlier))) < 4
-    assert max(skewed_arms(rng.exponential(size=1000))) == pytest.approx(4.57, rel=0.1)  # as of one row that carries all
+    # As of one row that carries all.
+    assert max(skewed_arms(rng.exponential(size=1000))) == pytest.approx(4.57, rel=0.1)
 
 
 def test_interval_moves_with_biased_replicates_and_stays_within_the_range():

@@ -107,6 +107,8 @@ def test_a_folder_of_files_with_one_condition_each_and_one_without_rows(tmp_path
     np.testing.assert_array_equal(answers.read("destroy", np.array(["b", "a"], object)), [[1, 0], [0, 1]])
     with pytest.raises(BadInput, match="no answer to 1 of 1 samples"):
         answers.read("missing", np.array(["a"], object))
+    with pytest.raises(BadInput, match=r"answers 1 sample that the data does not have under 'clean', .* 'b'"):
+        answers.read("clean", np.array(["a"], object))
     table.drop(columns="condition").to_parquet(tmp_path / "d.parquet")
     with pytest.raises(BadInput, match=r"'d\.parquet' has no column 'condition'"):
         Answers(tmp_path, Task.classification(2)).labels()

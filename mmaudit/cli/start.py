@@ -67,6 +67,8 @@ def init(
 
     if data is None:
         raise BadInput("--data missing: an .npz or Parquet file, or other data that `mmaudit audit` reads.")
+    if ":" not in data and not Path(data).exists():
+        raise BadInput(f"--data {data!r} does not exist.")
     written = start(kind, model, data, out, {k: v for k, v in said.items() if v is not None and v != []}, force=force)
     if as_json:
         console.print_json(

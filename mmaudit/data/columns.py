@@ -135,8 +135,10 @@ def as_array(given: Any, what: str) -> Array:
     """Return an array, tensor or pandas series as a NumPy array, without importing torch or pandas.
 
     Raises:
-        BadInput: it cannot be turned into an array; `what` names it.
+        BadInput: it cannot be turned into an array, or a value of it is masked; `what` names it.
     """
+    if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
+        raise BadInput(f"{what} is masked in part, and masked values are none; leave those samples out, or fill them.")
     try:
         if isinstance(given, np.ndarray):
             return given.astype(object) if given.dtype.kind == "T" else np.asarray(given)

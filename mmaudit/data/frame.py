@@ -80,12 +80,15 @@ class FrameData(ArrayData):
             rows = split_rows(split, known, lambda name: frame[name].to_numpy(dtype=object), where)
             frame = frame.iloc[rows]
         truth = None if target is None and is_retrieval(task) else frame_target(frame, target or [])
+        # A column of categories says which classes there are, also where not all of them occur.
+        column = frame[target] if isinstance(target, str) else None
+        told = column if getattr(getattr(column, "dtype", None), "categories", None) is not None else truth
         if names is None and len(_listed(target)) > 1 and isinstance(task, str):
             names = _listed(target)
         super().__init__(
             {name: frame_values(frame, name, columns) for name, columns in modalities.items()},
             truth,
-            with_names(task, names) if isinstance(task, Task) else parse_task(task, truth, names),
+            with_names(task, names) if isinstance(task, Task) else parse_task(task, told, names),
             kinds=table_kinds(frame, modalities, kinds),
             ids=rows if ids is None else frame_cells(frame[ids]),
             groups={name: frame_cells(frame[name]) for name in groups},

@@ -119,6 +119,11 @@ class _Npz:
         except FileNotFoundError as error:
             raise BadInput(f"file {os.fspath(path)!r} does not exist.") from error
         except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+            if _is_one_array(self._path):
+                raise BadInput(
+                    f"file {os.fspath(path)!r} is a .npy file, which holds one array; put it into an .npz beside the "
+                    "others with numpy.savez(path, name=array, …)."
+                ) from error
             raise BadInput(
                 f"file {os.fspath(path)!r} is not a readable .npz file ({error}); write it with "
                 "numpy.savez(path, name=array, …), and copy it again if it was cut short."
@@ -219,3 +224,12 @@ def _task(
         except MemoryError:
             raise BadInput(f"{where}: array 'classes' is too large to hold the names of classes.") from None
     return parse_task(text, target, names)
+
+
+def _is_one_array(path: Path) -> bool:
+    """Whether this is a .npy file, whatever it is called."""
+    try:
+        with path.open("rb") as file:
+            return file.read(6) == b"\x93NUMPY"
+    except OSError:
+        return False

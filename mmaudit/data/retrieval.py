@@ -14,6 +14,8 @@ from mmaudit.types import Array, BoolArray, IntArray, Modality, Task
 
 def require_task_modalities(task: Task, modalities: Sequence[Modality]) -> None:
     """Raise `BadInput` unless every modality of a retrieval is one of the data set's."""
+    if not isinstance(task, Task):
+        raise BadInput(f"task is {task!r}; give a Task, or text such as 'classification'.")
     known = [m.name for m in modalities]
     for name in task.names if task.kind == "retrieval" else ():
         if name not in known:

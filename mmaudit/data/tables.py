@@ -50,6 +50,8 @@ def load_table(path: str | os.PathLike[str], columns: Sequence[str], exact: Coll
         if isinstance(error, BadInput):
             raise
         reason = " ".join(str(error).split())[:200]
+        if isinstance(error, UnicodeError):
+            raise BadInput(f"table {os.fspath(path)!r} is not in UTF-8 ({reason}); save it so.") from error
         raise BadInput(
             f"table {os.fspath(path)!r} cannot be read ({reason}); copy it again if it was cut short."
         ) from error
@@ -90,6 +92,9 @@ def _delimited(path: Path, columns: Sequence[str], exact: Collection[str]) -> pd
         "encoding": "utf-8-sig",
     }
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, **form).iloc[0].tolist()
+    if len(header) == 1 and header[0] not in columns and any(sign in str(header[0]) for sign in ",;|\t"):
+        between = "commas" if path.suffix == ".csv" else "tabs"
+        raise BadInput(f"{path.name} has one column, {str(header[0])[:80]!r}; write {between} between its fields.")
     need_once((name for name in header if name in columns), path.name)
     # Of a row with more fields than names pandas would make the first fields the index, and shift all the others.
     if (fields := _first_row_fields(path, form)) > len(header):

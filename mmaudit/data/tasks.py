@@ -38,8 +38,9 @@ def parse_task(text: str, target: Any = None, names: Sequence[str] | None = None
         target: the target column; needed where text and names leave the number of outputs open.
         names: classes, labels or dimensions, in the order of the model's outputs.
 
-    Classes are, in this order of preference: `names`; `0 … k−1` for the number given; for string targets the distinct
-    values, sorted; for integer targets `0 … max`, if each of them occurs.
+    Classes are, in this order of preference: `names`; `0 … k−1` for the number given; the categories of a pandas
+    Categorical of strings, if they are sorted; for string targets the distinct values, sorted; for integer targets
+    `0 … max`, if each of them occurs.
 
     Raises:
         BadInput: an unknown task, or a number of outputs that is contradictory or cannot be told.
@@ -113,6 +114,9 @@ def _width(target: Any, text: str, scalar: bool) -> int:
 
 
 def _classes(target: Any, text: str) -> tuple[str, ...] | int:
+    declared = getattr(getattr(target, "dtype", None), "categories", None)  # of a pandas Categorical
+    if declared is not None and len(declared) and all(isinstance(x, str) for x in declared):
+        return _in_order(tuple(declared), text)
     values = _known(target, text)
     flat = [x for x in values.ravel().tolist() if not is_missing(x)]  # missing targets are refused by the reader
     if flat and all(isinstance(x, str) for x in flat):
@@ -127,6 +131,16 @@ def _classes(target: Any, text: str) -> tuple[str, ...] | int:
             "the classes."
         )
     return len(found)
+
+
+def _in_order(declared: tuple[str, ...], text: str) -> tuple[str, ...]:
+    """The categories of a target, unless they are in an order of their own: the model's outputs may be in neither."""
+    if declared != tuple(sorted(declared)):
+        raise BadInput(
+            f"task {text!r}: the target's categories are in the order {', '.join(declared[:8])}, which is not that of "
+            "their names; name the classes in the order of the model's outputs."
+        )
+    return declared
 
 
 def _known(target: Any, text: str) -> Array:

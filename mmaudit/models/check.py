@@ -106,7 +106,7 @@ def _run_retrieval(model: Retriever, given: Batch, task: Task, declared: Sequenc
         proxy = None if broken else check_retrieval.RowScores(model, batch, task)
         outputs = proxy.predict(batch) if proxy else np.empty((0, 0), np.float32)
     except ContractBroken as error:
-        broken = Check(error.clause if error.clause in CLAUSES else "shape", False, clauses.told(error))
+        broken = Check(error.clause if error.clause in CLAUSES else "shape", False, " ".join(error.message.split()))
     except Exception as error:  # any model may raise anything
         broken = Check("raises nothing", False, f"encoding or scoring raised {clauses.told(error)}")
     if broken:

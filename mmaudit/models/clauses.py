@@ -89,7 +89,7 @@ def attempt(model: Model, batch: Batch) -> tuple[OutputArray, Check]:
     try:
         return model.predict(batch), Check("raises nothing", True, f"predicts {len(batch)} rows")
     except ContractBroken as error:  # the adapter itself names the clause
-        found = Check(error.clause, False, told(error))
+        found = Check(error.clause, False, " ".join(error.message.split()))
     except MMAuditError as error:  # says what is wrong and what to do; it is not these rows, so none is asked alone
         found = Check("raises nothing", False, " ".join(str(error).split()))
     except Exception as error:  # any model may raise anything

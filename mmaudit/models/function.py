@@ -107,6 +107,8 @@ class FunctionModel:
         return self._matrix(invoke(self._function, self._call, values, masks), n)
 
     def _matrix(self, result: Any, n: int) -> OutputArray:
+        if isinstance(result, np.ma.MaskedArray):  # what is masked is no answer
+            result = np.ma.filled(result.astype(np.float64), np.nan)
         return matrix(self._who, np.asarray(result), n)
 
 

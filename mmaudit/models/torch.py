@@ -268,9 +268,12 @@ def select(result: Any, output: Any) -> Any:
     """Take the named part of what a module returned; functions are applied later, outside of any tracing."""
     if output is None or callable(output):
         return result
-    if isinstance(output, str) and not hasattr(result, "__getitem__"):
-        return getattr(result, output)
-    return result[output]
+    try:
+        if isinstance(output, str) and not hasattr(result, "__getitem__"):
+            return getattr(result, output)
+        return result[output]
+    except (LookupError, AttributeError, TypeError) as error:
+        raise BadInput(f"output={output!r} is no part of what the module returned. {_not_a_tensor(result)}.") from error
 
 
 def _not_a_tensor(result: Any) -> str:

@@ -230,6 +230,12 @@ def _order(label: str, found: Array, ids: Array) -> Array:
             f"being {lacking[0][:80]!r}.{has} Answer every sample (null where the model failed), or leave the "
             "condition out."
         )
+    surplus = [str(identity) for identity in place if identity not in here]
+    if surplus:
+        raise BadInput(
+            f"the table answers {len(surplus):,} sample{'s' * (len(surplus) > 1)} that the data does not have under "
+            f"{label[:200]!r}, the first being {surplus[0][:80]!r}; leave them out, or give the data they belong to."
+        )
     return np.asarray([place[identity] for identity in wanted.tolist()], np.int64)
 
 
