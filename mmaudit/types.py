@@ -54,7 +54,7 @@ class Modality:
     """One input of a multimodal model.
 
     Attributes:
-        name: how data set, model and report call it.
+        name: how data set, model and report call it; no '+', which joins the names of several.
         kind: what it is; decides which probes apply.
         shape: shape of one sample, `None` for a ragged axis; `()` for text.
         dtype: NumPy dtype name of one sample; `"str"` for text.
