@@ -101,7 +101,6 @@ class ByOutput:
                     level,
                     why,
                     sides[k] if metric.per_class else None,
-                    sides[k][0] if metric.per_class else None,
                 )
         if keep:
             self._known[p] = found

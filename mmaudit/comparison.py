@@ -9,17 +9,21 @@ import numpy as np
 from mmaudit.errors import Undefined
 from mmaudit.kernels.inference import (
     benjamini_hochberg,
+    bound_of,
     interval,
     minimum_detectable_effect,
     p_value,
     standard_error,
 )
 from mmaudit.metrics import Metric, Predictions, Resamples
+from mmaudit.metrics.predictions import Rarest, units_of_classes
 from mmaudit.types import CLEAN, Condition, FloatArray, Score, Task
 
 ONE_UNIT = "one independent unit says nothing of others"
 MOSTLY_UNDEFINED = "more than half of the resamples have no value"
 STILL = "no resample differs, and what samples that were not seen could do has no bound"
+RARE = 100
+"""Classes of fewer samples are looked at by themselves; of more, what was not seen in one moves it by 3.6 % at most."""
 NO_INTERVAL, NO_INTERVAL_OF_CHANGE = "no interval: ", "no interval of the change: "
 
 
@@ -33,22 +37,22 @@ class Measured:
         chance: `float64[1 + replicates]`, the chance level on these samples, or one number for all; NaN where there is
             none.
         reason: why it is undefined; empty otherwise.
-        rarest: for metrics in which all classes weigh alike, the independent units of the rarest class and how many
-            classes there are (`Predictions.rarest`).
-        few: how many independent units it hangs on, where these are fewer than those of all samples.
+        rarest: for metrics in which all classes weigh alike, what they rest on (`Predictions.rarest`).
+        still: how far what no replicate moves may move the value: a class that is always right or always wrong
+            (`still_classes`), all answers being so (`still_answers`).
     """
 
     values: FloatArray
     w: Resamples
     chance: FloatArray = field(default_factory=lambda: np.full(1, np.nan))
     reason: str = ""
-    rarest: tuple[int, int] | None = None
-    few: int | None = None
+    rarest: Rarest | None = None
+    still: float = 0.0
 
     @property
     def units(self) -> int:
         """Independent units that interval and p go by."""
-        return self.w.units if self.few is None else min(self.few, self.w.units)
+        return self.w.units if self.rarest is None else min(self.rarest.together, self.w.units)
 
     @property
     def n(self) -> int:
@@ -66,8 +70,7 @@ class Measured:
         every = bound_of(self.w.units)
         if self.rarest is None:
             return every
-        units, classes = self.rarest
-        return max(every, bound_of(units) / classes)
+        return max(every, bound_of(self.rarest.units) / self.rarest.classes)
 
     @property
     def floor(self) -> float:
@@ -92,7 +95,9 @@ def measure(metric: Metric, predictions: Predictions, w: Resamples, *, chance: F
     reason = "" if np.isfinite(values[0]) else "not defined on these samples"
     if chance is None:
         chance = np.full(1, metric.chance(predictions.task, predictions.target))
-    return Measured(values, w, chance, reason, predictions.rarest(w) if metric.per_class else None)
+    if not metric.per_class:
+        return Measured(values, w, chance, reason, still=still_answers(metric, predictions, w))
+    return Measured(values, w, chance, reason, predictions.rarest(w), still_classes(metric, predictions, w))
 
 
 def nothing(w: Resamples, reason: str) -> Measured:
@@ -121,7 +126,7 @@ def score_row(
         room: `float64[1 + replicates]`, what a loss is a share of; what the reference has above the floor without it.
     """
     value = float(found.values[0])
-    low, high, why = around(metric, found.values, found, metric.range)
+    low, high, why = around(metric, found.values, found, metric.range, found.still)
     row = Score(
         condition=condition.key,
         label=condition.label,
@@ -141,7 +146,8 @@ def score_row(
     delta = found.values - reference.values
     unseen, units = unseen_share(metric, delta, found), found.units
     width = metric.range[1] - metric.range[0]  # two values of a metric cannot differ by more
-    delta_low, delta_high, why = around(metric, delta, found, (-width, width))
+    still = min(found.still, reference.still) if metric.per_class else 0.0
+    delta_low, delta_high, why = around(metric, delta, found, (-width, width), still)
     row = replace(
         row,
         against=against.key,
@@ -171,7 +177,7 @@ def score_row(
 
 
 def around(
-    metric: Metric, values: FloatArray, found: Measured, within: tuple[float, float]
+    metric: Metric, values: FloatArray, found: Measured, within: tuple[float, float], still: float = 0.0
 ) -> tuple[float, float, str]:
     """Return the 95 % interval of a metric or of a difference of two, and why there is none: (low, high, reason).
 
@@ -182,13 +188,48 @@ def around(
         values: `float64[1 + replicates]`.
         found: the measurement behind them.
         within: legal values.
+        still: how far what does not move in any replicate may be off; added to the arms in squares.
     """
     value = float(values[0])
     if unseen := unseen_share(metric, values, found):  # also of one unit, which has no other interval
         return max(value - unseen, within[0]), min(value + unseen, within[1]), ""
     if why := uncertain(values, found.units):
         return float("nan"), float("nan"), why
-    return *interval(values[1:], value, within, units=found.units), ""
+    low, high = interval(values[1:], value, within, units=found.units)
+    if still:
+        low = max(value - float(np.hypot(value - low, still)), within[0])
+        high = min(value + float(np.hypot(high - value, still)), within[1])
+    return low, high, ""
+
+
+def still_classes(metric: Metric, p: Predictions, w: Resamples) -> float:
+    """How far a mean over classes may be off by one that no replicate moves: `bound_of` its units, over all classes.
+
+    A class of five of which none is recognised has a recall of 0 in every replicate, and one of a single sample
+    whatever that gives; what the others do hides that nothing is known of it. The largest such share, of classes of
+    fewer than `RARE` units; 0 where there is none.
+    """
+    counts = units_of_classes(p.task, p.target, w)
+    if metric.each is None or counts is None or not ((counts > 0) & (counts < RARE)).any():
+        return 0.0
+    values = metric.each(p, Resamples.ones(p.n))[:, 0]
+    if len(values) == 1:  # two classes are one question
+        counts = np.array([counts.min()])
+    counts = np.pad(counts, (0, len(values) - len(counts)))  # classes that do not occur
+    held = (counts > 0) & np.isfinite(values)
+    still = held & (counts < RARE) & ((values == 0) | (values == 1) | (counts == 1))
+    return max((bound_of(int(units)) for units in counts[still]), default=0.0) / max(int(held.sum()), 1)
+
+
+def still_answers(metric: Metric, p: Predictions, w: Resamples) -> float:
+    """How far a metric of confidences may be off where all answers are right, or all wrong; 0 where they are not.
+
+    Confidences vary in the replicates, and what they are compared with does not: 50 right answers of 50 are no accuracy
+    of 100 %. The bound of that accuracy, times what an answer moves.
+    """
+    if not metric.answered or p.task.kind != "classification" or 0 < np.count_nonzero(p.hit) < p.n:
+        return 0.0
+    return bound_of(w.units) * metric.answered
 
 
 def uncertain(values: FloatArray, units: int) -> str:
@@ -225,11 +266,6 @@ def unseen_share(metric: Metric, values: FloatArray, found: Measured) -> float:
 def exact_bound(w: Resamples) -> float:
     """Largest share of samples that may differ from all of those seen: the exact (Clopper-Pearson) bound."""
     return bound_of(w.units)
-
-
-def bound_of(units: int) -> float:
-    """Return 1 − 0.025^(1/n), about 3.7 / n, with n the number of independent units (clusters count once)."""
-    return float(1.0 - 0.025 ** (1.0 / units))
 
 
 def adjust(rows: list[Score]) -> list[Score]:

@@ -8,6 +8,7 @@ import scipy.stats
 
 from mmaudit.kernels.inference import minimum_detectable_effect, standard_error
 from mmaudit.metrics import Resamples
+from mmaudit.metrics.predictions import Rarest
 from mmaudit.panel.answers import Paired
 from mmaudit.panel.intervals import NO_SEEDS, Draw, both, detectable, draw_of, p_of
 from mmaudit.panel.numbers import filled
@@ -63,17 +64,18 @@ def test_one_cluster_sees_nothing_but_what_a_share_can_be() -> None:
     assert detectable(replicates(0.1, 0.0), [NO_SEEDS], unseen=0.9, units=1) == 0.9
 
 
-def paired(values: np.ndarray, w: Resamples, rarest: tuple[int, int] | None = None) -> Paired:
+def paired(values: np.ndarray, w: Resamples, rarest: Rarest | None = None) -> Paired:
     return Paired(values[None], values, w, rarest=rarest)
 
 
 def test_a_metric_over_classes_has_the_bound_of_its_rarest_class() -> None:
     w, still = Resamples.draw(1000, 50), np.ones(51)
     about = Row(AUDITED, VALUE, "clean", unit="share")
-    rows = [filled(about, still, None, [], paired(still, w, rarest), within=(0.0, 1.0)) for rarest in (None, (8, 1))]
+    known = (None, Rarest(8, 1, 8))
+    rows = [filled(about, still, None, [], paired(still, w, rarest), within=(0.0, 1.0)) for rarest in known]
     assert [r.low for r in rows] == [pytest.approx(0.025 ** (1 / 1000)), pytest.approx(0.025 ** (1 / 8))]
     other = Row("late", VALUE, "clean", unit="share")
-    row = filled(other, still, still, [], paired(still, w, (8, 4)), within=(0.0, 1.0))
+    row = filled(other, still, still, [], paired(still, w, Rarest(8, 4, 30)), within=(0.0, 1.0))
     bound = (1 - 0.025 ** (1 / 8)) / 4
     assert (row.delta_low, row.delta_high, row.mde) == tuple(pytest.approx(x) for x in (-bound, bound, bound))
 

@@ -40,7 +40,7 @@ def filled(
     within = (-width, width) if change else metric.range
     known, silent = replace(about, n_first=first.n, n_other=other.n), ""
     for side, found in (("first", first), ("other", other)):
-        low, high, why = _bounds(found.values, unseen_share(metric, found.values, found), within, found.w.units)
+        low, high, why = _bounds(found.values, unseen_share(metric, found.values, found), within, found.units)
         silent = silent or (why and f"{NO_INTERVAL}{why}")
         numbers = {f"value_{side}": float(found.values[0]), f"low_{side}": low, f"high_{side}": high}
         known = replace(known, **numbers)  # type: ignore[arg-type]  # these fields are floats
@@ -49,11 +49,11 @@ def filled(
     if reason or not np.isfinite(delta[0]):
         return replace(known, reason=reason or UNDEFINED)
     unseen = _unseen_difference(metric, delta, first, other, known.paired)
-    if not unseen and known.paired and first.w.units > 1 and standard_error(delta[1:]) == 0:
+    if not unseen and known.paired and first.units > 1 and standard_error(delta[1:]) == 0:
         unseen = missed()
     unseen *= 2 if change else 1
     reach = 2 * width if change else width
-    units = min(first.w.units, other.w.units)
+    units = min(first.units, other.units)
     low, high, why = _bounds(delta, unseen, (-reach, reach), units)
     silent = silent or (why and f"{NO_INTERVAL_OF_CHANGE}{why}")
     beyond = max(abs(float(delta[0])) - known.margin, 0.0)

@@ -224,7 +224,7 @@ def _mean(members: Sequence[Measured], clean: Measured, changed: bool) -> Measur
     values = np.mean([m.values for m in members if m.n == clean.n] or [np.full_like(clean.values, np.nan)], axis=0)
     if reason:
         values = np.full_like(clean.values, np.nan)
-    return Measured(values - clean.values if changed else values, clean.w, reason=reason)
+    return Measured(values - clean.values if changed else values, clean.w, reason=reason, rarest=clean.rarest)
 
 
 def paired_with(runs: Sequence[Run], sides: Sequence[Side], resamples: int, seed: int) -> list[Pair]:

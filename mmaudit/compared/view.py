@@ -127,4 +127,4 @@ def answered(outputs: Float32Array) -> BoolArray:
 def change(here: Measured, clean: Measured) -> Measured:
     """The metric minus its clean value, in every replicate on the same resample."""
     values: FloatArray = here.values - clean.values
-    return Measured(values, here.w, reason=here.reason or clean.reason)
+    return Measured(values, here.w, reason=here.reason or clean.reason, rarest=here.rarest)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
+from mmaudit.comparison import STILL
 from mmaudit.controls import Control
 from mmaudit.estimates import Estimate
 from mmaudit.findings.certainty import SMALLEST
@@ -137,7 +138,10 @@ class Evidence:
     def has_signal(self) -> bool:
         """Whether clean data is surely above chance; if not, no loss is a share of anything."""
         clean = self.loss(CLEAN)
-        return clean.low > clean.floor if clean.better == "higher" else clean.high < clean.floor
+        if STILL in clean.reason:  # an R² of 1 up to rounding has no interval; an error of 0 has none either
+            clean = self.clean
+        low, high = (clean.value,) * 2 if STILL in clean.reason else (clean.low, clean.high)
+        return low > clean.floor if clean.better == "higher" else high < clean.floor
 
     def group_scores(self, metric: str, condition: Condition = CLEAN) -> list[Score]:
         """One metric of a condition for each group value with enough samples."""

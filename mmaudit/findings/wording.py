@@ -8,6 +8,8 @@ from mmaudit import formats
 from mmaudit.joint import parts
 from mmaudit.types import Condition, Score
 
+NEARLY_ALL = 0.9
+"""Sure loss from which everything is said to be lost."""
 MOST_NAMES = 4
 LONGEST_NAME = 40
 INTERVAL = formats.unbroken("95 % interval")
@@ -49,8 +51,8 @@ def gap(score: Score) -> str:
 
 
 def loss(score: Score) -> str:
-    """What is lost of the above-chance performance: a share with interval, or all of it."""
-    if round(score.lost, 3) >= 1:
+    """What is lost of the above-chance performance: a share with interval, or all of it where that is nearly sure."""
+    if round(score.lost, 3) >= 1 and score.lost_low >= NEARLY_ALL:
         return "everything it has above chance"
     return (
         f"{_with_interval(percent(score.lost), score.lost_low, score.lost_high, 'share')} of what it has above chance"

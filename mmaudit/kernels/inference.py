@@ -149,6 +149,11 @@ def symmetric_interval(replicates: FloatArray, value: float, units: int | None =
     return value - arm, value + arm
 
 
+def bound_of(units: int) -> float:
+    """Return 1 − 0.025^(1/n), about 3.7 / n, with n the number of independent units (clusters count once)."""
+    return float(1.0 - 0.025 ** (1.0 / units))
+
+
 def undefined(replicates: FloatArray) -> int:
     """Return how many replicates have no value."""
     return int(np.isnan(replicates).sum())

@@ -46,6 +46,8 @@ class Metric:
         needs_clean: whether it compares with the clean condition (`Predictions.clean`).
         needs_rival: whether it needs the class that each side of a conflict speaks for (`Predictions.rival`).
         per_class: whether all classes or labels weigh alike in it, however few samples they have.
+        answered: how far it is moved by a share of answers that turn out right instead of wrong, or wrong instead of
+            right, at most, as a multiple of that share; 0 where that is not looked at.
         doc: docstring of its function.
         fn: the function.
         each: `(predictions, resamples) -> float64[outputs, replicates]`, of each label or target by itself what it is
@@ -64,6 +66,7 @@ class Metric:
     needs_rival: bool = False
     per_class: bool = False
     each: Function | None = None
+    answered: float = 0.0
 
     @property
     def summary(self) -> str:
@@ -135,6 +138,7 @@ def metric(
     needs_rival: bool = False,
     per_class: bool = False,
     each: Function | None = None,
+    answered: float = 0.0,
 ) -> Callable[[Function], Function]:
     """Register a function `(Predictions, Resamples) -> float64[replicates]` as a metric; see `Metric` for the fields.
 
@@ -152,8 +156,8 @@ def metric(
             raise ContractBroken(who, "tasks", f"tasks={tasks!r}; declare some of {', '.join(get_args(TaskKind))}")
         if not doc:
             raise ContractBroken(who, "docstring", "the function has no docstring; its first line is the summary")
-        of = Metric(name, better, tuple(tasks), unit, range, floor, needs_clean, doc, fn, needs_rival, per_class, each)
-        metrics.add(name, of)
+        declared = (name, better, tuple(tasks), unit, range, floor, needs_clean, doc, fn, needs_rival, per_class, each)
+        metrics.add(name, Metric(*declared, answered))
         return fn
 
     return register

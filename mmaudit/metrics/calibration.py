@@ -19,7 +19,7 @@ from mmaudit.types import Array, FloatArray
 BINS = 15
 
 
-@metric("brier", better="lower", unit="squared probability", floor=floors.prior_brier, range=(0, 2))
+@metric("brier", better="lower", unit="squared probability", floor=floors.prior_brier, range=(0, 2), answered=2)
 def brier(p: Predictions, w: Resamples) -> FloatArray:
     """Squared distance between probabilities and truth (Brier 1950).
 
@@ -45,7 +45,7 @@ def nll(p: Predictions, w: Resamples) -> FloatArray:
     return w.mean(-logs.mean(axis=1))
 
 
-@metric("ece", better="lower", unit="share", range=(0, 1))
+@metric("ece", better="lower", unit="share", range=(0, 1), answered=1)
 def ece(p: Predictions, w: Resamples) -> FloatArray:
     """Expected calibration error: mean |accuracy − confidence| over 15 bins of equal width, weighted by their samples.
 
@@ -88,7 +88,7 @@ def ece_floor(p: Predictions, w: Resamples) -> FloatArray:
     return calibrated_ece(p.graded, w)
 
 
-@metric("adaptive_ece", better="lower", unit="share", range=(0, 1))
+@metric("adaptive_ece", better="lower", unit="share", range=(0, 1), answered=1)
 def adaptive_ece(p: Predictions, w: Resamples) -> FloatArray:
     """ECE in 15 bins of equal mass: edges at the quantiles of the (re)sample's confidences, ties never parted.
 
@@ -122,7 +122,7 @@ def mean_confidence(p: Predictions, w: Resamples) -> FloatArray:
     return w.mean(p.confidence)
 
 
-@metric("overconfidence", better="neither", unit="share", range=(-1, 1))
+@metric("overconfidence", better="neither", unit="share", range=(-1, 1), answered=1)
 def overconfidence(p: Predictions, w: Resamples) -> FloatArray:
     """Mean confidence minus share of right decisions: positive is overconfident, negative underconfident, 0 is best.
 

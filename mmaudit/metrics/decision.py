@@ -19,6 +19,12 @@ def accuracy(p: Predictions, w: Resamples) -> FloatArray:
     return w.mean(p.hit)
 
 
+def recalls(p: Predictions, w: Resamples) -> FloatArray:
+    """`float64[classes, replicates]`: share of a class's samples that are recognised; NaN for one without samples."""
+    sums = w.sums(np.stack([np.ones(p.n), p.hit], axis=1), p.target, p.task.width)
+    return ratio(sums[:, 1], sums[:, 0])
+
+
 @metric(
     "balanced_accuracy",
     better="higher",
@@ -27,20 +33,21 @@ def accuracy(p: Predictions, w: Resamples) -> FloatArray:
     floor=floors.one_over_classes,
     range=(0, 1),
     per_class=True,
+    each=recalls,
 )
 def balanced_accuracy(p: Predictions, w: Resamples) -> FloatArray:
     """Mean over classes of the share of the class's samples that are recognised (mean recall).
 
     Over the classes present in the (re)sample, as scikit-learn's `balanced_accuracy_score`. Floor: 1 / classes.
     """
-    sums = w.sums(np.stack([np.ones(p.n), p.hit], axis=1), p.target, p.task.width)
-    return mean_defined(ratio(sums[:, 1], sums[:, 0]))
+    return mean_defined(recalls(p, w))
 
 
 def label_f1(p: Predictions, w: Resamples) -> FloatArray:
-    """`float64[labels, replicates]`: F1 of each label; NaN where it occurs in neither truth nor predictions."""
-    both = p.onehot & (p.predicted == 1)
-    either = p.onehot.astype(np.float64) + p.predicted
+    """`float64[k, replicates]`: F1 of each label or class; NaN where it is in neither truth nor predictions."""
+    said = p.predicted == 1 if p.task.kind == "multilabel" else p.predicted[:, None] == np.arange(p.task.width)
+    both = p.onehot & said
+    either = p.onehot.astype(np.float64) + said
     sums = w.sums(np.concatenate([both, either], axis=1))[0].reshape(2, p.task.width, -1)
     return ratio(2 * sums[0], sums[1])
 

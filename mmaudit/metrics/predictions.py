@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -118,14 +119,11 @@ class Predictions:
         self.target = target
         self.clean = clean
         self.rival = None if rival is None else np.asarray(rival, np.int64)
-        self._rarest: tuple[Resamples, tuple[int, int]] | None = None
+        self._rarest: tuple[Resamples, Rarest] | None = None
         self._each: dict[tuple[Each, Resamples], FloatArray] = {}
 
-    def rarest(self, w: Resamples) -> tuple[int, int]:
-        """Independent units of the rarest class (of labels, the rarer of having and lacking it), and how many classes.
-
-        Only classes or labels that occur, labels also in no more than a part; two classes are one question.
-        """
+    def rarest(self, w: Resamples) -> Rarest:
+        """What metrics in which all classes or labels weigh alike rest on."""
         if self._rarest is None or self._rarest[0] is not w:
             self._rarest = w, rarest(self.task, self.target, w)
         return self._rarest[1]
@@ -252,20 +250,59 @@ def _labels(task: Task) -> int:
     return 2 if task.kind == "multilabel" else task.width
 
 
-def rarest(task: Task, target: Array, w: Resamples) -> tuple[int, int]:
+class Rarest(NamedTuple):
+    """What a mean over classes or labels rests on; only those that occur, labels also in no more than a part.
+
+    Attributes:
+        units: independent units of the rarest class; of labels, of the rarer of having and lacking it.
+        classes: how many there are; two classes are one question.
+        together: how many units an interval of the mean may go by (`freedom`).
+    """
+
+    units: int
+    classes: int
+    together: int
+
+
+def rarest(task: Task, target: Array, w: Resamples) -> Rarest:
     """Return what `Predictions.rarest` does, of these targets."""
+    counts = units_of_classes(task, target, w)
+    if counts is None:
+        return Rarest(w.units, 1, w.units)
+    found = counts[counts > 0]
+    if not len(found):
+        return Rarest(w.units, 1, w.units)
+    one = task.kind == "classification" and len(found) == 2
+    return Rarest(int(found.min()), 1 if one else len(found), freedom(found, one))
+
+
+def units_of_classes(task: Task, target: Array, w: Resamples) -> IntArray | None:
+    """`int[classes or labels]`: independent units of each; 0 for one that nobody has, or all. None for other tasks.
+
+    Of a label, the rarer of having and lacking it.
+    """
     each = w.unit if w.source is None else w.source
     if task.kind == "multilabel":
         sides = [target[:, label] == value for label in range(task.width) for value in (0, 1)]
         counts = [int(np.count_nonzero(np.bincount(each[rows]) if w.clustered else rows)) for rows in sides]
-        # A label that all samples have, or none, is in no such metric.
-        varying = [min(pair) for pair in zip(counts[::2], counts[1::2], strict=True) if min(pair)]
-        return min(varying, default=w.units), max(len(varying), 1)
+        return np.array([min(pair) for pair in zip(counts[::2], counts[1::2], strict=True)])
     if task.kind != "classification":
-        return w.units, 1
-    found = _units_per_class(target, each) if w.clustered else np.bincount(target)
-    found = found[found > 0]
-    return int(found.min()), len(found) if len(found) > 2 else 1
+        return None
+    return _units_per_class(target, each) if w.clustered else np.asarray(np.bincount(target))
+
+
+def freedom(counts: IntArray, one: bool) -> int:
+    """Return how many units know the spread of a mean over classes as well as all of theirs do together.
+
+    One more than Welch and Satterthwaite's degrees of freedom (1946), (Σ v)² / Σ v² / (k − 1) with v = 1/k: a class of
+    k units adds to the variance by 1/k. Classes of a single unit show no spread; they count where nothing else is, or
+    where two classes are one question.
+    """
+    known = counts if one else counts[counts > 1]
+    if not len(known) or known.min() < 2:
+        return 1
+    parts = 1 / known
+    return int(parts.sum() ** 2 / (parts**2 / (known - 1)).sum()) + 1
 
 
 def _units_per_class(target: IntArray, unit: IntArray) -> IntArray:

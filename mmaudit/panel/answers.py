@@ -11,6 +11,7 @@ import numpy as np
 from mmaudit.comparison import Measured, measure, nothing
 from mmaudit.errors import BadInput
 from mmaudit.metrics import Metric, Predictions, Resamples
+from mmaudit.metrics.predictions import Rarest
 from mmaudit.outputs import ConditionOutputs
 from mmaudit.store import Run
 from mmaudit.threads import workers
@@ -42,12 +43,17 @@ class Paired:
     w: Resamples
     chance: FloatArray = field(default_factory=lambda: np.full(1, np.nan))
     reason: str = ""
-    rarest: tuple[int, int] | None = None
+    rarest: Rarest | None = None
 
     @property
     def bound(self) -> float:
         """How far a share may be from one that no replicate leaves (`Measured.bound`)."""
         return Measured(self.audited, self.w, rarest=self.rarest).bound
+
+    @property
+    def units(self) -> int:
+        """Independent units that interval and p go by (`Measured.units`)."""
+        return Measured(self.audited, self.w, rarest=self.rarest).units
 
     @property
     def floor(self) -> float:

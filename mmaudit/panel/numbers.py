@@ -61,8 +61,8 @@ def filled(
         delta=float(delta[0]),
         delta_low=low,
         delta_high=high,
-        p=p_of(delta, parts, p.w.units),
-        mde=detectable(delta, parts, unseen_share(delta, p.bound * size), p.w.units),
+        p=p_of(delta, parts, p.units),
+        mde=detectable(delta, parts, unseen_share(delta, p.bound * size), p.units),
         reason=about.reason or (why and f"{NO_INTERVAL_OF_CHANGE}{why}"),
     )
 
@@ -72,9 +72,9 @@ def around(
 ) -> tuple[float, float, str]:
     """Return the 95 % interval for samples and seeds, and why there is none, as `mmaudit.comparison.around` does."""
     unseen = unseen_share(values, p.bound * size)
-    if not unseen and (why := uncertain(values, p.w.units)):
+    if not unseen and (why := uncertain(values, p.units)):
         return float("nan"), float("nan"), why
-    return *both(values, draws, within, unseen, p.w.units), ""
+    return *both(values, draws, within, unseen, p.units), ""
 
 
 def adjusted(rows: Iterable[Row]) -> list[Row]:
