@@ -74,7 +74,8 @@ def hostile_texts(folder: Path, *, scored: bool = False) -> Run:
             "device": LONG,
         },
         "data": {"n": N, "fingerprint": HTML, "train": True},
-        "task": Task.classification(names).to_json(),
+        # Written by hand: `Task.classification` refuses half a character, a stranger's header need not.
+        "task": Task("classification", names).to_json(),
         "modalities": [modality_to_json(m) for m in modalities],
         "suite": {"name": HTML},
         "increments": [[c.to_json() for c in plan]],
