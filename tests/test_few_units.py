@@ -78,11 +78,11 @@ def test_no_error_seen_is_one_among_the_samples_of_the_rarest_class(name: str, u
 def test_clusters_of_the_rarest_class_count_once() -> None:
     p, _ = rare(8)
     w = Resamples.draw(1000, 50, cluster=np.arange(1000) // 4)
-    assert p.rarest(w) [:2] == (2, 1)
+    assert p.rarest(w)[:2] == (2, 1)
     labels = np.stack([np.arange(1000) < 8, np.arange(1000) < 994, np.zeros(1000)], axis=1).astype(np.int8)
     p = Predictions(Task.multilabel(3), np.where(labels, 9.0, -9.0), labels)
-    assert p.rarest(Resamples.draw(1000, 50)) [:2] == (6, 2), "without the second label; the third is in no metric"
-    assert p.rarest(w) [:2] == (2, 2)
+    assert p.rarest(Resamples.draw(1000, 50))[:2] == (6, 2), "without the second label; the third is in no metric"
+    assert p.rarest(w)[:2] == (2, 2)
 
 
 def test_a_mean_over_many_classes_moves_by_its_share_of_the_rarest() -> None:
@@ -95,7 +95,7 @@ def test_a_mean_over_many_classes_moves_by_its_share_of_the_rarest() -> None:
         said = np.where(wrong, 1, target)
         w = Resamples.draw(1000, 60, seed)
         p = Predictions(task, np.where(said[:, None] == np.arange(10), 9.0, -9.0), target)
-        assert p.rarest(w) [:2] == (20, 10)
+        assert p.rarest(w)[:2] == (20, 10)
         row = score_row(task, CLEAN, metric, measure(metric, p, w))
         held.append(row.low <= 1 - 0.15 / 10 <= row.high)
     assert np.mean(held) >= 0.9
