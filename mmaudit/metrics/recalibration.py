@@ -18,6 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import scipy.special
 
 from mmaudit.errors import UnknownName
 from mmaudit.kernels.bootstrap import Resamples
@@ -39,6 +40,7 @@ Scope = Literal["complete data", "this condition"]
 Estimate = tuple[float, float, float]
 
 METHODS = ("temperature", "isotonic", "beta")
+FARTHEST = 20.0  # between two logits that netcal is given: there a probability next to 1 still has eight digits
 
 _netcal_lock = threading.Lock()  # pyro keeps its parameters, and warnings their filters, in global tables
 
@@ -50,8 +52,7 @@ class Recalibration:
     Attributes:
         method: `temperature` (Guo et al. 2017, on all class probabilities; multilabel: on each label's logit),
             `isotonic` (Zadrozny & Elkan 2002) or `beta` (Kull et al. 2017), both on the stated probabilities of
-            `Graded`. None of them changes a prediction. netcal sees probabilities, which end at 1 − 2⁻⁵³, so that
-            logits further apart than about 36 are one to it, and a temperature then repairs less than it could.
+            `Graded`. None of them changes a prediction.
         fitted_on: `complete data` (clean predictions) or `this condition`.
         n: samples used.
         before, after: ECE (estimate, low, high) of these samples, 95 % bootstrap interval. `after` is a little too
@@ -187,34 +188,55 @@ def _unfit(source: Predictions, fold: IntArray) -> str:
 
 
 def _fit(method: str, source: Predictions) -> Repair:
+    if method == "temperature":
+        return _fit_temperature(source)
     with _quiet_netcal():
         from netcal.binning import IsotonicRegression
-        from netcal.scaling import BetaCalibration, TemperatureScaling
+        from netcal.scaling import BetaCalibration
 
-        model: Any = {"temperature": TemperatureScaling, "isotonic": IsotonicRegression, "beta": BetaCalibration}[
-            method
-        ]()
-        softmax = method == "temperature" and source.task.kind == "classification"
-        if softmax:
-            model.fit(_classes(source), source.target)
-        else:
-            model.fit(source.graded.score, source.graded.outcome)
+        model: Any = {"isotonic": IsotonicRegression, "beta": BetaCalibration}[method]()
+        model.fit(source.graded.score, source.graded.outcome)
 
     def repair(p: Predictions) -> FloatArray:
         with _quiet_netcal():
-            if not softmax:
-                return np.asarray(model.transform(p.graded.score), np.float64).reshape(-1)
-            scaled = np.asarray(model.transform(_classes(p)), np.float64)
-        if p.task.width == 2:
-            scaled = np.stack([1 - scaled.reshape(-1), scaled.reshape(-1)], axis=1)
-        return np.take_along_axis(scaled.reshape(p.n, -1), p.predicted[:, None], axis=1)[:, 0]
+            return np.asarray(model.transform(p.graded.score), np.float64).reshape(-1)
 
     return repair
 
 
-def _classes(p: Predictions) -> FloatArray:
-    """Class probabilities as netcal wants them: one column for two classes."""
-    return p.probability[:, 1] if p.task.width == 2 else p.probability
+def _fit_temperature(source: Predictions) -> Repair:
+    """What netcal multiplies logits by.
+
+    It takes them from probabilities, in which those further apart than 36 are one: so it is given logits that are
+    brought near enough, and what it finds is applied to logits as they are.
+    """
+    outputs = source.outputs.astype(np.float64)
+    several = source.task.kind == "classification"
+    farthest = (outputs.max(axis=1) - outputs.min(axis=1)).max() if several else np.abs(outputs).max()
+    shrink = max(float(farthest) / FARTHEST, 1.0)
+    with _quiet_netcal():
+        from netcal.scaling import TemperatureScaling
+
+        model: Any = TemperatureScaling()
+        if several:
+            probability = _softmax(outputs / shrink)
+            # netcal wants one column for two classes.
+            model.fit(probability[:, 1] if source.task.width == 2 else probability, source.target)
+        else:
+            model.fit(scipy.special.expit(outputs / shrink).ravel(), source.graded.outcome)
+        factor = float(np.ravel(model.temperature)[0]) / shrink
+
+    def repair(p: Predictions) -> FloatArray:
+        logits = p.outputs.astype(np.float64) * factor
+        if not several:
+            return np.asarray(scipy.special.expit(logits)).ravel()
+        return np.asarray(_softmax(logits)[np.arange(p.n), p.predicted])
+
+    return repair
+
+
+def _softmax(logits: FloatArray) -> FloatArray:
+    return np.asarray(scipy.special.softmax(logits, axis=1))
 
 
 @contextlib.contextmanager

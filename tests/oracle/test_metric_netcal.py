@@ -4,12 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.special
 
 from helpers.metric_cases import TASKS, predictions, value
 from mmaudit.errors import BadInput, UnknownName
 from mmaudit.metrics import Predictions, Resamples, metrics
-from mmaudit.metrics.recalibration import METHODS, recalibrate
+from mmaudit.metrics.recalibration import METHODS, _fit, recalibrate
 from mmaudit.metrics.reliability import reliability, wilson
 from mmaudit.types import Task
 
@@ -138,6 +139,30 @@ def test_a_repair_fitted_on_complete_data_does_not_hold_where_confidence_is_infl
         assert rows[method, "complete data"].after[0] > 3 * rows[method, "this condition"].after[0]
     # Clean outputs were calibrated, so that temperature is 1 and changes next to nothing.
     assert abs(rows["temperature", "complete data"].change[0]) < 0.02
+
+
+@pytest.mark.parametrize("factor", [1.0, 20.0, 3000.0])
+@pytest.mark.parametrize("task", [Task.classification(2), Task.classification(4), Task.multilabel(3)], ids=str)
+def test_the_temperature_is_the_likeliest_however_sure_a_model_is(task, factor):
+    """netcal sees probabilities, in which logits further apart than 36 are one: repairs were off by up to 0.3."""
+    rng = np.random.default_rng(0)
+    several = task.kind == "classification"
+    z = rng.normal(size=(600, task.width))
+    y = rng.integers(0, task.width, 600) if several else (rng.random(z.shape) < scipy.special.expit(z)).astype(np.int8)
+    if several:
+        z[np.arange(600), y] += 1.5
+    p = Predictions(task, (factor * z).astype(np.float32), y)
+
+    def loss(log_factor):
+        scaled = np.exp(log_factor) * p.outputs.astype(np.float64)
+        if several:
+            return -scipy.special.log_softmax(scaled, axis=1)[np.arange(600), y].mean()
+        return -scipy.special.log_expit(np.where(y == 1, scaled, -scaled)).mean()
+
+    best = np.exp(scipy.optimize.minimize_scalar(loss, bounds=(-10, 3), method="bounded", options={"xatol": 1e-9}).x)
+    scaled = best * p.outputs.astype(np.float64)
+    expected = scipy.special.softmax(scaled, axis=1).max(axis=1) if several else scipy.special.expit(scaled).ravel()
+    np.testing.assert_allclose(_fit("temperature", p)(p), expected, atol=2e-5)
 
 
 def test_a_repair_is_not_judged_on_its_own_fit():
