@@ -13,6 +13,7 @@ import numpy as np
 
 from mmaudit.by_output import BY_OUTPUT, columns_and_rows
 from mmaudit.desync import DESCRIPTIONS
+from mmaudit.errors import DamagedRun
 from mmaudit.estimates import estimators
 from mmaudit.findings.base import Evidence, find
 from mmaudit.folder import write_atomically
@@ -29,6 +30,8 @@ from mmaudit.store import Run
 from mmaudit.summaries import INSTANCE_WORST_CASE, SUMMARIES
 from mmaudit.timing import Timing
 from mmaudit.types import Finding, Score
+
+DEEPEST = 32  # levels of lists and tables in what is written beside the scores, several times over
 
 
 def assemble(run: Run, *, timing: Timing | None = None) -> Report:
@@ -167,7 +170,23 @@ def finding_json(finding: Finding) -> dict[str, Any]:
 
 def _read_json(run: Run, name: str, default: Any) -> Any:
     path = run.folder / name
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else default
+    if not path.exists():
+        return default
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedRun(f"{path} is damaged ({error}); delete it to score the run without.") from None
+    if type(value) is not type(default) or not _within(value, DEEPEST):
+        raise DamagedRun(f"{path} is damaged (of another form); delete it to score the run without.")
+    return value
+
+
+def _within(value: Any, levels: int) -> bool:
+    """Whether lists and tables are nested in no more than so many levels."""
+    inside = [value]
+    for _ in range(levels):
+        inside = [x for v in inside if isinstance(v, dict | list) for x in (v.values() if isinstance(v, dict) else v)]
+    return not inside
 
 
 def _plain(value: Any) -> Any:

@@ -76,6 +76,34 @@ def test_two_actors_write_the_same_bytes_though_one_is_killed(cluster: Any, tmp_
     assert "Actor" in crew.replaced[0]
 
 
+class NotesItsGpus:
+    """Writes down what Ray lets its worker see of the GPUs."""
+
+    def __init__(self, notes: Path) -> None:
+        self.notes = notes
+
+    def __call__(self, batch: Batch, rows: Array) -> Array:
+        if os.environ.get("RAY_RAYLET_PID"):
+            (self.notes / str(os.getpid())).write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+        return rows
+
+
+def test_workers_share_a_gpu_by_parts(cluster: Any, tmp_path: Path) -> None:
+    """Ray counts GPUs by what a node says it has: that there is none does not matter to who is placed where."""
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    fault = NotesItsGpus(notes)
+    expected, _ = predicted(tmp_path / "one", fault)
+    node = cluster.add_node(num_cpus=2, num_gpus=1, object_store_memory=80 * 2**20)
+    try:
+        got, crew = predicted(tmp_path / "two", fault, Ray(2, gpus=0.5))
+    finally:
+        cluster.remove_node(node)
+    assert got == expected
+    assert not crew.replaced
+    assert [note.read_text() for note in notes.iterdir()] == ["0", "0"]
+
+
 def test_the_example_runs_on_two_workers(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -255,3 +255,27 @@ def test_the_three_commands_from_a_shell(tmp_path: Path, shell: Callable[..., Sa
     assert merged.returncode == 0, merged.stderr
     assert json.loads(merged.stdout)["out"] == "run"
     assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_every_way_from_a_shell_writes_the_same_bytes(
+    tmp_path: Path, shell: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch  # noqa: F401 - a run states the libraries that are loaded when it begins
+
+    monkeypatch.delitem(sys.modules, "shared_model", raising=False)  # that of another test, from another folder
+    prepare_folder(tmp_path)
+    ways = {
+        "one": [["audit"]],
+        "jobs": [["audit", "--jobs", "2", "--time-limit=300", "--json"]],
+        "shares": [["plan"], ["work", "--shard", "2/2"], ["work", "--shard", "1/2"], ["merge", "--json"]],
+    }
+    found = {}
+    for name, commands in ways.items():
+        for command in commands:
+            done = shell(*command)
+            assert done.returncode == 0, done.stderr
+        (tmp_path / "run").rename(tmp_path / name)
+        found[name] = contents(tmp_path / name)
+    assert json.loads((tmp_path / "shares" / "run.json").read_text())["command"] == "mmaudit audit --config audit.toml"
+    assert found["jobs"] == found["one"]
+    assert found["shares"] == found["one"]

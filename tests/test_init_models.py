@@ -139,17 +139,31 @@ def test_a_skops_file(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert False not in verdicts.values()
 
 
-@pytest.mark.parametrize(("family", "adapter"), [("clip", "TransformersZeroShot"), ("vilt", "TransformersClassifier")])
-def test_a_folder_of_transformers(family: str, adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("family", "adapter", "asked"),
+    [
+        ("clip", "TransformersZeroShot", ["picture=image", "caption=text"]),
+        ("siglip", "TransformersZeroShot", ["picture=image", "caption=text"]),
+        ("clap", "TransformersZeroShot", ["noise=audio,sample_rate=8000"]),
+        ("vilt", "TransformersClassifier", ["picture=image", "caption=text"]),
+        ("llava", "TransformersChoices", ["picture=image", "caption=text"]),
+    ],
+)
+def test_a_folder_of_transformers(
+    family: str, adapter: str, asked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("transformers")
     from helpers import hf_cases
 
     getattr(hf_cases, family)(tmp_path / "hosted")
-    texts = np.array(["a red thing", "a round blue thing", "the dog"])[CLASS]
-    pictures = RNG.integers(0, 256, (N, 32, 40, 3), np.uint8)
-    np.savez(tmp_path / "d.npz", picture=pictures, caption=texts, label=CLASS, classes=np.array(["red", "blue", "dog"]))
-    given = {"modality": ["picture=image", "caption=text"]}
-    start(None, "hosted", "d.npz", tmp_path / "audit", given)
+    given = {
+        "picture": RNG.integers(0, 256, (N, 32, 40, 3), np.uint8),
+        "caption": np.array(["a red thing", "a round blue thing", "the dog"])[CLASS],
+        "noise": hf_cases.sounds(N),
+    }
+    columns = {name: given[name] for name in (one.partition("=")[0] for one in asked)}
+    np.savez(tmp_path / "d.npz", **columns, label=CLASS, classes=np.array(["red", "blue", "dog"]))
+    start(None, "hosted", "d.npz", tmp_path / "audit", {"modality": asked})
     model, _, verdicts = runs(tmp_path / "audit", monkeypatch)
     assert type(model).__name__ == adapter
     assert False not in verdicts.values()

@@ -146,6 +146,14 @@ def test_damaged_configurations(folder: Path, content: str) -> None:
         load_pretrained(folder)
 
 
+@pytest.mark.parametrize("limit", ["40", [40], True, 0, -1, float("nan")])
+def test_a_limit_of_tokens_that_is_no_number(folder: Path, limit: object) -> None:
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model_max_length": limit}))
+    with pytest.raises(BadInput, match=r"model_max_length|cannot be loaded"):
+        TransformersRetriever(folder, BOTH)
+
+
 def test_what_is_missing_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "adapter_config.json").write_text("{}")
     with pytest.raises(BadInput, match="merge the two first"):

@@ -174,6 +174,28 @@ def test_integers_that_do_not_fit_and_floats_for_integers(tmp_path: Path) -> Non
         model.predict(batch_of({"x": np.array([[1.0, 2.0]])}))
 
 
+def test_cuda_comes_first_where_onnxruntime_has_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked of onnxruntime where it says that it has CUDA; sessions themselves run on the CPU here."""
+    import onnxruntime
+
+    cuda, cpu = "CUDAExecutionProvider", "CPUExecutionProvider"
+    real, asked = onnxruntime.InferenceSession, []
+
+    def session(path: str, settings: Any, providers: list[Any]) -> Any:
+        asked.append(providers)
+        return real(path, settings, providers=[cpu])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [cpu, "TensorrtExecutionProvider", cuda])
+    OnnxModel(file, NAMES, outputs="logits")
+    OnnxModel(file, NAMES, outputs="logits", providers=[cpu])
+    assert asked == [[cuda, cpu], [cpu]]
+    for own in (cuda, (cuda, {"device_id": 1})):
+        with pytest.raises(BadInput, match=f"{cuda} was asked for but does not start here"):
+            OnnxModel(file, NAMES, outputs="logits", providers=[own, cpu])
+        assert asked[-1] == [own, cpu]
+
+
 def test_it_survives_pickling_without_its_session(file: Path) -> None:
     model = OnnxModel(file, NAMES, outputs="logits")
     before = model.predict(batch())

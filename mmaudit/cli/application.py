@@ -32,6 +32,9 @@ class _Journey(TyperGroup):
         return [name for names in JOURNEY.values() for name in names]
 
 
+# Options that say who does the work; each takes a value.
+WORK = ("--jobs", "--executor", "--worker-gpus", "--time-limit")
+
 app = typer.Typer(
     name="mmaudit",
     cls=_Journey,
@@ -68,6 +71,20 @@ def _root(
         context.color = False
 
 
-def command_line() -> str:
-    """The command as it was typed, to be shown in a report."""
-    return shlex.join(["mmaudit", *sys.argv[1:]])
+def command_line(of: str = "") -> str:
+    """The command as it was typed, to be shown in a report and written into the run.
+
+    Without what leaves the run as it is: who does the work, and in which form the answer is printed. So run folders
+    are the same, byte for byte, whoever did the work.
+
+    Args:
+        of: the command that does the same as the typed one: `audit` for `plan`.
+    """
+    typed = iter(sys.argv[1:])
+    kept = []
+    for word in typed:
+        if word in WORK:
+            next(typed, None)
+        elif word != "--json" and not word.startswith(tuple(f"{option}=" for option in WORK)):
+            kept.append(word)
+    return shlex.join(["mmaudit", *([of, *kept[1:]] if of else kept)])

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mmaudit.cli.application import app
+from mmaudit.cli.application import app, command_line
 from mmaudit.cli.arguments import AsJson
 from mmaudit.errors import BadInput
 from mmaudit.place import place
@@ -43,11 +43,16 @@ def plan(
     from mmaudit import console, sharing
 
     own = {k: given.chosen[k] for k in ("title", "keep_samples") if k in given.chosen}
-    command = shlex.join(["mmaudit", "audit", "--config", str(config), "--out", str(given.out)])
     with console.preparing(as_json) as step:
         given.load(step)
         planned = sharing.plan(
-            given.model, given.data, out=given.out, batch_rows=given.batch_rows, command=command, **given.planned, **own
+            given.model,
+            given.data,
+            out=given.out,
+            batch_rows=given.batch_rows,
+            command=command_line(of="audit"),
+            **given.planned,
+            **own,
         )
     if as_json:
         console.print_json({"out": str(given.out), **vars(planned)})

@@ -67,7 +67,13 @@ class Rows:
         self.part: Any = getattr(processor, _PARTS[kind], None)
         if self.part is None:
             raise BadInput(f"{who}: {modality!r} is {kind}, and its processor has no {_PARTS[kind]}.")
-        self._longest = min(longest, getattr(self.part, "model_max_length", _LONGEST), _LONGEST)
+        limit = getattr(self.part, "model_max_length", _LONGEST)
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit >= 1:
+            raise BadInput(
+                f"{who}: its tokenizer_config.json states model_max_length {limit!r:.60}, expected a number of tokens; "
+                "correct it there."
+            )
+        self._longest = int(min(longest, limit, _LONGEST))
         self._pad = pad
         self._rates: tuple[int, int] | None = None
         if kind == "audio":

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+import mmaudit
 from fuzz.target import Ready, Target, replace
 from helpers.hostile_case import sound
 from helpers.hostile_exhibits import write_exhibits
 from mmaudit.store import Run
-from mmaudit.types import CLEAN, BoolArray
+from mmaudit.types import CLEAN, Array, BoolArray, Task
 
 Read = Callable[[Path], object]
 
@@ -56,6 +57,44 @@ def _of(file: str, read: Read, *, scored: bool = False, more: Callable[[Path], N
             more(folder)
         path = next(folder.glob(file))
         return Ready(lambda data: (replace(path, data), read(folder)), (path.read_bytes(),))
+
+    return prepare
+
+
+BESIDE = ("bootstrap.json", "timing.json", "examples.json", "synergy_samples.json")
+"""What lies beside the scores and goes into the report as it is."""
+
+
+def _audited() -> Path:
+    """A run that an audit made: a model that needs both of its modalities, on a few rows."""
+    folder = home() / "audited"
+    if not folder.is_dir():
+        rng = np.random.default_rng(0)
+        a, b = rng.integers(0, 2, 60), rng.integers(0, 2, 60)
+        inputs = {"a": a[:, None].astype(np.float32), "b": b[:, None].astype(np.float32)}
+        data = mmaudit.ArrayData(inputs, a ^ b, Task.classification(2))
+        model = mmaudit.FunctionModel(_xor, ["a", "b"], outputs="logits")
+        suite = {"name": "fuzzed", "probes": ["missing"], "baselines": ["zero"]}
+        partial = folder.with_suffix(".partial")
+        mmaudit.audit(model, data, out=partial, suite=suite, resamples=10, keep_samples=4)
+        partial.rename(folder)
+    return folder
+
+
+def _xor(a: Array, b: Array) -> Array:
+    """Logits of the exclusive or, wrong where both are 0."""
+    same = np.where(a[:, 0] == b[:, 0], -2.0, 2.0) + 3.0 * (a[:, 0] + b[:, 0] == 0)
+    return np.stack([np.zeros_like(same), same], axis=1)
+
+
+def _beside(file: str) -> Any:
+    """Prepare a target: an audited run in which `file` holds the input, as scoring reads it for the report."""
+
+    def prepare(scratch: Path) -> Ready:
+        folder = scratch / "root" / "run"
+        shutil.copytree(_audited(), folder)
+        path = folder / file
+        return Ready(lambda data: (replace(path, data), _assembled(folder)), (path.read_bytes(),))
 
     return prepare
 
@@ -105,6 +144,18 @@ def _judged(folder: Path) -> None:
     from mmaudit.score import evidence
 
     evidence(Run.open(folder))
+
+
+def _assembled(folder: Path) -> None:
+    """A report as scoring makes it, of all that lies beside the scores."""
+    from mmaudit.assemble import report_json
+    from mmaudit.findings.base import find
+    from mmaudit.report import Report
+    from mmaudit.score import evidence
+
+    run = Run.open(folder)
+    seen = evidence(run)
+    Report.from_json(report_json(run, seen, find(seen)))
 
 
 def _report(folder: Path) -> None:
@@ -319,6 +370,7 @@ TARGETS = (
     Target("scores.parquet", "parquet", _of("scores.parquet", _judged, scored=True), 0.1),
     Target("conditions.parquet", "parquet", _of("conditions.parquet", _judged, scored=True), 0.1),
     Target("estimates.json", "json", _of("estimates.json", _judged, scored=True), 0.1),
+    *(Target(name, "json", _beside(name), 0.02) for name in BESIDE),
     Target("errors.txt", "bytes", _of("errors/*.txt", _error, more=_write_error), 0.5),
     Target("exhibits.parquet", "parquet", _of("exhibits.parquet", _kept, more=_write_exhibits), 0.3),
     Target("exhibit", "json", _exhibits, 2),
