@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile as sf
+from PIL import Image
 from typer.testing import CliRunner
 
 from helpers.init_cases import CLASS, RNG, N, forgotten, runs, save_samples
@@ -79,6 +81,48 @@ def test_roles_are_read_off_a_table(table: str, tmp_path: Path) -> None:
     assert said["modality"] == {"note": "text", "table": "tabular"}
     assert said["columns"] == {"table": ["age", "dose"]}
     assert (said["target"], said["task"]) == ("y", "classification:2")
+
+
+@pytest.mark.parametrize("form", ["mine.csv", "mine.tsv", "mine.jsonl", "mine.parquet", "folder"])
+def test_roles_are_read_off_a_table_of_files(form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Columns of names of files are what the files are; all else is as in a table of values."""
+    home = tmp_path / "folder"
+    (home / "seen").mkdir(parents=True)
+    for i in range(N):
+        Image.fromarray(RNG.integers(0, 256, (9, 8 + i % 2, 3), np.uint8)).save(home / "seen" / f"{i}.PNG")
+        sf.write(home / "seen" / f"{i}.wav", 0.1 * RNG.normal(size=400), 8000)
+    names = np.array(["red", "green", "blue"])[CLASS]
+    frame = pd.DataFrame(
+        {
+            "id": [f"s{i}" for i in range(N)],
+            "photo": [f"seen/{i}.PNG" for i in range(N)],
+            "voice": [f"seen/{i}.wav" if i % 7 else None for i in range(N)],
+            "note": [f"a {name} thing" for name in names],
+            "age": RNG.normal(50, 9, N),
+            "dose": RNG.integers(0, 100, N),
+            "site": np.array(["north", "south"])[np.arange(N) // 30 % 2],
+            "label": names,
+        }
+    )
+    write = {
+        ".csv": lambda path: frame.to_csv(path, index=False),
+        ".tsv": lambda path: frame.to_csv(path, index=False, sep="\t"),
+        ".jsonl": lambda path: frame.to_json(path, orient="records", lines=True),
+        ".parquet": lambda path: frame.to_parquet(path),
+    }
+    table = home / ("metadata.csv" if form == "folder" else form)
+    write[table.suffix](table)
+    start("function", None, "folder" if form == "folder" else f"folder/{form}", tmp_path / "out", {})
+    said = tomllib.loads((tmp_path / "out" / "audit.toml").read_text())
+    assert said["modality"] == {"photo": "image", "voice": "audio", "note": "text", "table": "tabular"}
+    assert said["columns"] == {"table": ["age", "dose"]}
+    assert (said["target"], said["task"], said["ids"], said["group"]) == ("label", "classification", "id", ["site"])
+    _, data, verdicts = runs(tmp_path / "out", monkeypatch)
+    assert {m.name: m.kind for m in data.modalities} == {
+        "photo": "image", "voice": "audio", "note": "text", "table": "tabular"
+    }  # fmt: skip
+    assert data.presence("voice").sum() == N - len(range(0, N, 7))
+    assert False not in verdicts.values()
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def read(
     tar = suffix == ".tar" or "*" in text or "{" in text
     if not tar and not Path(text).exists():
         raise BadInput(f"data {text!r} does not exist.")
-    form = "shards" if tar else _form(Path(text), suffix)
+    form = "shards" if tar else form_of(Path(text), suffix)
     if not kinds:
         raise BadInput(
             "--modality missing: the data do not say what their columns are for; give name=kind of each input."
@@ -112,7 +112,7 @@ def read(
     return read_webdataset(text, single, one, task, whole=whole, **shared)
 
 
-def _form(path: Path, suffix: str) -> str:
+def form_of(path: Path, suffix: str) -> str:
     """Return what lies at an existing path: table, zarr, datasets, shards or folder."""
     if suffix in TABLES and path.is_file():
         return "table"

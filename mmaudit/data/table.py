@@ -122,16 +122,23 @@ def read_folder(
         BadInput: there is no such folder, no table or more than one in it, or anything that `read_table` refuses.
     """
     path = Path(folder)
-    if not path.is_dir():
+    return read_table(path / (table or table_of(path)), *arguments, **{"root": path, **options})
+
+
+def table_of(folder: Path) -> str:
+    """Return the name of the table in a folder of files: `metadata.csv` (…), else the only one.
+
+    Raises:
+        BadInput: there is no such folder, no table or more than one in it.
+    """
+    if not folder.is_dir():
         raise BadInput(f"folder {os.fspath(folder)!r} does not exist.")
-    if table is None:
-        found = sorted(x.name for x in path.iterdir() if x.suffix in TABLES)
-        usual = [name for name in _USUAL if name in found]
-        if len(usual) != 1 and len(found) != 1:
-            came = f"has {', '.join(map(repr, found[:6]))}" if found else f"has no file ending in {', '.join(TABLES)}"
-            raise BadInput(f"folder {os.fspath(folder)!r} {came}; name the table of its samples: table='metadata.csv'.")
-        table = usual[0] if len(usual) == 1 else found[0]
-    return read_table(path / table, *arguments, **{"root": path, **options})
+    found = sorted(x.name for x in folder.iterdir() if x.suffix in TABLES)
+    usual = [name for name in _USUAL if name in found]
+    if len(usual) != 1 and len(found) != 1:
+        came = f"has {', '.join(map(repr, found[:6]))}" if found else f"has no file ending in {', '.join(TABLES)}"
+        raise BadInput(f"folder {os.fspath(folder)!r} {came}; name the table of its samples: table='metadata.csv'.")
+    return usual[0] if len(usual) == 1 else found[0]
 
 
 def frame_data(

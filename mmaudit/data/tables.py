@@ -18,12 +18,14 @@ DELIMITED = (".csv", ".tsv")
 TABLES = (*DELIMITED, ".jsonl", ".parquet", ".pq")
 
 
-def load_table(path: str | os.PathLike[str], columns: Sequence[str], exact: Collection[str] = ()) -> pd.DataFrame:
-    """Read some columns of a table.
+def load_table(
+    path: str | os.PathLike[str], columns: Sequence[str] | None = None, exact: Collection[str] = ()
+) -> pd.DataFrame:
+    """Read some columns of a table, or all.
 
     Args:
         path: `.csv`, `.tsv`, `.jsonl`, `.parquet` or `.pq`.
-        columns: which; others are not read where the format allows.
+        columns: which; others are not read where the format allows. None: all.
         exact: columns of CSV or TSV that stay text: `007` is not 7.
 
     Raises:
@@ -41,9 +43,11 @@ def load_table(path: str | os.PathLike[str], columns: Sequence[str], exact: Coll
     try:
         if suffix in (".parquet", ".pq"):
             with pyarrow.parquet.ParquetFile(path) as file:
-                need(columns, file.schema_arrow.names, where)
-                need_once((name for name in file.schema_arrow.names if name in columns), where)
-                table: pd.DataFrame = file.read(columns=list(columns)).to_pandas(ignore_metadata=True)
+                names = file.schema_arrow.names
+                chosen = names if columns is None else list(columns)
+                need(chosen, names, where)
+                need_once((name for name in names if name in chosen), where)
+                table: pd.DataFrame = file.read(columns=chosen).to_pandas(ignore_metadata=True)
                 return table
         frame = _lines(Path(path)) if suffix == ".jsonl" else _delimited(Path(path), columns, exact)
     except (ValueError, OSError, UnicodeError, pyarrow.ArrowException, RecursionError, OverflowError) as error:
@@ -55,6 +59,8 @@ def load_table(path: str | os.PathLike[str], columns: Sequence[str], exact: Coll
         raise BadInput(
             f"table {os.fspath(path)!r} cannot be read ({reason}); copy it again if it was cut short."
         ) from error
+    if columns is None:
+        return frame
     need(columns, [str(name) for name in frame.columns], where)
     return frame[list(columns)]
 
@@ -81,7 +87,7 @@ def column_types(path: str | os.PathLike[str]) -> dict[str, str]:
     }
 
 
-def _delimited(path: Path, columns: Sequence[str], exact: Collection[str]) -> pd.DataFrame:
+def _delimited(path: Path, columns: Sequence[str] | None, exact: Collection[str]) -> pd.DataFrame:
     """CSV or TSV whose header names every field of its rows, with `exact` columns as text."""
     import pandas as pd
 
@@ -92,10 +98,10 @@ def _delimited(path: Path, columns: Sequence[str], exact: Collection[str]) -> pd
         "encoding": "utf-8-sig",
     }
     header = pd.read_csv(path, header=None, nrows=1, dtype=str, **form).iloc[0].tolist()
-    if len(header) == 1 and header[0] not in columns and any(sign in str(header[0]) for sign in ",;|\t"):
+    if len(header) == 1 and header[0] not in (columns or ()) and any(sign in str(header[0]) for sign in ",;|\t"):
         between = "commas" if path.suffix == ".csv" else "tabs"
         raise BadInput(f"{path.name} has one column, {str(header[0])[:80]!r}; write {between} between its fields.")
-    need_once((name for name in header if name in columns), path.name)
+    need_once((name for name in header if columns is None or name in columns), path.name)
     # Of a row with more fields than names pandas would make the first fields the index, and shift all the others.
     if (fields := _first_row_fields(path, form)) > len(header):
         raise BadInput(

@@ -5,18 +5,23 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
 
+from mmaudit.data.tables import load_table
 from mmaudit.errors import BadInput
 from mmaudit.types import Array
 
 MOST_ROWS = 10_000
-"""Rows of a Parquet file that are looked at."""
+"""Rows of a table that are looked at."""
 _MOST_VALUES = 50
 _FIRST_ROWS = 64
+_ENDINGS = {
+    "image": {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"},
+    "audio": {".wav", ".flac", ".ogg", ".mp3"},
+}
 
 Form = Literal["text", "integer", "number", "bool", "list", "other"]
 
@@ -35,6 +40,7 @@ class Column:
         words: mean number of words of a text.
         low: smallest value of the rows looked at, where they are numbers.
         high: largest value.
+        files: the kind of files whose names a column of texts holds, `"image"` or `"audio"`; else empty.
     """
 
     name: str
@@ -46,6 +52,7 @@ class Column:
     words: float = 0.0
     low: float = float("nan")
     high: float = float("nan")
+    files: str = ""
 
     @property
     def scalar(self) -> bool:
@@ -63,16 +70,14 @@ class Column:
 
 
 def columns(path: Path) -> list[Column]:
-    """Describe the columns of an .npz or Parquet file.
+    """Describe the columns of an .npz file or of a table: Parquet, CSV, TSV or JSON lines.
 
     Raises:
-        BadInput: the file cannot be read, or is neither.
+        BadInput: the file cannot be read, or is none of these.
     """
     if path.suffix == ".npz":
         return _npz(path)
-    if path.suffix in (".parquet", ".pq"):
-        return _parquet(path)
-    raise BadInput(f"data {str(path)!r}: expected an .npz or Parquet file whose arrays or columns can be looked at.")
+    return _parquet(path) if path.suffix in (".parquet", ".pq") else _cells(path)
 
 
 def _npz(path: Path) -> list[Column]:
@@ -132,6 +137,21 @@ def _parquet(path: Path) -> list[Column]:
     return [_field(field, rows, head.column(i) if head is not None else None) for i, field in enumerate(schema)]
 
 
+def _cells(path: Path) -> list[Column]:
+    """Columns of a table without types, by the values of its first rows."""
+    import pyarrow
+
+    frame = load_table(path)
+    found = []
+    for name in frame.columns:
+        try:
+            values = pyarrow.array(frame[name].head(MOST_ROWS), from_pandas=True)
+        except pyarrow.ArrowException:  # numbers beside texts, or lists beside numbers
+            values = pyarrow.nulls(min(len(frame), MOST_ROWS))
+        found.append(_field(pyarrow.field(str(name), values.type), len(frame), values))
+    return found
+
+
 def _field(field: Any, rows: int, head: Any) -> Column:
     import pyarrow.types as kinds
 
@@ -155,7 +175,14 @@ def _field(field: Any, rows: int, head: Any) -> Column:
     words = float(np.mean([len(str(v).split()) for v in seen])) if seen and form == "text" else 0.0
     said = "text" if form == "text" else str(typed)
     counted = _counts(np.array(seen, dtype=np.str_ if form == "text" else None)) if seen else {}
-    return Column(field.name, rows, (), form, said, counted, words)
+    files = _files(seen) if form == "text" else ""
+    return Column(field.name, rows, (), form, said, counted, words, files=files)
+
+
+def _files(texts: Sequence[str]) -> str:
+    """The kind of files that all of the texts name, by their endings; empty where they do not."""
+    endings = {PurePosixPath(text).suffix.lower() for text in texts}
+    return next((kind for kind, known in _ENDINGS.items() if endings and endings <= known), "")
 
 
 def _counts(values: Array | Sequence[Any]) -> dict[Any, int]:

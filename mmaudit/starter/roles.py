@@ -59,7 +59,7 @@ def roles(found: Sequence[Column], given: Mapping[str, Any], *, table: bool, whe
     Args:
         found: the columns.
         given: options that the user said; they stay as they are.
-        table: whether single numbers make a table together (Parquet); else they are no modality (.npz).
+        table: whether single numbers make a table together (Parquet, CSV); else they are no modality (.npz).
         where: the file's name, for messages.
 
     Raises:
@@ -151,7 +151,7 @@ def _groups(seen: Roles, rest: Sequence[Column], rows: int, given: Mapping[str, 
             c.name
             for c in rest
             if c.scalar and c.rows == rows and c.form in ("text", "bool") and 2 <= len(c.values) <= 20
-            and c.words < 2 and rows / len(c.values) >= _FEWEST
+            and c.words < 2 and not c.files and rows / len(c.values) >= _FEWEST
         ]  # fmt: skip
         if few:
             seen.options["group"] = few
@@ -176,6 +176,9 @@ def _modalities(seen: Roles, rest: Sequence[Column], rows: int, table: bool, sha
     for column in rest:
         if column.rows != rows and column.name not in shared:
             seen.left[column.name] = f"{column.rows:,} rows, the target has {rows:,}"
+        elif column.files:
+            kinds[column.name] = column.files
+            seen.notes[f"modality.{column.name}"] = "names of files, below the table's folder; or say root"
         elif column.form == "text" and column.scalar and column.words <= 1 and not column.values:
             seen.left[column.name] = "one word, nearly always another: names of samples or files?"
         elif kind := _kind(column):

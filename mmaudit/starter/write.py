@@ -78,6 +78,9 @@ def start(
 def _look(data: str, given: Mapping[str, Any]) -> Roles:
     """What the data file shows, beside what the user said. Formats other than tables are described by their readers."""
     from mmaudit import options
+    from mmaudit.data.reading import form_of
+    from mmaudit.data.table import table_of
+    from mmaudit.data.tables import TABLES
     from mmaudit.starter.columns import columns
 
     told = {k: v for k, v in given.items() if k not in ("outputs", "weights")}
@@ -85,7 +88,9 @@ def _look(data: str, given: Mapping[str, Any]) -> Roles:
         if key in told:
             told[key] = options.table(told[key], f"--{key}", form)
     path = Path(data)
-    if path.suffix not in (".npz", ".parquet", ".pq"):
+    if path.is_dir() and form_of(path, path.suffix) == "folder":
+        path /= table_of(path)
+    if path.suffix not in (".npz", *TABLES):
         return Roles(dict(told))
     return roles(columns(path), told, table=path.suffix != ".npz", where=path.name)
 
