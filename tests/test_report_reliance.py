@@ -21,6 +21,7 @@ from mmaudit.figures.estimates import DIFFERENCES, VALUE, cell, named, of_family
 from mmaudit.figures.groups import group_effects
 from mmaudit.figures.reliance import reliance, splits
 from mmaudit.render import inline, page
+from mmaudit.render.evidence import findings
 from mmaudit.render.svg import draw
 from mmaudit.render.tables import everything, metric_order, summaries, summed
 from mmaudit.report import Report
@@ -283,6 +284,17 @@ def test_findings_show_estimates_as_evidence() -> None:
     assert "image, baseline zero" in text
     assert "+22.0 pp" in text
     assert 'href="#reliance"' in part
+
+
+def test_evidence_states_the_adjusted_p_of_an_estimate() -> None:
+    given = Estimate("shapley_value", ("image",), (("baseline", "zero"),), unit="share", value=0.2, low=0.1, high=0.3,
+                     n=90, p=0.004, p_adjusted=0.037)  # fmt: skip
+    doc = with_estimates(slim(sample_report(examples=0)), [given])
+    (e,) = (x for x in Report.from_json(doc).estimates if x.estimator == "shapley_value")
+    cited = {"condition": e.key, "metric": e.estimator, "label": e.label, "value": 0.2}
+    doc["findings"] = [doc["findings"][0] | {"evidence": [cited]}]
+    ((row,),) = (f.evidence for f in findings(Report.from_json(doc)))
+    assert (row.what, row.p) == ("image, baseline zero", "0.037")
 
 
 @pytest.mark.parametrize("kinds", [("image", "text", "audio")])

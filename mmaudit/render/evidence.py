@@ -96,7 +96,7 @@ def _estimated(e: Estimate, group: str) -> EvidenceView:
         named(e),
         text(e) if math.isfinite(e.value) else f"{text(e)} ({e.reason or 'no reason was recorded'})",
         f"{null} if there were nothing" if null else "",
-        p_value(e.p) if math.isfinite(e.p) else "",
+        p_value(e.p_adjusted) if math.isfinite(e.p_adjusted) else "",
     )
 
 
