@@ -178,7 +178,7 @@ def _row(
         reason = "the clean value is not better than chance, so there is nothing to lose"
     error = standard_error(values[1:])
     why = uncertain(values, units)
-    if unit == "share" and error == 0 and np.isfinite(metric.range).all():
+    if unit == "share" and error == 0 and np.isfinite(value) and np.isfinite(metric.range).all():
         # As for a single share (`comparison.score_row`): no event among n samples does not mean that there are none.
         # Each sample of four conditions can move the residual by twice its share of the metric's range; a residual of
         # shares of what is above chance by more, the less that is.
