@@ -239,7 +239,7 @@ def show_checks(checks: Sequence[Check], stages: str) -> None:
         if check.ok is None and check.message.startswith("not tested"):
             untested.setdefault(check.message, []).append(check.clause)
         else:
-            mark = {True: "ok  ", False: "FAIL", None: "note"}[check.ok]
+            mark = "warn" if check.warning else {True: "ok  ", False: "FAIL", None: "note"}[check.ok]
             typer.echo(f"{mark}  {check.clause}: {check.message}")
     for why, clauses in untested.items():
         typer.echo(f"note  {why}: {', '.join(clauses)}")

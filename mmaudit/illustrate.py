@@ -42,8 +42,11 @@ MAX_VALUES = 24
 
 
 def worth_showing(seen: Evidence) -> list[Condition]:
-    """Conditions that findings rest on; where they rest on none, those that cost most, one of each severity curve."""
-    changed = [c for c in seen.conditions if c.modalities and c.family != "control"]
+    """Conditions that findings rest on; where they rest on none, those that cost most, one of each severity curve.
+
+    Not those that surely help: what they turn from right to wrong is not what their finding is about.
+    """
+    changed = [c for c in seen.conditions if c.modalities and c.family != "control" and not _helps(seen.score(c))]
     cited = {e["condition"] for f in find(seen) for e in f.evidence}
     if found := [c for c in changed if c.key in cited]:
         return found
@@ -53,6 +56,11 @@ def worth_showing(seen: Evidence) -> list[Condition]:
     for condition in sorted((c for c in cost if cost[c] > 0), key=lambda c: -cost[c]):
         worst.setdefault(condition.stream, condition)
     return list(worst.values())
+
+
+def _helps(score: Score) -> bool:
+    """Whether the model is surely better than on clean data."""
+    return score.delta_high < 0 if score.better == "lower" else score.delta_low > 0
 
 
 def _cost(score: Score) -> float:

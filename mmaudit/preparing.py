@@ -168,7 +168,7 @@ class Prepared:
             "increments": [[c.to_json() for c in self.plan.conditions]],
             "declined": self.plan.declined_json,
             **self._described({}),
-            "checks": [{"clause": c.clause, "ok": c.ok, "message": c.message} for c in self.checks],
+            "checks": [c.to_json() for c in self.checks],
             "batch_rows": batch_rows,
             "shard_rows": shard_rows(len(self.data), 4 * task.width * len(self.plan.conditions)),
             "environment": environment(),

@@ -170,6 +170,11 @@ def test_group_gap() -> None:
     assert grouped(0.85, 0.05).find("group_gap") == []
 
 
+def test_a_group_that_is_left_with_little_is_serious() -> None:
+    (slight,), (wide,) = grouped(0.75, 0.05).find("group_gap"), grouped(0.7, 0.05).find("group_gap")
+    assert (slight.level, wide.level) == ("minor", "major")
+
+
 def test_groups_of_labels_are_compared_by_auroc() -> None:
     """Average precision is lower where a label is rarer, although the model ranks as well."""
     table = Table(Task.multilabel(2), "average_precision").clean(metric="average_precision").clean(metric="auroc")

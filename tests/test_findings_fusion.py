@@ -37,6 +37,16 @@ def test_no_flip_settles_a_loss_that_chance_leaves_no_room_for() -> None:
     assert len(swapped(0.0, 0.5, 0.0, 0.0037).find("ignored_modality")) == 1
 
 
+def test_a_modality_that_moves_no_probability_may_never_reach_the_model() -> None:
+    table = swapped(0.0, 0.01, 0.0)
+    for metric in ("brier", "mean_confidence"):
+        table.moved(mismatch("b"), metric, 0.0)
+    (found,) = table.find("ignored_modality")
+    assert found.claim.endswith("make sure that the adapter passes it on to the model.")
+    (moved,) = swapped(0.0, 0.01, 0.0).moved(mismatch("b"), "brier", 0.001).find("ignored_modality")
+    assert "adapter" not in moved.claim
+
+
 def test_few_samples_without_a_flip_prove_nothing() -> None:
     for n, expected in ((60, 0), (74, 1)):  # 1 − 0.025^(1/n) reaches 5 % at 72 samples
         table = Table(n=n).clean().lost(mismatch("b"), 0.0, 0.0).score(mismatch("b"), "flip_rate", 0.0, 0.0, against="")
@@ -157,6 +167,8 @@ def test_adding_hurts_when_surely_worse() -> None:
     (found,) = edge(0.05, 0.03).find("non_monotone_subset")
     assert found.modalities == ("b",)
     assert "Adding b to a makes the model worse" in found.claim
+    command = "mmaudit score runs/mine --condition clean --condition 'missing[b, baseline=zero]' --metric accuracy"
+    assert found.reproduce == command, "both numbers of the claim"
 
 
 def test_adding_does_not_hurt_when_it_may_not() -> None:

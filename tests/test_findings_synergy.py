@@ -67,6 +67,13 @@ def test_synergy_that_is_not_surely_left_is_not_told(unused: float, half: float,
     assert found(*synergy(unused, half, p)) == []
 
 
+def test_two_views_that_only_add_up_leave_nothing_to_a_fusion() -> None:
+    assert found(*synergy(0.4), bits("beyond_independence", 0.01)) == []
+    assert found(*synergy(0.4), bits("beyond_independence", 0.01, against="rest")), "of other sides"
+    assert found(*synergy(0.4), bits("beyond_independence", 0.3))
+    assert found(*synergy(0.4), bits("beyond_independence", float("nan"))), "not asked of numbers"
+
+
 def test_one_against_the_rest_names_the_rest() -> None:
     sides = {"against": "rest"}
     every = (

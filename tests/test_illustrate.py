@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from helpers.finding_tables import Table, missing
 from helpers.run_cases import Rowwise, dataset
 from mmaudit import audit
 from mmaudit.illustrate import worth_showing
@@ -38,6 +40,14 @@ def test_without_findings_the_worst_samples_are_those_of_the_most_costly_conditi
     assert examples <= {c.key for c in shown[:6]}
     text = Page(page(report)).text()
     assert "Single samples on which a perturbation did the most harm" in text
+
+
+def test_a_condition_that_helps_has_no_worst_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a modality that disturbs it the model is better: a finding rests on that, but it harms no sample."""
+    table = Table().clean().lost(missing("b"), -0.1).lost(missing("a"), 0.5)
+    cited = [SimpleNamespace(evidence=[{"condition": missing(m).key} for m in "ab"])]
+    monkeypatch.setattr("mmaudit.illustrate.find", lambda seen: cited)
+    assert worth_showing(table.evidence()) == [missing("a")]
 
 
 def test_where_none_is_shown_the_page_says_whether_inputs_are_kept() -> None:

@@ -11,6 +11,7 @@ import streamlit as st
 from mmaudit.app.parts import files, state, tables, texts
 from mmaudit.formats import readable
 from mmaudit.render import scope as scopes
+from mmaudit.render import states
 from mmaudit.render import tables as report_tables
 from mmaudit.render.reproduce import times
 from mmaudit.report import Report
@@ -72,14 +73,12 @@ def _controls(report: Report) -> None:
     if not report.document["controls"]:
         texts.nothing("This audit ran without controls, so nothing shows that its probes did what they say.")
     for c in report.document["controls"]:
-        mark = ":green[✓ passed]" if c["ok"] else ":red[✗ **failed**]"
-        st.markdown(f"{mark} **{texts.plain(c['control'], 60)}** {texts.plain(c['message'])}")
+        texts.outcome(states.control_state(c), c["control"], c["message"])
     texts.section("Model checks", "What an audit relies on, checked on a few samples before it began.")
     if not report.document["checks"]:
         texts.nothing("No checks were recorded.")
-    marks = {True: ":green[✓ passed]", False: ":red[✗ **failed**]", None: ":gray[– skipped]"}
     for c in report.document["checks"]:
-        st.markdown(f"{marks[c['ok']]} **{texts.plain(c['clause'], 60)}** {texts.plain(c['message'])}")
+        texts.outcome(states.check_state(c), c["clause"], c["message"])
 
 
 def _numbers(report: Report) -> None:

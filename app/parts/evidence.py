@@ -18,7 +18,7 @@ COLUMNS = (
     Column("evidence", numeric=False),
     Column("metric", numeric=False),
     Column("value", note="with its 95 % interval"),
-    Column("change against clean", note="with its 95 % interval, paired sample by sample"),
+    Column("change", note="against clean data where nothing else is said; 95 % interval, paired sample by sample"),
     Column("adjusted p", note="Benjamini-Hochberg over all conditions and metrics"),
     Column("samples"),
 )
@@ -54,7 +54,7 @@ def table(report: Report, finding: Finding) -> Table:
                     text_cell(named(one)),
                     _cell(text(one), one.value, one.reason),
                     _cell(null, one.null, "this number has no value to compare with"),
-                    _cell(p_value(one.p), one.p, "there is no test of this number"),
+                    _cell(p_value(one.p_adjusted), one.p_adjusted, "there is no test of this number"),
                     text_cell(""),
                 )
             )
@@ -63,12 +63,15 @@ def table(report: Report, finding: Finding) -> Table:
             rows.append(tuple(text_cell(x) for x in (what, metric, value, delta, p, "")))
         else:
             score = report.score(e["condition"], e["metric"], group)
-            rows.append(_scored(conditions.get(e["condition"]), e, group, score))
+            other = conditions.get(e.get("against") or report.clean)
+            rows.append(_scored(conditions.get(e["condition"]), e, group, score, other))
     return Table(COLUMNS, tuple(rows))
 
 
-def _scored(c: Condition | None, e: Mapping[str, Any], group: str, score: Score | None) -> tuple[Cell, ...]:
-    """What the finding says about a score; what it leaves out is looked up in the report."""
+def _scored(
+    c: Condition | None, e: Mapping[str, Any], group: str, score: Score | None, other: Condition | None
+) -> tuple[Cell, ...]:
+    """What the finding says about a score, changed against another; what it leaves out is looked up in the report."""
 
     def get(name: str) -> float:
         return float(e[name] if e.get(name) is not None else getattr(score, name, math.nan))
@@ -78,11 +81,13 @@ def _scored(c: Condition | None, e: Mapping[str, Any], group: str, score: Score 
     value, delta, p = get("value"), get("delta"), get("p_adjusted")
     reason = str(e.get("reason") or (score.reason if score else "")) or "no reason was recorded"
     against = "this is what others are compared with" if c is None or c.family == "clean" else reason
+    changed = change(delta, get("delta_low"), get("delta_high"), unit)
+    changed += f" against {words(other)}" if other is not None and other.family != "clean" else ""
     return (
         text_cell(what + (f", {shorten(group, 60)}" if group else "")),
         text_cell(readable(str(e["metric"]))),
         _cell(estimate(value, get("low"), get("high"), unit), value, reason),
-        _cell(change(delta, get("delta_low"), get("delta_high"), unit), delta, against),
+        _cell(changed, delta, against),
         _cell(p_value(p), p, against),
         _cell(count(int(e.get("n") or 0)), float(e.get("n") or math.nan), "not recorded"),
     )

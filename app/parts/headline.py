@@ -6,7 +6,7 @@ import streamlit as st
 
 from mmaudit.app.parts import files, pages, state, texts
 from mmaudit.formats import NBSP, count
-from mmaudit.render import scope, summary
+from mmaudit.render import scope, states, summary
 from mmaudit.report import Report
 
 # Sections of the report page that tiles point at, as pages here.
@@ -90,17 +90,15 @@ def _controls(report: Report) -> None:
     good = sum(c["ok"] for c in controls)
     if not controls:
         st.warning("This audit ran without controls, so nothing shows that its probes did what they say.")
-    failed = sum(c["ok"] is False for c in checks)
     said = f"Controls: {good} of {len(controls)} passed" if controls else "No controls"
-    said += f" · model checks: {sum(c['ok'] is True for c in checks)} passed, {failed} failed" if checks else ""
+    said += f" · model checks: {states.counted(checks)}" if checks else ""
     said += f" · {len(idle)} condition{'s' * (len(idle) > 1)} changed nothing" if idle else ""
     with st.expander(
         said, icon=":material/verified:" if controls and good == len(controls) else ":material/gpp_maybe:"
     ):
         st.caption("Probes whose result is known in advance: where one comes out wrong, no number can be trusted.")
         for c in controls:
-            mark = ":green[✓ passed]" if c["ok"] else ":red[✗ **failed**]"
-            st.markdown(f"{mark} **{texts.plain(c['control'], 60)}** {texts.plain(c['message'])}")
+            texts.outcome(states.control_state(c), c["control"], c["message"])
         if idle:
             st.caption("Conditions that changed no sample say nothing about the model. All others stand.")
         for message in idle:

@@ -7,10 +7,19 @@ import re
 import streamlit as st
 
 from mmaudit.formats import printable, shorten, unbroken
+from mmaudit.render import states
 
 MARKS = {"critical": "▲", "major": "◆", "minor": "●", "info": "○", "none": "✓"}
 """A shape per level of finding, so that colour is never alone."""
 COLOURS = {"critical": "red", "major": "orange", "minor": "blue", "info": "gray", "none": "green"}
+
+_STATES = {
+    states.PASSED: "green",
+    states.FAILED: "red",
+    states.WARNING: "orange",
+    states.SKIPPED: "gray",
+    states.NOT_APPLIED: "orange",
+}
 
 # ASCII punctuation that Markdown, or what Streamlit adds to it (`:red[…]`, `:smile:`, `$…$`), gives a meaning to.
 _MEANING = re.compile(r"([!-/:-@\[-`{-~])")
@@ -64,6 +73,11 @@ def partial(message: str) -> None:
 def damaged(message: str) -> None:
     """Something cannot be read, and why."""
     st.error(plain(message), icon=":material/broken_image:")
+
+
+def outcome(state: str, name: str, message: str) -> None:
+    """How a control or a check came out: mark and word, what it is, and what it found."""
+    st.markdown(f":{_STATES[state]}[{states.MARKS[state]}] **{plain(name, 60)}** {plain(message)}")
 
 
 def level(name: str, count: int | None = None) -> None:

@@ -25,17 +25,21 @@ def about(report: Report, level: str) -> list[str]:
     failed, idle = report.failed_controls(), report.idle_conditions()
     passed = sum(c["ok"] for c in doc["controls"])
     controls = f"**{count(len(failed))} FAILED**" if failed else f"{count(passed)} passed" if passed else "**none run**"
-    controls += f", {count(len(idle))} conditions not applied" if idle else ""
+    controls += f", {_conditions(len(idle))} not applied" if idle else ""
     clusters = doc["data"]["clusters"]
     samples = f"{count(doc['data']['n'])} samples" + (f" in {count(clusters)} clusters" if clusters else "")
     lines = (
         ("Model", f"{plain(doc['model']['name'], 80)}, fingerprint {plain(doc['model']['fingerprint'], 80)}"),
         ("Data", f"{samples}, fingerprint {plain(doc['data']['fingerprint'], 80)}"),
-        ("Suite", f"{plain(doc['suite']['name'], 40)}, {count(perturbed(report))} perturbed conditions"),
+        ("Suite", f"{plain(doc['suite']['name'], 40)}, {_conditions(perturbed(report), 'perturbed ')}"),
         ("Findings", f"{plain(report.level_counts())}; worst: {level}"),
         ("Controls", controls),
     )
     return ["| | |", "|---|---|", *(row((f"**{name}**", said)) for name, said in lines)]
+
+
+def _conditions(n: int, kind: str = "") -> str:
+    return f"{count(n)} {kind}condition{'s' * (n != 1)}"
 
 
 def verdict(sentences: Sequence[str]) -> str:
@@ -74,9 +78,9 @@ def conditions(report: Report, most: int) -> list[str]:
         "lost above chance",
     )
     lines = table(titles, (_condition(report, c) for c in found[:most]), (False, True, True, True, True))
-    left, measured = len(found) - most, perturbed(report)
-    notes = [f"{count(left)} conditions that cost less are left out."] if left > 0 else []
-    notes += [f"{count(measured - len(found))} conditions have no value."] if measured > len(found) else []
+    left, none = len(found) - most, perturbed(report) - len(found)
+    notes = [f"{_conditions(left)} that cost less {'is' if left == 1 else 'are'} left out."] if left > 0 else []
+    notes += [f"{_conditions(none)} {'has' if none == 1 else 'have'} no value."] if none > 0 else []
     return [*lines, "", " ".join([f"95{NBSP}% intervals in brackets.", *notes])]
 
 

@@ -181,7 +181,9 @@ def audit(
 def score(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     metric: Annotated[list[str] | None, typer.Option(help="Show this metric; may be repeated.")] = None,
-    condition: Annotated[str | None, typer.Option(help="Show this condition, by its label.")] = None,
+    condition: Annotated[
+        list[str] | None, typer.Option(help="Show this condition, by its label; may be repeated.")
+    ] = None,
     group: Annotated[str | None, typer.Option(help="Show a group too, as column=value, or all of a column.")] = None,
     resamples: Annotated[int, typer.Option(help="Bootstrap replicates.")] = 1000,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
@@ -224,11 +226,11 @@ def score(
     groups = {g for s in measured if s.group for g in (s.group, s.group.split("=", 1)[0])}
     if group and group not in groups:
         raise UnknownName("group of this run", group, groups)
-    key = opened.condition(condition).key if condition else None
+    keys = {opened.condition(label).key for label in condition or []}
     rows = [
         s
         for s in measured
-        if key in (None, s.condition)
+        if (not keys or s.condition in keys)
         and (not metric or s.metric in metric)
         and (not s.group or group in (s.group, s.group.split("=", 1)[0]))
     ]

@@ -68,8 +68,7 @@ def doctor(
         checked, rows, _ = options.load(chosen, step)
         checks, stages = examine(checked, rows)
     if as_json:
-        found = [{"clause": c.clause, "ok": c.ok, "message": c.message} for c in checks]
-        console.print_json({"model": checked.name, "stages": stages, "checks": found})
+        console.print_json({"model": checked.name, "stages": stages, "checks": [c.to_json() for c in checks]})
     else:
         console.show_checks(checks, stages)
     if any(check.ok is False for check in checks):

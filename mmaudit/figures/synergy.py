@@ -150,8 +150,9 @@ def _beside(estimates: Sequence[Estimate], every: Sequence[Sides]) -> list[Figur
         "further assumption. The dot is the point value by the BROJA convention with its 95 % interval, the upright "
         "tick beside it what the same estimator reads where there is none: an interval that holds the tick is no "
         "evidence of synergy. Of the model’s missing baselines the one under which it uses most is drawn. Left unused "
-        "is what is to be had, by the better of predictors and model, minus what the model uses, and no more and no "
-        f"surer than the synergy in the data.{drawn_only(every)}"
+        "is what is to be had, by the better of predictors and model, minus what the model uses by its best answers to "
+        "every subset (each under the baseline with which they say most), and no more and no surer than the synergy "
+        f"in the data.{drawn_only(every)}"
     )
     columns = (
         Column("sides", numeric=False),

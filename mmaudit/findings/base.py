@@ -26,7 +26,7 @@ class Draft:
         modalities: what it is about.
         scores: the evidence, the most telling first.
         effect: in [0, 1], larger is worse.
-        condition: the one that the command shows; that of the first score without it.
+        condition: the one that the command shows; without it those of the scores, the first few.
         level: where it differs from the rule's.
         subject: what it is about, for a list of several; the modalities without it.
         command: that shows the evidence again, where it is not that of a condition or of estimates.
@@ -129,14 +129,13 @@ def _gravity(draft: Draft) -> int:
 
 
 def _finding(found_by: Rule, draft: Draft, evidence: Evidence) -> Finding:
-    condition = draft.condition
-    if condition is None and draft.scores:
-        condition = next((c for c in evidence.conditions if c.key == draft.scores[0].condition), None)
+    conditions = [draft.condition] if draft.condition is not None else _cited(draft.scores, evidence)
     command = draft.command
-    if not command and condition is not None:
-        shown = [s.metric for s in draft.scores if s.condition == condition.key]
+    if not command and conditions:
+        keys = {c.key for c in conditions}
+        shown = [s.metric for s in draft.scores if s.condition in keys]
         group = next((s.group for s in draft.scores if s.group), "")
-        command = evidence.reproduce(condition, shown or [evidence.primary], group)
+        command = evidence.reproduce(conditions, shown or [evidence.primary], group)
     elif not command and draft.scores:
         command = evidence.reproduce_estimates()
     return Finding(
@@ -148,6 +147,12 @@ def _finding(found_by: Rule, draft: Draft, evidence: Evidence) -> Finding:
         reproduce=command,
         effect=min(max(draft.effect, 0.0), 1.0),
     )
+
+
+def _cited(scores: Iterable[Score], evidence: Evidence) -> list[Condition]:
+    """Conditions of the evidence, the first few."""
+    known = {c.key: c for c in evidence.conditions}
+    return list(dict.fromkeys(known[s.condition] for s in scores if s.condition in known))[:MOST_PER_RULE]
 
 
 def evidence_of(score: Score) -> dict[str, object]:

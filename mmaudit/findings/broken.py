@@ -31,6 +31,8 @@ FRAGILE = 0.25
 MIDDLE = 3
 # A group's shortfall, as a share of what the model has above chance.
 GAP = 0.05
+# One that no reader may leave: a third and more of what makes the model worth having is not there for the group.
+WIDE_GAP = 0.30
 # Distance below chance that is more than rounding, as a share of the chance level; for R² (chance is 0) as it is.
 BELOW = 0.04
 BELOW_R2 = 0.10
@@ -262,15 +264,15 @@ def group_gap(evidence: Evidence) -> Iterator[Draft]:
     sign = 1.0 if clean.better == "higher" else -1.0
     scale = abs(clean.value - clean.floor)
     scores = evidence.group_scores(clean.metric)
-    worst: dict[str, Score] = {}
+    worst: dict[str, tuple[Score, float]] = {}
     for score in scores:
         # Of twenty groups one is always last: its interval must hold for the worst of them.
         low, high = widened(score.value, score.low, score.high, len(scores))
         shortfall = clean.low - high if sign > 0 else low - clean.high
         column = score.group.split("=", 1)[0]
-        if shortfall > GAP * scale and (column not in worst or sign * score.value < sign * worst[column].value):
-            worst[column] = score
-    for score in worst.values():
+        if shortfall > GAP * scale and (column not in worst or sign * score.value < sign * worst[column][0].value):
+            worst[column] = score, shortfall
+    for score, shortfall in worst.values():
         column, _, value = score.group.partition("=")
         yield Draft(
             f"Where {listing([column])} is {listing([value])} ({formats.count(score.n)} samples) "
@@ -279,5 +281,6 @@ def group_gap(evidence: Evidence) -> Iterator[Draft]:
             (score, clean),
             min(1.0, abs(clean.value - score.value) / scale),
             condition=CLEAN,
+            level="major" if shortfall > WIDE_GAP * scale else None,
             subject=score.group,
         )

@@ -201,11 +201,12 @@ class Evidence:
             known = {0: CLEAN, **{c.position or 0: c for c in curve}}
             yield [(known[p - 1], c) for p, c in sorted(known.items()) if p - 1 in known]
 
-    def reproduce(self, condition: Condition, metrics: Iterable[str], group: str = "") -> str:
-        """The command that shows scores of a condition again, without the model; of one group, beside all samples."""
+    def reproduce(self, conditions: Iterable[Condition], metrics: Iterable[str], group: str = "") -> str:
+        """The command that shows scores of conditions again, without the model; of one group, beside all samples."""
         named = [word for metric in dict.fromkeys(metrics) for word in ("--metric", metric)]
         named += ["--group", group] if group else []
-        return shlex.join(["mmaudit", "score", self.folder, "--condition", condition.label, *named])
+        asked = [word for condition in conditions for word in ("--condition", condition.label)]
+        return shlex.join(["mmaudit", "score", self.folder, *asked, *named])
 
     def reproduce_estimates(self) -> str:
         """The command that shows reliance and synergy again, without the model."""

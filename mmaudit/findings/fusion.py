@@ -36,11 +36,19 @@ def ignored_modality(evidence: Evidence) -> Iterator[Draft]:
         answers = f"{span(flips)} of its answers and " if measured else ""
         yield Draft(
             f"The model hardly uses {listing([modality])}: giving every sample another sample's changes "
-            f"{answers}{measure(score)} by {change(score)}.",
+            f"{answers}{measure(score)} by {change(score)}.{_not_passed_on(evidence, swap)}",
             (modality,),
             (score, flips) if measured else (score,),
             1.0 - max(score.lost, 0.0),
         )
+
+
+def _not_passed_on(evidence: Evidence, swap: Condition) -> str:
+    """What else may be the reason where no probability moved by a bit."""
+    brier = evidence.score(swap, "brier")
+    if not (brier.delta == 0 and evidence.score(swap, "mean_confidence").delta == 0):
+        return ""
+    return " Nothing moved at all: make sure that the adapter passes it on to the model."
 
 
 def _swaps(evidence: Evidence, modality: str) -> list[Condition]:

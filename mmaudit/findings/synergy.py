@@ -12,19 +12,24 @@ from mmaudit.findings.wording import listing, span
 # Bits left unused below this share of what there is to know (the target's entropy) are nothing to act on.
 WORTHWHILE = 0.05
 ALPHA = 0.05
+BEYOND = "beyond_independence"
 # How far below its accuracy elsewhere a model may be on samples that need both, before it is worth a line.
 FAR_BELOW = 0.1
 
 
 @rule("synergy_unused", level="major")
 def synergy_unused(evidence: Evidence) -> Iterator[Draft]:
-    """Modalities together say more than each alone, and the model leaves it."""
+    """Modalities together say more than each alone, and the model leaves it.
+
+    Where two views of one thing add up there is synergy too, and nothing that a fusion could find: of classes only what
+    sides say that go together given the truth counts. Of numbers nobody asked that.
+    """
     entropy = next(iter(evidence.estimated("entropy", of="data")), None)
     for unused in evidence.estimated("synergy_unused"):
         if entropy is None or not unused.low > WORTHWHILE * entropy.value:
             continue
         available, used = _of(evidence, unused, "data"), _of(evidence, unused, "model")
-        if available is None or not available.p_adjusted <= ALPHA:
+        if available is None or not available.p_adjusted <= ALPHA or _adds_up(evidence, unused):
             continue
         sides = (*unused.modalities, *(["the other modalities"] if unused.option("against") else []))
         said = f" The model's own answers hold {span(used.score())} of that sort." if used is not None else ""
@@ -50,6 +55,13 @@ def _of(evidence: Evidence, like: Estimate, of: str) -> Estimate | None:
     return min((e for e in found if e.value == e.value), key=lambda e: e.value, default=None)
 
 
+def _adds_up(evidence: Evidence, like: Estimate) -> bool:
+    """Whether the sides say together no more, as far as can be seen, than both predictions multiplied."""
+    against = like.option("against")
+    beyond = (e for e in evidence.estimated(BEYOND, like.modalities) if e.option("against") == against)
+    return any(e.value == e.value and not e.low > 0 for e in beyond)
+
+
 @rule("weak_on_synergy", level="minor", needs_signal=True)
 def weak_on_synergy(evidence: Evidence) -> Iterator[Draft]:
     """Samples that no modality answers alone, only several together, are answered worse than the others.
@@ -57,7 +69,7 @@ def weak_on_synergy(evidence: Evidence) -> Iterator[Draft]:
     Where two views of one thing add up, such samples are those near the border, on which any noise tells; so only where
     modalities surely say more together than views that are independent given the answer.
     """
-    if not any(e.low > 0 for e in evidence.estimated("beyond_independence")):
+    if not any(e.low > 0 for e in evidence.estimated(BEYOND)):
         return
     for synergy in evidence.estimated("accuracy_on", tag="synergy"):
         for redundant in evidence.estimated("accuracy_on", synergy.modalities, tag="redundant"):

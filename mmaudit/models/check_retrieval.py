@@ -83,9 +83,8 @@ def modalities(model: Retriever, batch: Batch, task: Task, declared: Sequence[Mo
     if said := disagreement(model, declared, task.names):
         return Check("modalities", False, said)
     if idle := [m for m in batch.inputs if m not in task.names]:
-        return Check(
-            "modalities", None, f"{asked}; {named(idle)} of the data has no part in it: no probe of it can show"
-        )
+        message = f"{asked}; {named(idle)} of the data has no part in it: no probe of it can show"
+        return Check("modalities", None, message, warning=True)
     return Check("modalities", True, f"{asked}, and the model has encoders of all of these")
 
 

@@ -22,12 +22,18 @@ class Check:
         ok: True kept, False broken (the audit would be wrong), None a note: not applicable, not tested, or a warning.
         message: what was found, and for a broken clause what to do.
         rows: sample ids of offending rows, the first ones.
+        warning: whether a note tells of what may be wrong.
     """
 
     clause: str
     ok: bool | None
     message: str
     rows: tuple[Any, ...] = ()
+    warning: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; rows stay out, their ids may be anything."""
+        return {"clause": self.clause, "ok": self.ok, "warning": self.warning, "message": self.message}
 
 
 def modalities(model: Model, batch: Batch, declared: Sequence[Modality] = ()) -> Check:
@@ -41,7 +47,8 @@ def modalities(model: Model, batch: Batch, declared: Sequence[Modality] = ()) ->
     if said := disagreement(model, declared, model.modalities):
         return Check(clause, False, said)
     if extra:
-        return Check(clause, None, f"{has}, but the model does not read {named(extra)}: no probe of it can show")
+        message = f"{has}, but the model does not read {named(extra)}: no probe of it can show"
+        return Check(clause, None, message, warning=True)
     return Check(clause, True, f"{reads}, and {has}")
 
 
@@ -174,7 +181,7 @@ def probabilities(model: Model, batch: Batch, task: Task, found: OutputArray) ->
             f"logits are declared, but all outputs are {range_}; if they are probabilities, declare "
             "outputs='probabilities', or every confidence will be wrong"
         )
-        return Check(clause, None, message)
+        return Check(clause, None, message, warning=True)
     return Check(clause, None, f"not applicable: {model.outputs} are declared")
 
 

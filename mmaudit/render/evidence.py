@@ -75,7 +75,9 @@ def _finding(
             continue
         what = words(condition) if condition else shorten(str(e.get("label", e["condition"])), 80)
         score = report.score(e["condition"], e["metric"], group)
-        evidence.append(_evidence(what + (f", {shorten(group, 60)}" if group else ""), e, score))
+        other = by_key.get(e.get("against") or "")
+        other = None if other is None or other.family == "clean" else other
+        evidence.append(_evidence(what + (f", {shorten(group, 60)}" if group else ""), e, score, other))
     families = dict.fromkeys(
         by_key[e["condition"]].family if e["condition"] in by_key else known[e["condition"], e.get("group", "")][0]
         for e in f.evidence
@@ -100,8 +102,11 @@ def _estimated(e: Estimate, group: str) -> EvidenceView:
     )
 
 
-def _evidence(what: str, e: Mapping[str, Any], score: Score | None) -> EvidenceView:
-    """What the finding says about a score; what it leaves out is looked up in the report."""
+def _evidence(what: str, e: Mapping[str, Any], score: Score | None, other: Condition | None) -> EvidenceView:
+    """What the finding says about a score; what it leaves out is looked up in the report.
+
+    `other` is what its change is against, where that is not clean data.
+    """
 
     def get(name: str) -> float:
         found = e[name] if e.get(name) is not None else getattr(score, name, math.nan)
@@ -113,10 +118,12 @@ def _evidence(what: str, e: Mapping[str, Any], score: Score | None) -> EvidenceV
         reason = e.get("reason") or (score.reason if score else "")
         value = f"{value} ({reason or 'no reason was recorded'})"
     delta, p = get("delta"), get("p_adjusted")
+    changed = change(delta, get("delta_low"), get("delta_high"), unit) if math.isfinite(delta) else ""
+    against = f" against {words(other)}" if other is not None and changed else ""
     return EvidenceView(
         what,
         readable(str(e["metric"])),
         value,
-        change(delta, get("delta_low"), get("delta_high"), unit) if math.isfinite(delta) else "reference",
+        f"{changed}{against}",
         p_value(p) if math.isfinite(p) else "",
     )

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from mmaudit.figures import FIGURES
 from mmaudit.formats import readable
-from mmaudit.render import live
+from mmaudit.render import live, states
 from mmaudit.render.budget import BUDGET, Part, chosen, said
 from mmaudit.render.contents import contents
 from mmaudit.render.drawn import FigureView, charts, drawn, folded_of, numbers_of
@@ -134,6 +134,10 @@ class _Made:
             "report": report,
             "doc": report.document,
             "failed": report.failed_controls(),
+            "marks": states.MARKS,
+            "control_state": states.control_state,
+            "check_state": states.check_state,
+            "checks_counted": states.counted(report.document["checks"]),
             "idle": report.idle_conditions(),
             "tiles": [*tiles(report), *synergy_tile(report)],
             "findings": findings(report),

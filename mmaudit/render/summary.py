@@ -114,7 +114,7 @@ def _how_far(report: Report) -> str:
     if weak := report.faint_conditions():
         said.append(f"under {count(len(weak))} of the conditions a loss of a tenth could have gone unseen")
     if idle := len(report.idle_conditions()):
-        said.append(f"{count(idle)} changed no sample and say nothing")
+        said.append(f"{count(idle)} changed no sample and {'says' if idle == 1 else 'say'} nothing")
     if partial := (report.document.get("budget") or {}).get("partial"):
         said.append(f"a budget left {count(partial)} on a part of the samples")
     if raised := sum(m.raised > 0 for m in report.conditions):
