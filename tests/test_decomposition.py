@@ -143,7 +143,9 @@ def numbers(seed: int, disturbed: float, hidden: float = 0.0) -> tuple[list[Esti
 def test_no_more_is_left_than_is_to_be_had(hidden: float) -> None:
     """A complete answer that says less than one modality holds synergy far below 0; that adds nothing."""
     (data,), (unused,) = numbers(0, 1.0, hidden)
-    assert (unused.value, unused.low, unused.high) == pytest.approx((data.value, data.low, data.high))
+    numbers_of = [(e.value, e.low, e.high) for e in (unused, data)]
+    assert numbers_of[0] == pytest.approx(numbers_of[1], nan_ok=True)
+    assert np.isfinite(numbers_of).all() or data.reason == unused.reason != "", "no resample differs, and it says so"
     assert unused.p == data.p
     assert present(unused) == present(data) == (hidden > 0)
 
@@ -270,6 +272,14 @@ def test_an_interval_has_the_longer_arm_on_both_sides() -> None:
     assert (left.low, left.high) == pytest.approx((-high, high - 0.2))
     bound = row(LOW, NAMES, (), skewed, 300, least=0.0)
     assert (bound.low, bound.high) == pytest.approx((0.0, high))
+
+
+def test_a_width_of_0_is_never_stated() -> None:
+    still = row(LOW, NAMES, (), np.zeros(200), 300, least=0.0)
+    assert still.value == 0
+    assert np.isnan([still.low, still.high]).all()
+    assert still.reason.startswith("no interval: no resample differs")
+    assert row(SYNERGY, NAMES, (), np.zeros(200), 300, reason="known").reason == "known"
 
 
 def test_random_blocks_are_no_clusters() -> None:

@@ -58,8 +58,18 @@ def test_groups_have_emap_and_gap_where_other_estimates_have_groups(run: Run) ->
         assert emap.value + gap.value == pytest.approx(right)
         assert emap.low < emap.value < emap.high
         assert (gap.value, gap.p) == (0, 1)
+        assert gap.low < 0 < gap.high, "other samples of the population may need both"
         assert emap.null == pytest.approx(np.bincount(target[mine]).max() / mine.sum())
         assert emap.score().group == f"site={name}"
+
+
+def test_shares_that_no_resample_moves_have_no_interval(run: Run) -> None:
+    found = by_label(reliance.estimates(run, resamples(run, 30)), "")
+    for order, value in (("1", 1.0), ("2", 0.0)):
+        e = found[f"anova_order_share[order={order}]"]
+        assert e.value == pytest.approx(value)
+        assert np.isnan([e.low, e.high]).all()
+        assert e.reason.startswith("no interval: no resample differs")
 
 
 def test_a_group_too_small_among_the_combined_samples_has_a_reason(run: Run) -> None:

@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import scipy.special
 
+from mmaudit.comparison import NO_INTERVAL, STILL
 from mmaudit.errors import Undefined
 from mmaudit.estimates import Estimate, estimators
 from mmaudit.kernels.bootstrap import Resamples
@@ -93,6 +94,8 @@ def row(
     low = max(low, least)
     if not np.isfinite(value):
         reason = reason or "not defined on these samples"
+    elif high - low <= ROUNDING:  # a width that claims to know
+        low, high, reason = float("nan"), float("nan"), reason or f"{NO_INTERVAL}{STILL}"
     p = float("nan")
     if test:  # rounding is nothing to be certain of
         p = p_value(value, values[1:], units) if value != 0 else 1.0

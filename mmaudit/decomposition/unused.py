@@ -84,7 +84,8 @@ def smallest(missed: Estimate, *limits: Estimate) -> Estimate:
         return replace(missed, value=nothing, low=nothing, high=nothing, p=nothing, reason=unknown.reason)
     value, low, high = np.min([(e.value, e.low, e.high) for e in every], axis=0).tolist()  # NaN where one has none
     more_used = missed.value < min(e.value for e in limits)
-    reason = "" if value >= 0 else MORE_USED if more_used else FALLS_SHORT
+    without = next((e.reason for e in every if e.low != e.low), "")
+    reason = without if value >= 0 else MORE_USED if more_used else FALLS_SHORT
     return replace(missed, value=value, low=low, high=high, p=float(np.max([e.p for e in every])), reason=reason)
 
 

@@ -19,7 +19,7 @@ WHOLE_MODEL = ("emap", "emap_gap", "anova_order_share", "reliance_agreement")
 
 @dataclass
 class TextTable:
-    """Title, a line on what it says, columns and rows of text; reasons by the letter that stands at a dash."""
+    """Title, a line on what it says, columns and rows of text; reasons by the letter that stands for them."""
 
     title: str
     words: str
@@ -28,14 +28,14 @@ class TextTable:
     notes: dict[str, str] = field(default_factory=dict)
 
     def cell(self, e: Estimate | None, two_lines: bool = False) -> str:
-        """An estimate, or a dash with the letter of its reason; empty where there is no estimate."""
+        """An estimate, with the letter of the reason where it or its interval is undefined; empty for none."""
         if e is None:
             return ""
         if not math.isfinite(e.value):
             return f"{DASH} ({self.letter(e.reason or 'no reason was recorded')})"
         value, _, rest = text(e).partition(" [")
         if not rest:
-            return value
+            return f"{value} ({self.letter(e.reason)})" if e.reason else value
         return f"{value}\n[{rest}" if two_lines else f"{value} [{rest}"
 
     def letter(self, reason: str) -> str:

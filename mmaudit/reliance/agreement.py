@@ -16,6 +16,7 @@ from math import factorial
 import numpy as np
 import numpy.typing as npt
 
+from mmaudit.comparison import NO_INTERVAL, STILL
 from mmaudit.estimates import Estimate, estimator
 from mmaudit.kernels.inference import standard_error
 from mmaudit.metrics import Resamples
@@ -39,7 +40,7 @@ ON_RECORDED = ("anova_share", "attribution_share")
 """Those that rest on the samples in which every modality was recorded; the others rest on all."""
 DRAWS = 4999
 ROUNDING = 1e-12
-STEADY = "no interval: no resample changes the order that any estimator gives"
+STEADY = "no interval: hardly a resample changes the order that any estimator gives"
 
 Signs = npt.NDArray[np.int8]
 
@@ -132,9 +133,15 @@ def _sign(a: Found | Estimate, b: Found | Estimate, replicates: int) -> Signs:
         apart = np.abs(difference) > max(NORMAL * error, ROUNDING)
         return np.asarray(np.sign(difference) * apart, np.int8)
     one, other = _estimate(a), _estimate(b)
-    separate = one.low > other.high or one.high < other.low
+    (low, high), (least, most) = _ends(one), _ends(other)
+    separate = low > most or high < least
     sign = np.sign(one.value - other.value) if separate else 0
     return np.full(1 + replicates, sign, np.int8)
+
+
+def _ends(e: Estimate) -> tuple[float, float]:
+    """The interval; of what no resample changes the value itself."""
+    return (e.value, e.value) if e.reason == f"{NO_INTERVAL}{STILL}" else (e.low, e.high)
 
 
 def about_others(run: Run) -> tuple[str, ...]:
@@ -167,14 +174,13 @@ def agreement(estimates: Sequence[Found | Estimate], w: Resamples, *, besides: C
     values = mean_tau(np.stack([order.signs for order in ranked]).astype(np.float64))
     p = p_random(np.stack([order.signs[:, 0] for order in ranked]), len(ranked[0].modalities), float(values[0]))
     made = found(about, values, w).estimate
-    known = values[np.isfinite(values)]
-    if len(known) and float(np.ptp(known)) <= ROUNDING:
-        # Of few modalities there are few orders; that none changed bounds nothing.
+    # Not moved as other intervals are: noise can only lower an agreement of 1, and that much is uncertain.
+    ends = np.nanquantile(values, [0.025, 0.975]) if np.isfinite(values).any() else np.full(2, np.nan)
+    low, high = min(float(ends[0]), made.value), max(float(ends[1]), made.value)
+    if high - low <= ROUNDING:
+        # Of few modalities there are few orders; that next to none changed bounds nothing.
         yield Found(replace(made, low=float("nan"), high=float("nan"), p=p, reason=STEADY), values)
         return
-    # Not moved as other intervals are: noise can only lower an agreement of 1, and that much is uncertain.
-    ends = np.nanquantile(values, [0.025, 0.975])
-    low, high = min(float(ends[0]), made.value), max(float(ends[1]), made.value)
     yield Found(replace(made, low=low, high=high, p=p), values)
 
 

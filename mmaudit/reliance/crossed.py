@@ -130,12 +130,10 @@ def _emap(run: Run, metric: Metric, found: Emap, floor: float, w: Resamples, gro
     if abs(gap) <= ROUNDING:
         gap = 0.0
     half, p = found.gap_half_width, float("nan")
-    if found.additive:
-        half, p = 0.0, 1.0
-    elif found.gap_error <= ROUNDING:
+    if found.additive or found.gap_error <= ROUNDING:
         # No sample seen makes a difference; that none of the population does is not said by that.
         half, p = _unseen(metric, w), 1.0
-    elif found.gap_error > ROUNDING:
+    else:
         p = _t_p(gap / found.gap_error, found.groups)
     about = Estimate(EMAP_GAP, (), group=group, n=found.n, unit=unit, reason=found.reason or _silent(half))
     most = metric.range[1] - metric.range[0]
@@ -161,16 +159,19 @@ def _shares(names: Sequence[str], anova: Anova, n: int) -> Iterator[Estimate]:
     few = f"no interval: {anova.groups} independent samples, {FEWEST_GROUPS} are needed"
     apart = f"{len(names)} modalities have too many pairs to tell them apart within the budget"
 
+    nan = float("nan")
+
     def row(blank: Estimate, value: float | None, error: float) -> Estimate:
         if value is None:
             return replace(blank, n=n, unit="share", reason=anova.reason or apart)
         half = t_quantile(anova.groups) * error
         reason = "" if half == half else few
+        if half <= ROUNDING:
+            half, reason = nan, f"{NO_INTERVAL}{STILL}"
         return replace(
             blank, n=n, unit="share", value=value, low=value - half, high=min(value + half, 1.0), reason=reason
         )
 
-    nan = float("nan")
     for members in _members(len(names), anova):
         blank = Estimate(SHARE, tuple(names[m] for m in members))
         yield row(blank, anova.share.get(members), anova.error.get(members, nan))
