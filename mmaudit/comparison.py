@@ -148,6 +148,8 @@ def score_row(
     width = metric.range[1] - metric.range[0]  # two values of a metric cannot differ by more
     still = min(found.still, reference.still) if metric.per_class else 0.0
     delta_low, delta_high, why = around(metric, delta, found, (-width, width), still)
+    apart = 0.0 if unseen or why or not metric.counts else one_way(delta, found)
+    delta_low, delta_high = reaching(delta[0], delta_low, delta_high, apart)
     row = replace(
         row,
         against=against.key,
@@ -155,7 +157,7 @@ def score_row(
         delta_low=delta_low,
         delta_high=delta_high,
         reason=row.reason or (why and f"{NO_INTERVAL_OF_CHANGE}{why}"),
-        p=p_value(float(delta[0]), delta[1:], units),
+        p=max(p_value(float(delta[0]), delta[1:], units), coins(delta[0], found.w) if apart else 0.0),
         mde=unseen or minimum_detectable_effect(standard_error(delta[1:]), units=units),
     )
     if metric.better == "neither" or (np.isnan(found.floor) and room is None):
@@ -166,6 +168,8 @@ def score_row(
     # Where the reference is no better than chance there is nothing to lose, and the share is undefined.
     lost = np.divide(-sign * delta, room, out=np.full_like(delta, np.nan), where=room > 1e-12)
     lost_low, lost_high = (float("nan"),) * 2 if why else interval(lost[1:], float(lost[0]), units=units)
+    if apart:
+        lost_low, lost_high = reaching(lost[0], lost_low, lost_high, -sign * apart / max(float(room[0]), 1e-12))
     drop = -sign * delta[0] / reference.values[0] if sign > 0 and reference.values[0] > 0 else float("nan")
     return replace(
         row,
@@ -174,6 +178,42 @@ def score_row(
         lost_low=lost_low - unseen / max(float(room[0]), 1e-12),
         lost_high=lost_high + unseen / max(float(room[0]), 1e-12),
     )
+
+
+def one_way(delta: FloatArray, found: Measured) -> float:
+    """How far a change of a count may reach to the side on which no sample was seen to change, with that side's sign.
+
+    Where few answers turn wrong and none turns right, replicates reach 0 and never pass it, and the bootstrap takes it
+    for known that none ever would: one changed answer would say more of the other side than none at all, which leaves
+    it `found.bound`. With that bound added in squares to the arm of the percentiles, "surely falls" takes six answers
+    that turn wrong, as many as an exact test of signs at 5 % (McNemar 1947). Of more, no replicate is without one.
+
+    Args:
+        delta: `float64[1 + replicates]`, a difference of two counts as shares.
+        found: the measurement behind them.
+
+    Returns:
+        The bound, above 0 where nothing went up and below 0 where nothing went down; 0 where many samples changed, or
+        both ways.
+    """
+    value, known = float(delta[0]), delta[1:][np.isfinite(delta[1:])]
+    if value < 0 and abs(known.max(initial=-np.inf)) <= 1e-12:
+        return found.bound
+    if value > 0 and abs(known.min(initial=np.inf)) <= 1e-12:
+        return -found.bound
+    return 0.0
+
+
+def reaching(value: float, low: float, high: float, by: float) -> tuple[float, float]:
+    """The interval with the arm towards the sign of `by` longer by it, in squares."""
+    if by > 0:
+        return low, value + float(np.hypot(high - value, by))
+    return (value - float(np.hypot(value - low, by)), high) if by < 0 else (low, high)
+
+
+def coins(delta: float, w: Resamples) -> float:
+    """p of as many independent samples changing the same way as a change of a share holds, as coins would."""
+    return float(2.0 ** (1 - round(abs(delta) * w.n))) if w.units == w.n else 0.0
 
 
 def around(

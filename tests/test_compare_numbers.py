@@ -13,7 +13,7 @@ from mmaudit.compared.result import CHANGE, VALUE
 from mmaudit.comparison import measure, score_row
 from mmaudit.kernels.bootstrap import Resamples
 from mmaudit.metrics import Predictions, metrics
-from mmaudit.types import CLEAN
+from mmaudit.types import CLEAN, Task
 
 KINDS = ("classification", "multilabel", "regression", "retrieval")
 ACCURACY = {"clean": (0.85, 0.84), "missing": (0.6, 0.62), "corruption": (0.75, 0.6)}
@@ -294,3 +294,21 @@ def test_every_other_run_is_compared_with_the_first(tmp_path: Path, pair: tuple[
         assert [r.delta_low for r in found.rows if r.other == i] == pytest.approx(
             [r.delta_low for r in alone.rows], nan_ok=True
         )
+
+
+@pytest.mark.parametrize("k", [1, 3, 5, 6])
+def test_few_answers_that_differ_one_way_decide_nothing(tmp_path: Path, k: int) -> None:
+    """Of 400 answers k are right in one run and wrong in the other: an exact test of signs asks for six."""
+    target = np.arange(400) % 2
+    first = 2.0 * np.eye(2, dtype=np.float32)[target]
+    other = first.copy()
+    other[:k] = other[:k, ::-1]
+    one, two = (
+        write(tmp_path / name, target, {CLEAN.key: outputs}, conditions=[CLEAN], task=Task.classification(2))
+        for name, outputs in (("a", first), ("b", other))
+    )
+    row = compare(one, two, resamples=1000).row(CLEAN.key)
+    assert row is not None
+    assert row.delta == pytest.approx(-k / 400)
+    assert (row.delta_high < 0) == (k >= 6)
+    assert row.p >= 2.0 ** (1 - k)

@@ -12,7 +12,7 @@ from helpers.run_cases import Rowwise, dataset
 from mmaudit import ArrayData, Run, audit
 from mmaudit.comparison import adjust, measure, score_row
 from mmaudit.metrics import Predictions, Resamples, metrics
-from mmaudit.types import CLEAN, Score, Task
+from mmaudit.types import CLEAN, Condition, Score, Task
 
 
 def test_differences_are_paired_and_their_error_is_that_of_the_paired_differences(tmp_path: Path) -> None:
@@ -65,6 +65,46 @@ def test_copies_of_a_sample_make_no_more_evidence_when_they_are_one_cluster(tmp_
         if label != "clean":
             assert together[1] / apart[1] == pytest.approx(np.sqrt(8), rel=0.15)
             assert together[3] / apart[3] == pytest.approx(np.sqrt(8), rel=0.15)
+
+
+def changed(worse: int, better: int, n: int = 800, cluster: int = 1) -> Score:
+    """Accuracy where so many answers of a model that is right in all but ten turn wrong, and so many right."""
+    start = np.ones(n, bool)
+    start[-10:] = False
+    now = start.copy()
+    now[:worse], now[n - 10 : n - 10 + better] = False, True
+    w = Resamples.draw(n, 1000, 0, np.repeat(np.arange(n // cluster), cluster) if cluster > 1 else None)
+    accuracy, task = metrics.get("accuracy"), Task.classification(2)
+    target = np.arange(n) % 2
+    said = [np.eye(2, dtype=np.float32)[np.where(hit, target, 1 - target)] for hit in (now, start)]
+    made = [measure(accuracy, Predictions(task, outputs, target), w) for outputs in said]
+    return score_row(task, Condition("x", "corruption", 1, ("a",)), accuracy, *made)
+
+
+@pytest.mark.parametrize("k", range(1, 11))
+def test_few_answers_that_change_one_way_prove_what_an_exact_test_of_signs_says(k: int) -> None:
+    """McNemar's exact test, by SciPy; one changed answer must not say more of the other side than none."""
+    none, down, up = changed(0, 0), changed(k, 0), changed(0, k)
+    exact = scipy.stats.binomtest(k, k).pvalue
+    assert (down.delta_high < 0) == (up.delta_low > 0) == (exact < 0.05) == (k >= 6)
+    if k < 7:  # of more changed answers no resample is without one
+        assert down.delta_high - down.delta >= none.delta_high - none.delta
+        assert up.delta - up.delta_low >= none.delta - none.delta_low
+        assert min(down.p, up.p) >= exact * (1 - 1e-9)
+        assert down.lost_low * (-down.delta / down.lost) == pytest.approx(-down.delta_high, abs=0.3 / 800)
+
+
+def test_answers_that_change_both_ways_are_left_to_the_resamples() -> None:
+    row = changed(9, 1)
+    assert row.p < 0.02  # 8 of 10 against the error of their sum
+    assert row.delta_high < 0
+
+
+def test_one_cluster_that_changes_is_no_row_of_coins() -> None:
+    """Forty answers of one speaker turn wrong: that is one change, and the bound is that of twenty speakers."""
+    row = changed(40, 0, cluster=40)
+    assert row.delta_high > 0
+    assert row.delta_high - row.delta >= 1 - 0.025 ** (1 / 20)
 
 
 def test_groups_are_adjusted_among_themselves() -> None:

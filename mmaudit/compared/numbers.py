@@ -8,7 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from mmaudit.compared.result import CHANGE, LEVEL, Compared, Verdict
-from mmaudit.comparison import NO_INTERVAL, NO_INTERVAL_OF_CHANGE, Measured, uncertain, unseen_share
+from mmaudit.comparison import (
+    NO_INTERVAL,
+    NO_INTERVAL_OF_CHANGE,
+    Measured,
+    coins,
+    one_way,
+    reaching,
+    uncertain,
+    unseen_share,
+)
 from mmaudit.kernels.inference import (
     benjamini_hochberg,
     interval,
@@ -56,6 +65,10 @@ def filled(
     units = min(first.units, other.units)
     low, high, why = _bounds(delta, unseen, (-reach, reach), units)
     silent = silent or (why and f"{NO_INTERVAL_OF_CHANGE}{why}")
+    counted = known.paired and metric.counts and not (change or unseen or why)
+    apart = one_way(delta, first) if counted else 0.0
+    low, high = reaching(float(delta[0]), low, high, apart)
+    least_p = coins(float(delta[0]), first.w) if apart and not known.margin else 0.0
     beyond = max(abs(float(delta[0])) - known.margin, 0.0)
     error = standard_error(delta[1:])
     return replace(
@@ -63,7 +76,7 @@ def filled(
         delta=float(delta[0]),
         delta_low=low,
         delta_high=high,
-        p=p_value(beyond, delta[1:], units),
+        p=max(p_value(beyond, delta[1:], units), least_p),
         mde=unseen if error == 0 and unseen else minimum_detectable_effect(error, units=units),
         reason=silent or (NO_DIRECTION if metric.better == "neither" else ""),
     )

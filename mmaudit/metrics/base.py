@@ -48,6 +48,7 @@ class Metric:
         per_class: whether all classes or labels weigh alike in it, however few samples they have.
         answered: how far it is moved by a share of answers that turn out right instead of wrong, or wrong instead of
             right, at most, as a multiple of that share; 0 where that is not looked at.
+        counts: whether it is a share of samples, each of which counts whole or not at all.
         doc: docstring of its function.
         fn: the function.
         each: `(predictions, resamples) -> float64[outputs, replicates]`, of each label or target by itself what it is
@@ -67,6 +68,7 @@ class Metric:
     per_class: bool = False
     each: Function | None = None
     answered: float = 0.0
+    counts: bool = False
 
     @property
     def summary(self) -> str:
@@ -139,6 +141,7 @@ def metric(
     per_class: bool = False,
     each: Function | None = None,
     answered: float = 0.0,
+    counts: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a function `(Predictions, Resamples) -> float64[replicates]` as a metric; see `Metric` for the fields.
 
@@ -157,7 +160,7 @@ def metric(
         if not doc:
             raise ContractBroken(who, "docstring", "the function has no docstring; its first line is the summary")
         declared = (name, better, tuple(tasks), unit, range, floor, needs_clean, doc, fn, needs_rival, per_class, each)
-        metrics.add(name, Metric(*declared, answered))
+        metrics.add(name, Metric(*declared, answered, counts))
         return fn
 
     return register

@@ -10,7 +10,7 @@ from mmaudit.metrics.base import DECISIONS, Predictions, Resamples, metric
 from mmaudit.types import FloatArray
 
 
-@metric("accuracy", better="higher", unit="share", floor=floors.majority_share, range=(0, 1))
+@metric("accuracy", better="higher", unit="share", floor=floors.majority_share, range=(0, 1), counts=True)
 def accuracy(p: Predictions, w: Resamples) -> FloatArray:
     """Share of samples whose prediction is right.
 

@@ -156,9 +156,15 @@ def _named(k: int) -> Callable[[Predictions, Resamples], FloatArray]:
 
 
 for _k in (1, 5, 10):
-    metric(f"recall_at_{_k}", better="higher", unit="share", tasks=("retrieval",), floor=_hit_floor(_k), range=(0, 1))(
-        _named(_k)
-    )
+    metric(
+        f"recall_at_{_k}",
+        better="higher",
+        unit="share",
+        tasks=("retrieval",),
+        floor=_hit_floor(_k),
+        range=(0, 1),
+        counts=True,
+    )(_named(_k))
 
 
 @metric("median_rank", better="lower", unit="rank", tasks=("retrieval",), floor=_rank_floor, range=(1, np.inf))
