@@ -335,6 +335,7 @@ def evidence_from(run: Run, rows: Sequence[Score], applied: Sequence[Mapping[str
         n=run.n,
         folder=folder or str(run.folder),
         absent=run.task.absent(run.samples.target),
+        kinds={m.name: m.kind for m in run.modalities},
     )
 
 

@@ -153,3 +153,17 @@ def test_conditions_in_words(condition: Condition, text: str) -> None:
 
 def test_sentences_keep_the_case_of_names() -> None:
     assert wording.sentence("blur of MRI") == "Blur of MRI"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "text"),
+    [
+        ({"a": "image", "b": "text"}, "a and b missing (replaced by zeros or an empty text)"),
+        ({"a": "image", "b": "tabular"}, "a and b missing (replaced by zeros)"),
+        ({"a": "text", "b": "text"}, "a and b missing (replaced by an empty text)"),
+        ({}, "a and b missing (replaced by zeros or an empty text)"),
+    ],
+)
+def test_what_zeros_are_depends_on_the_modality(kinds: dict[str, str], text: str) -> None:
+    condition = Condition("missing", "missing", 1, ("a", "b"), options=(("baseline", "zero"),))
+    assert wording.words(condition, kinds) == text

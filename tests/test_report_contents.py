@@ -87,7 +87,7 @@ def test_three_sentences(report: Report) -> None:
         "On 9\u202f673 unperturbed samples accuracy is 97.5\xa0% [97.2,\xa097.8], chance is 36.9\xa0%"
     )
     assert good.endswith("its 3 controls passed.")
-    assert "75 perturbed conditions gave 1 critical, 2 major, 1 minor and 1 info findings" in breaks
+    assert "Clean data and 75 perturbed conditions gave 1 critical, 2 major, 1 minor and 1 info findings" in breaks
     assert report.findings[0].claim.rstrip(".") in breaks
     assert "not tested: changed meanings, gradient attacks" in far
     assert far.endswith("not for others.")

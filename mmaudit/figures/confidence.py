@@ -64,8 +64,8 @@ def confidence(report: Report) -> tuple[Figure, ...]:
         )
     caption = (
         "Each dot is a condition; thin lines join the severities of one corruption, starting at clean. On the "
-        f"diagonal the model's confidence fits its {name}. A dot far below it is a silent failure: the model is wrong "
-        "and does not say so."
+        f"diagonal the model's confidence fits its {name}. A dot far below it is a condition under which the model "
+        "is wrong more often than it says: a silent failure where the accuracy on clean data is surely higher."
     )
     if _of_labels(report):
         caption += f" Both are about single labels: the {name} is mean confidence less overconfidence."

@@ -17,7 +17,6 @@ from mmaudit.findings.wording import (
     plain_name,
     sentence,
     span,
-    words,
 )
 from mmaudit.metrics.primary import BETWEEN_GROUPS
 from mmaudit.types import CLEAN, Condition, Level, Score
@@ -110,7 +109,7 @@ def model_raised(evidence: Evidence) -> Iterator[Draft]:
         worst = max(conditions, key=lambda c: (c.key == CLEAN.key, share(c)))
         more = f"; so under {len(conditions)} conditions that change {listing(names)}" if len(conditions) > 1 else ""
         yield Draft(
-            f"{'On' if worst.key == CLEAN.key else 'With'} {words(worst)} the model gives no usable answer to "
+            f"{'On' if worst.key == CLEAN.key else 'With'} {evidence.words(worst)} the model gives no usable answer to "
             f"{formats.count(evidence.raised[worst.key])} of "
             f"{formats.count(evidence.asked[worst.key])} samples ({percent(share(worst))}): it raises an error or "
             f"returns numbers that are not finite{more if names else ''}. Scores there cover the other samples only.",
@@ -197,7 +196,8 @@ def fragile_to_corruption(evidence: Evidence) -> Iterator[Draft]:
         others = sorted({plain_name(c) for c, _ in cases} - {plain_name(condition)})
         more = f" So {'does' if len(others) == 1 else 'do'} {enumerated(others)}." if others else ""
         yield Draft(
-            f"{sentence(words(condition))} costs the model {loss(score)}: {measure(score)} is {span(score)}.{more}",
+            f"{sentence(evidence.words(condition))} costs the model {loss(score)}: {measure(score)} is "
+            f"{span(score)}.{more}",
             names,
             (score,),
             score.lost,
@@ -235,7 +235,7 @@ def below_chance(evidence: Evidence) -> Iterator[Draft]:
             worst[names] = (condition, score)
     for names, (condition, score) in _smallest(worst.items()):
         yield Draft(
-            f"With {words(condition)} the model is worse than one that knows nothing: "
+            f"With {evidence.words(condition)} the model is worse than one that knows nothing: "
             f"{measure(score)} is {span(score)}, chance {amount(score, score.floor)}.",
             names,
             (score,),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mmaudit import formats
 from mmaudit.findings.base import Draft, Evidence, rule
-from mmaudit.findings.wording import all_but, amount, gap, listing, percent, span, words
+from mmaudit.findings.wording import all_but, amount, enumerated, gap, listing, percent, span
 from mmaudit.types import CLEAN, Condition, Level, Score
 
 # Accuracy must surely fall by this many points before its silence is worth a finding.
@@ -28,6 +28,8 @@ OVERCONFIDENT = 0.05
 GROSSLY_OVERCONFIDENT = 0.15
 # Beyond the middle of a corruption's table a failure is expected; that it is silent weighs less than elsewhere.
 MIDDLE = 3
+# Of further conditions under which the same holds.
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,10 @@ def silent_failure(evidence: Evidence) -> Iterator[Draft]:
     silent = [f for f in (_fall(evidence, c) for c in candidates) if f.silent(UNMOVED)]
     for names, falls in _minimal({f.condition.modalities for f in silent}, silent):
         worst = max(falls, key=lambda f: (f.level == "critical", f.at_least))
-        others = f"{len(falls) - 1} more {'condition that touches' if len(falls) == 2 else 'conditions that touch'}"
-        more = f" So it does under {others} {listing(names)}." if falls[1:] else ""
+        others = [evidence.words(f.condition) for f in falls if f is not worst]
+        more = f" So it does with {enumerated(others, MOST_NAMED)}." if others else ""
         yield Draft(
-            f"With {words(worst.condition)} the model fails silently: {_course(evidence, worst)}.{more}",
+            f"With {evidence.words(worst.condition)} the model fails silently: {_course(evidence, worst)}.{more}",
             names,
             (worst.right, worst.confidence),
             worst.at_least,
@@ -116,7 +118,7 @@ def mismatch_not_noticed(evidence: Evidence) -> Iterator[Draft]:
             continue
         others = listing(all_but(evidence.modalities, (modality,)))
         yield Draft(
-            f"The model does not notice that {listing([modality])} contradicts {others}: with {words(swap)}, "
+            f"The model does not notice that {listing([modality])} contradicts {others}: with {evidence.words(swap)}, "
             f"{_course(evidence, fall)}.",
             (modality,),
             (fall.right, fall.confidence),
@@ -163,7 +165,7 @@ def _overconfident(
     worst = next(s for s in over if s.condition == condition.key)
     confidence = evidence.score(condition, "mean_confidence")
     right = "labels" if evidence.task.kind == "multilabel" else "answers"
-    where = words(condition) if removed else "every modality in place"
+    where = evidence.words(condition) if removed else "every modality in place"
     return Draft(
         f"With {where} the model claims more than it delivers: mean confidence is {amount(confidence)}, "
         f"{percent(confidence.value - worst.value)} of the {right} are right, a gap of {gap(worst)}."

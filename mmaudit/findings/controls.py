@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mmaudit.controls import Control
 from mmaudit.findings.base import Draft, Evidence, rule
-from mmaudit.findings.wording import enumerated, words
+from mmaudit.findings.wording import enumerated
 
 
 @rule("control_failed", level="critical")
@@ -35,7 +35,7 @@ def probe_without_effect(evidence: Evidence) -> Iterator[Draft]:
         count = "One condition" if len(idle) == 1 else f"{len(idle)} conditions"
         yield Draft(
             f"{count} changed no sample and so tell{'s' if len(idle) == 1 else ''} nothing about the model: "
-            f"{enumerated(words(c) for c in idle)}.",
+            f"{enumerated(evidence.words(c) for c in idle)}.",
             tuple(dict.fromkeys(m for c in idle for m in c.modalities)),
             (),
             0.0,

@@ -11,6 +11,7 @@ from mmaudit.comparison import STILL
 from mmaudit.controls import Control
 from mmaudit.estimates import Estimate
 from mmaudit.findings.certainty import SMALLEST
+from mmaudit.findings.wording import words
 from mmaudit.panel.panel import Panel
 from mmaudit.summaries import neutral
 from mmaudit.types import CLEAN, Condition, Score, Task
@@ -35,6 +36,7 @@ class Evidence:
         disagreements: sentences about reliance: why estimators disagree.
         panel: reference methods beside the model, where some were trained.
         absent: classes of the task that no audited sample has.
+        kinds: of the modalities, where they are known.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Evidence:
         disagreements: Sequence[str] = (),
         panel: Panel | None = None,
         absent: Sequence[str] = (),
+        kinds: Mapping[str, str] | None = None,
     ) -> None:
         self.task = task
         self.primary = primary
@@ -70,6 +73,7 @@ class Evidence:
         self.disagreements = list(disagreements)
         self.panel = panel
         self.absent = list(absent)
+        self.kinds = dict(kinds or {})
         self.scores = list(scores)
         self._scores = {(s.condition, s.metric, s.group, s.against): s for s in self.scores}
 
@@ -114,6 +118,10 @@ class Evidence:
             and (wanted is None or set(e.modalities) == wanted)
             and all(e.option(name) == value for name, value in options.items())
         ]
+
+    def words(self, condition: Condition) -> str:
+        """The condition as it reads after "under" or "with"."""
+        return words(condition, self.kinds)
 
     @property
     def clean(self) -> Score:

@@ -161,7 +161,8 @@ def non_monotone_subset(evidence: Evidence) -> Iterator[Draft]:
     for added, (share, edge, before, after) in worst.items():
         smaller = next(c for c in evidence.conditions if c.key == before.condition)
         kept = listing(all_but(evidence.removable, smaller.modalities))
-        filled = f"; what is missing is {stand_in(smaller)}" if stand_in(smaller) else ""
+        filled = stand_in(smaller, evidence.kinds)
+        filled = f"; what is missing is {filled}" if filled else ""
         yield Draft(
             f"Adding {listing([added])} to {kept} makes the model worse: {measure(edge)} goes from {span(before)} to "
             f"{span(after)}{filled}.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from mmaudit import formats
 from mmaudit.joint import parts
@@ -14,9 +15,9 @@ MOST_NAMES = 4
 LONGEST_NAME = 40
 INTERVAL = formats.unbroken("95 % interval")
 
+NO_KINDS: Mapping[str, str] = MappingProxyType({})
 _STAND_INS = {
     "native": "",
-    "zero": "replaced by zeros or an empty text",
     "mean": "replaced by the mean",
     "marginal": "replaced by another sample's",
     "noise": "replaced by noise",
@@ -98,9 +99,12 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def stand_in(condition: Condition) -> str:
+def stand_in(condition: Condition, kinds: Mapping[str, str] = NO_KINDS) -> str:
     """What fills the gap under a missing condition; nothing where the model handles absence itself."""
     baseline = condition.option("baseline") or "native"
+    if baseline == "zero":
+        texts = {kinds.get(m, "") == "text" for m in condition.modalities if m in kinds} or {True, False}
+        return "replaced by " + " or ".join(["zeros"] * (False in texts) + ["an empty text"] * (True in texts))
     return _STAND_INS.get(baseline, f"replaced: {baseline}")
 
 
@@ -108,18 +112,18 @@ def _bracketed(text: str) -> str:
     return f" ({text})" if text else ""
 
 
-def words(condition: Condition) -> str:
-    """The condition as it reads after "under" or "with"."""
+def words(condition: Condition, kinds: Mapping[str, str] = NO_KINDS) -> str:
+    """The condition as it reads after "under" or "with"; `kinds` of modalities say what zeros are to each."""
     names = listing(condition.modalities)
     if condition.family == "clean":
         return "clean data"
     if condition.probe == "missing":
-        return f"{names} missing{_bracketed(stand_in(condition))}"
+        return f"{names} missing{_bracketed(stand_in(condition, kinds))}"
     if condition.probe == "missing_pattern":
-        return f"{names} absent as in another sample{_bracketed(stand_in(condition))}"
+        return f"{names} absent as in another sample{_bracketed(stand_in(condition, kinds))}"
     if condition.family == "missing":
         share, why = percent(condition.severity or 0.0), _depending(condition)
-        return f"{names} missing in {share} of the samples{why}{_bracketed(stand_in(condition))}"
+        return f"{names} missing in {share} of the samples{why}{_bracketed(stand_in(condition, kinds))}"
     if condition.probe == "mismatch":
         return f"{names} taken from {_donor(condition)}"
     if condition.probe == "mismatch_share":
@@ -131,7 +135,7 @@ def words(condition: Condition) -> str:
     if condition.family == "conflict":
         return f"{names} taken from a sample of another class"
     if condition.probe == "surface":
-        return " and ".join(words(part) for part in parts(condition))
+        return " and ".join(words(part, kinds) for part in parts(condition))
     if condition.family == "scenario":
         apart = ", each on its own" if condition.option("latent") == "independent" else ""
         return f"the scenario {plain_name(condition)}{_severity(condition)}{apart}"

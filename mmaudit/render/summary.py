@@ -87,14 +87,14 @@ def _how_good(report: Report) -> str:
 def _what_breaks(report: Report) -> str:
     """Findings by level, and the worst of them."""
     findings, measured = report.findings, perturbed(report)
-    under = "perturbed condition" if measured == 1 else f"{count(measured)} perturbed conditions"
+    under = "one perturbed condition" if measured == 1 else f"{count(measured)} perturbed conditions"
     if not findings:
         return f"Under its {under} no rule fired: none found its pattern beyond the 95{NBSP}% intervals."
     *most, last = report.level_counts().split(", ")
     levels = f"{', '.join(most)} and {last}" if most else last
     worst = "" if len(findings) == 1 else ", the worst of them"
     noun = "finding" if len(findings) == 1 else "findings"
-    return f"Its {under} gave {levels} {noun}{worst}: {_one_sentence(findings[0].claim)}"
+    return f"Clean data and {under} gave {levels} {noun}{worst}: {_one_sentence(findings[0].claim)}"
 
 
 # How claims go on after their first sentence; anything else after a full stop may belong to a user's name.
