@@ -7,6 +7,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +22,7 @@ from mmaudit.figures.marks import DASHES, FAMILIES, series_style
 from mmaudit.figures.overview import LIMIT
 from mmaudit.figures.recalibration import recalibration
 from mmaudit.figures.reliability import reliability
-from mmaudit.figures.severity import severity_curves
+from mmaudit.figures.severity import mostly_above, severity_curves
 from mmaudit.render.svg import draw
 from mmaudit.report import Report
 from mmaudit.types import Score
@@ -125,6 +126,16 @@ def test_severity_panels_show_band_clean_line_and_chance() -> None:
             assert {"area", "line", "point", "rule", "text"} <= set(marks)
             texts = [d["text"] for d in data(panel.spec) if "text" in d]
             assert [t.split()[0] for t in texts] == ["clean", "chance"]
+
+
+@pytest.mark.parametrize(
+    ("better", "ends", "under"),
+    [("higher", [0.7], False), ("higher", [0.95], True), ("higher", [0.9], False), ("higher", [0.92, 0.6], False),
+     ("lower", [0.9], True), ("lower", [0.7], False), ("higher", [math.nan], False)],
+)  # fmt: skip
+def test_the_label_of_the_clean_line_stands_where_no_curve_ends(better: Any, ends: list[float], under: bool) -> None:
+    clean = Score("clean", "clean", "m", value=0.9, better=better)
+    assert mostly_above(clean, [replace(clean, value=v) for v in ends]) == under
 
 
 def test_variants_of_a_corruption_differ_in_colour_shape_and_dash() -> None:

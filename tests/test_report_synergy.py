@@ -207,6 +207,8 @@ def test_the_first_page_says_what_is_surely_left() -> None:
     assert tile.detail == "b + c"
     assert tile.value.startswith("0.20")
     assert synergy_tile(make([unsure, many_tests], **THREE)) == []
+    product = Estimate("beyond_independence", ("b", "c"), (), "", 400, 0.0, -0.1, 0.1)
+    assert synergy_tile(make([sure, product], **THREE)) == [], "two views that add up leave nothing to a fusion"
 
 
 def test_samples_show_their_content_and_synergy_comes_first(html: str, two: Report) -> None:

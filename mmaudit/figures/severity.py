@@ -171,7 +171,7 @@ def curve_panel(
         "axis": {"title": axis_title(report), "tickCount": 5},
         "scale": {"domain": limits, "nice": True},
     }
-    layers = _references(clean, unit, limits, x, y)
+    layers = _references(clean, unit, limits, x, y, [s for curve in curves.values() for _, _, s in curve[-2:]])
     everything: list[dict[str, Any]] = []
     styles = {name or "as defined": series_style(i) for i, name in enumerate(curves)}
     for i, (name, members) in enumerate(curves.items()):
@@ -196,12 +196,13 @@ def curve_panel(
     return Panel(title, alt, spec(layers, 290, 218))
 
 
-def _references(clean: Score | None, unit: str, limits: list[float], x: Spec, y: Spec) -> list[Spec]:
+def _references(
+    clean: Score | None, unit: str, limits: list[float], x: Spec, y: Spec, ends: Sequence[Score]
+) -> list[Spec]:
     """The clean line, labelled at its right end, and the chance line, labelled at its left, where curves rarely are."""
     layers: list[Spec] = []
     start, end = x["scale"]["domain"]
-    # Curves leave the clean line towards chance; its label stands on the other side.
-    below = clean is not None and clean.better == "lower"
+    below = clean is not None and mostly_above(clean, ends)
     for name, value, dash, colour, at, align, under in (
         ("clean", clean.value if clean else math.nan, SOLID, INK, end, "right", below),
         ("chance", clean.floor if clean else math.nan, DOTTED, MUTED, start, "left", False),
@@ -218,6 +219,15 @@ def _references(clean: Score | None, unit: str, limits: list[float], x: Spec, y:
             )
         )  # fmt: skip
     return layers
+
+
+def mostly_above(clean: Score, ends: Sequence[Score]) -> bool:
+    """Whether curves end above the clean line more than below it: its label then stands under the line."""
+    known = [s for s in ends if math.isfinite(s.value)]
+    above = max((s.value for s in known), default=clean.value) - clean.value
+    beneath = clean.value - min((s.value for s in known), default=clean.value)
+    # Curves that stay on the line are expected to leave it towards chance.
+    return above > beneath if above != beneath else clean.better == "lower"
 
 
 def severity_axis(title: str, ticks: Sequence[float] | None, below: dict[float, float], span: list[float]) -> Spec:

@@ -180,8 +180,21 @@ def _bits(value: float | None) -> str:
 
 
 def synergy_tile(report: Report) -> list[Tile]:
-    """The largest synergy that the data surely offers and the model surely leaves unused; nothing where none is."""
-    unused = [e for e in select(of_family(report, "synergy"), "synergy_unused") if e.low > 0 and e.p_adjusted <= ALPHA]
+    """The largest synergy that the data surely offers and the model surely leaves unused; nothing where none is.
+
+    As for a finding, not where the sides' own predictions multiplied say as much: adding up needs no fusion.
+    """
+    estimates = of_family(report, "synergy")
+    adding_up = {
+        (e.modalities, e.option("against"))
+        for e in select(estimates, "beyond_independence")
+        if e.value == e.value and not e.low > 0
+    }
+    unused = [
+        e
+        for e in select(estimates, "synergy_unused")
+        if e.low > 0 and e.p_adjusted <= ALPHA and (e.modalities, e.option("against")) not in adding_up
+    ]
     if not unused:
         return []
     most = max(unused, key=lambda e: e.value)
