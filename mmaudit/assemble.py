@@ -86,7 +86,8 @@ def report_json(run: Run, seen: Evidence, findings: list[Finding]) -> dict[str, 
         "scenarios": header.get("scenarios", []),
         "severity_scales": list(header.get("severity_scales", {}).values()),
         "conditions": [
-            {**c.to_json(), **{k: v for k, v in applied[c.key].items() if k != "condition"}} for c in run.conditions
+            {**c.to_json(), **{k: v for k, v in applied[c.key].items() if k not in ("condition", "left")}}
+            for c in run.conditions
         ],
         "declined": header["declined"],
         "controls": [c.to_json() for c in seen.controls],

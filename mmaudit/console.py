@@ -154,6 +154,8 @@ def show_report(report: Report, page: Path) -> None:
         console.print(Text(f"{passed} of {passed} controls passed"))
     for line in report.idle_conditions():
         console.print(Text(f"Not applied: {line}", style="bold red"))
+    for line in report.partly_applied():
+        console.print(Text(f"Applied in part: {line}", style="bold"))
     if budget := report.budget():
         console.print(_wrapped(budget, console), style="bold")
     if report.unseen:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,16 +23,20 @@ class Control:
         condition: the condition it looks at.
         ok: whether the run can be trusted in this respect.
         message: one sentence.
+        left: of `applied`, the modalities that it left as they were where it changed others; empty where it changed
+            nothing at all.
     """
 
     control: str
     condition: Condition
     ok: bool
     message: str
+    left: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"control": self.control, "label": self.condition.label, "ok": self.ok, "message": self.message}
+        about = {"control": self.control, "label": self.condition.label, "ok": self.ok, "message": self.message}
+        return about | ({"left": list(self.left)} if self.left else {})
 
 
 # A copied input may take other code paths through the model, so the last bits may differ: this share of the spread.
@@ -49,20 +54,32 @@ def controls(run: Run, rows: Iterable[Score], applied: Sequence[Mapping[str, Any
         primary: name of the primary metric.
     """
     scores = {s.condition: s for s in rows if s.metric == primary and not s.group and s.against == CLEAN.key}
-    changed = {row["condition"]: row["changed"] for row in applied}
+    proof = {row["condition"]: row for row in applied}
     found = [_identity(run, c) for c in run.conditions if c.probe == "identity"]
     found += [_destroy(c, scores[c.key]) for c in run.conditions if c.probe == "destroy"]
-    found += [
-        Control("applied", c, False, f"{c.label} changed {_none(run, c)}, so it says nothing about the model.")
-        for c in run.conditions
-        if c.family not in ("clean", "control") and changed[c.key] == 0.0
-    ]
-    return found
+    perturbed = (c for c in run.conditions if c.family not in ("clean", "control"))
+    return found + [control for c in perturbed for control in _applied(run, c, proof[c.key])]
 
 
-def _none(run: Run, condition: Condition) -> str:
-    measured = run.count(condition)
-    return "no sample" if measured == run.n else f"none of the {measured} samples that a budget left it"
+def _applied(run: Run, condition: Condition, proof: Mapping[str, Any]) -> Iterator[Control]:
+    """A perturbation must change some sample, and one of several modalities a value of each: else it is not tested."""
+    measured, label = run.count(condition), condition.label
+    none = "no sample" if measured == run.n else f"none of the {measured} samples that a budget left it"
+    if proof["changed"] == 0.0:
+        yield Control("applied", condition, False, f"{label} changed {none}, so it says nothing about the model.")
+    elif left := _left(proof["left"], condition):
+        names = ", ".join(left)
+        message = f"{label} changed {names} in {none}, so it says nothing about damage to {names}."
+        yield Control("applied", condition, False, message, left)
+
+
+def _left(written: str, condition: Condition) -> tuple[str, ...]:
+    """The names of modalities that a run's table says were left, as far as the condition has them."""
+    try:
+        names = json.loads(written)
+    except ValueError:
+        return ()
+    return tuple(m for m in condition.modalities if isinstance(names, list) and m in names)
 
 
 def _identity(run: Run, condition: Condition) -> Control:

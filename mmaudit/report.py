@@ -318,7 +318,15 @@ class Report:
 
     def idle_conditions(self) -> tuple[str, ...]:
         """One line per condition that changed no sample: it says nothing about the model, the others still do."""
-        return tuple(c["message"] for c in self.document["controls"] if not c["ok"] and c["control"] == "applied")
+        return tuple(c["message"] for c in self._unapplied if not c.get("left"))
+
+    def partly_applied(self) -> tuple[str, ...]:
+        """One line per condition of several modalities that left one of them as it was in every sample."""
+        return tuple(c["message"] for c in self._unapplied if c.get("left"))
+
+    @property
+    def _unapplied(self) -> list[Mapping[str, Any]]:
+        return [c for c in self.document["controls"] if not c["ok"] and c["control"] == "applied"]
 
     def faint_conditions(self) -> tuple[str, ...]:
         """Conditions, by label, in which no change was found and a loss of a tenth could have been missed.
@@ -353,6 +361,7 @@ class Report:
         elif passed := sum(c["ok"] for c in document["controls"]):
             lines.append(f"  controls: all {passed} passed")
         lines += [f"  NOT APPLIED: {line}" for line in self.idle_conditions()]
+        lines += [f"  APPLIED IN PART: {line}" for line in self.partly_applied()]
         return "\n".join([*lines, '  to open: report.to_html("report.html")'])
 
     def _repr_html_(self) -> str:

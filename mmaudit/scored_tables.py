@@ -22,10 +22,12 @@ SCORES: dict[str, Kind] = {
 """Columns of `scores.parquet`."""
 _DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Score)}
 APPLIED: dict[str, Kind] = {
-    **dict.fromkeys(("condition", "received", "error"), "text"),
+    **dict.fromkeys(("condition", "left", "received", "error"), "text"),
     **dict.fromkeys(("n", "changed", "moved", "raised"), "number"),
 }
 """Columns of `conditions.parquet`."""
+LATER = {"left": "[]"}
+"""Columns that runs scored by earlier versions lack, and what they then hold."""
 
 
 def read_rows(path: Path, columns: Mapping[str, Kind], again: str) -> list[dict[str, Any]]:
@@ -48,6 +50,8 @@ def read_rows(path: Path, columns: Mapping[str, Kind], again: str) -> list[dict[
         names = table.column_names
     except UnicodeDecodeError as error:
         raise DamagedRun(f"{path} has a column whose name is no text ({error}). Write it again: {again}") from None
+    late = {name: value for name, value in LATER.items() if name in columns and name not in names}
+    columns = {name: kind for name, kind in columns.items() if name not in late}
     odd = [f"no {name!r}" for name in columns if name not in names]
     odd += [f"an unknown {name!r}" for name in names if name not in columns]
     odd += [f"{name!r} twice" for name in columns if names.count(name) > 1]
@@ -58,7 +62,7 @@ def read_rows(path: Path, columns: Mapping[str, Kind], again: str) -> list[dict[
         rows: list[dict[str, Any]] = table.to_pylist()
     except UnicodeDecodeError as error:
         raise DamagedRun(f"{path} holds what is no text ({error}). Write it again: {again}") from None
-    return rows
+    return [{**late, **row} for row in rows] if late else rows
 
 
 def score_of(row: Mapping[str, Any]) -> Score:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -91,10 +92,11 @@ def how_applied(
     error: str,
     kinds: Mapping[str, str],
 ) -> dict[str, Any]:
-    """How a condition was applied: samples, share changed, distance moved, and how often the model raised.
+    """How a condition was applied: samples, share changed, distance moved, what it left, how often the model raised.
 
     The distance is that of the numeric modalities among those changed; of texts, in shares of their characters, only
-    where all are texts.
+    where all are texts. `left`, JSON, names the modalities that it should change and that no measured sample shows
+    changed.
     """
     names = condition.modalities
     measured = np.ones(len(usable), np.bool_) if answers.measured is None else answers.measured
@@ -107,6 +109,7 @@ def how_applied(
         "n": int(usable.sum()),
         "changed": float(changed[measured].mean()),
         "moved": float(known.mean()) if len(known) else None,
+        "left": json.dumps([m for m in names if not answers.changed[m][measured].any()]),
         "received": "" if answers.received is None else f"{answers.received:016x}",
         "raised": int((~answers.answered & askable & measured).sum()),
         "error": error.strip().splitlines()[-1] if error else "",

@@ -101,6 +101,7 @@ def _controls(report: Report) -> None:
             texts.outcome(states.control_state(c), c["control"], c["message"])
         if idle:
             st.caption("Conditions that changed no sample say nothing about the model. All others stand.")
-        for message in idle:
-            st.markdown(f":orange[– not applied] {texts.plain(message)}")
+        for c in report.document["controls"]:
+            if not c["ok"] and c["control"] == "applied":
+                texts.outcome(states.control_state(c), c["label"], c["message"])
         pages.link("method", "Model checks and method")

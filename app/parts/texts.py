@@ -19,6 +19,7 @@ _STATES = {
     states.WARNING: "orange",
     states.SKIPPED: "gray",
     states.NOT_APPLIED: "orange",
+    states.IN_PART: "orange",
 }
 
 # ASCII punctuation that Markdown, or what Streamlit adds to it (`:red[…]`, `:smile:`, `$…$`), gives a meaning to.

@@ -50,7 +50,8 @@ def verdict(sentences: Sequence[str]) -> str:
 def alarms(report: Report, most: int) -> list[str]:
     """Controls that failed, and conditions that were not applied."""
     lines = [f"- **control failed**: {plain(line)}" for line in report.failed_controls()[:most]]
-    return lines + [f"- **not applied**: {plain(line)}" for line in report.idle_conditions()[:most]]
+    lines += [f"- **not applied**: {plain(line)}" for line in report.idle_conditions()[:most]]
+    return lines + [f"- **applied in part**: {plain(line)}" for line in report.partly_applied()[:most]]
 
 
 def findings(report: Report, most: int) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mmaudit.controls import Control
 from mmaudit.findings.base import Draft, Evidence, rule
-from mmaudit.findings.wording import enumerated
+from mmaudit.findings.wording import enumerated, listing
 
 
 @rule("control_failed", level="critical")
@@ -29,8 +29,9 @@ def control_failed(evidence: Evidence) -> Iterator[Draft]:
 
 @rule("probe_without_effect", level="info")
 def probe_without_effect(evidence: Evidence) -> Iterator[Draft]:
-    """A probe changed no sample, so its condition says nothing about the model."""
-    idle = [c.condition for c in evidence.controls if not c.ok and c.control == "applied"]
+    """A probe changed no sample, or left one of its modalities, so that its condition says nothing about the model."""
+    unapplied = [c for c in evidence.controls if not c.ok and c.control == "applied"]
+    idle = [c.condition for c in unapplied if not c.left]
     if idle:
         count = "One condition" if len(idle) == 1 else f"{len(idle)} conditions"
         yield Draft(
@@ -40,4 +41,15 @@ def probe_without_effect(evidence: Evidence) -> Iterator[Draft]:
             (),
             0.0,
             condition=idle[0],
+        )
+    for left in dict.fromkeys(c.left for c in unapplied if c.left):
+        partly = [c.condition for c in unapplied if c.left == left]
+        count = "One condition" if len(partly) == 1 else f"{len(partly)} conditions"
+        yield Draft(
+            f"{count} left {listing(left)} as it was in every sample and so tell{'s' if len(partly) == 1 else ''} "
+            f"nothing about it: {enumerated(evidence.words(c) for c in partly)}.",
+            left,
+            (),
+            0.0,
+            condition=partly[0],
         )

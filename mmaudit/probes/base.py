@@ -134,12 +134,15 @@ def probe(
     """Register `fn(batch, condition, source) -> Batch`, a probe of whole batches; see `Probe` for the arguments.
 
     The function returns `batch.replace(...)` with new arrays for `condition.modalities`; changing anything else
-    raises `ContractBroken` when it happens. At severity 0 it is not called: that is the batch itself.
+    raises `ContractBroken` when it happens. At severity 0 it is not called: that is the batch itself. A severity below
+    0, NaN, infinite or, with a `unit`, left out raises `BadInput` before it is called; what is too much is its own to
+    say.
     """
 
     def register(fn: F) -> F:
         def apply(batch: Batch, condition: Condition, data: Source) -> Batch:
             require_modalities(batch, condition)
+            require_severity(condition, unit)
             if condition.severity == 0:
                 return batch
             changed: Batch = fn(batch, condition, data)
@@ -224,10 +227,9 @@ def corruption(
 
             def apply(batch: Batch, condition: Condition, data: Source) -> Batch:
                 require_modalities(batch, condition)
-                if not condition.severity:
+                require_severity(condition, unit)
+                if condition.severity == 0:
                     return batch
-                if not 0 < condition.severity < float("inf"):
-                    raise BadInput(f"{condition.label}: severity {condition.severity} must be 0 or more, in {unit}.")
                 return batch.replace({m: corrupt(work, batch, condition, data, m) for m in condition.modalities})
 
             # Rules about corruptions hold a changed answer against the model; here it may be the right one.
@@ -245,6 +247,16 @@ def require_modalities(batch: Batch, condition: Condition) -> None:
     for name in condition.modalities:
         if name not in batch.inputs:
             raise UnknownName("modality", name, batch.inputs)
+
+
+def require_severity(condition: Condition, unit: str) -> None:
+    """Raise `BadInput` unless a condition's severity is a finite number from 0 on; without a `unit` it may be None."""
+    severity = condition.severity
+    if severity is None and not unit:
+        return
+    if severity is None or not 0 <= severity < float("inf"):
+        expected = f"0 or more and finite, in {unit}" if unit else "0 or more and finite"
+        raise BadInput(f"{condition.label}: severity {severity} must be {expected}.")
 
 
 def _summary(who: str, fn: Callable[..., Any]) -> str:

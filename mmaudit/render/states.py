@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 PASSED, FAILED, WARNING, SKIPPED, NOT_APPLIED = "passed", "failed", "warning", "skipped", "not applied"
+IN_PART = "applied in part"
 MARKS = {
     PASSED: "✓ passed",
     FAILED: "✗ FAILED",
     WARNING: "! warning",
     SKIPPED: "– skipped",
     NOT_APPLIED: "! not applied",
+    IN_PART: "! applied in part",
 }
 
 
@@ -20,7 +22,9 @@ def control_state(control: Mapping[str, Any]) -> str:
     """A condition that changed nothing says nothing; unlike a failed control it casts no doubt on the others."""
     if control["ok"]:
         return PASSED
-    return NOT_APPLIED if control["control"] == "applied" else FAILED
+    if control["control"] != "applied":
+        return FAILED
+    return IN_PART if control.get("left") else NOT_APPLIED
 
 
 def check_state(check: Mapping[str, Any]) -> str:

@@ -115,6 +115,8 @@ def _how_far(report: Report) -> str:
         said.append(f"under {count(len(weak))} of the conditions a loss of a tenth could have gone unseen")
     if idle := len(report.idle_conditions()):
         said.append(f"{count(idle)} changed no sample and {'says' if idle == 1 else 'say'} nothing")
+    if partly := len(report.partly_applied()):
+        said.append(f"{count(partly)} left one of {'its' if partly == 1 else 'their'} modalities as it was")
     if partial := (report.document.get("budget") or {}).get("partial"):
         said.append(f"a budget left {count(partial)} on a part of the samples")
     if raised := sum(m.raised > 0 for m in report.conditions):

@@ -32,9 +32,9 @@ def only(ends: Places, wanted: npt.NDArray[np.bool_]) -> tuple[Places, Places]:
 
 
 def require_share(name: str, severity: float, of: str) -> None:
-    """Raise `BadInput` for a share above 1."""
-    if severity > 1:
-        raise BadInput(f"{name}: severity {severity} is above 1; it is a share of the {of}.")
+    """Raise `BadInput` for what is no share: below 0, above 1, NaN."""
+    if not 0 <= severity <= 1:
+        raise BadInput(f"{name}: severity {severity} is outside 0 to 1; it is a share of the {of}.")
 
 
 def hit(
