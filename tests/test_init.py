@@ -190,7 +190,7 @@ def test_float_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("onnx", None, "mine.npz", "--kind onnx needs --model model.onnx"),
         ("torch", "no_such_module:x", "mine.npz", "no module 'no_such_module'"),
         ("torch", "model.onnx", "mine.npz", "'model.onnx' does not exist"),
-        ("torch", "weights.safetensors", "mine.npz", "expected an import path"),
+        ("torch", "weights.safetensors", "mine.npz", "holds weights"),
         ("torch", "https://host/x", "mine.npz", "looks like http"),
         ("torch", None, "no.npz", "does not exist"),
         ("torch", None, "no.xyz", "xyz"),

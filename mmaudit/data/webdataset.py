@@ -21,9 +21,10 @@ from mmaudit.errors import BadInput
 from mmaudit.given import number
 from mmaudit.types import Array, BoolArray, IntArray, Task
 
-_IMAGES = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm")
-_SOUNDS = ("wav", "flac", "ogg", "mp3", "aiff")
+IMAGES = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "ppm", "pgm")
+SOUNDS = ("wav", "flac", "ogg", "mp3", "aiff")
 _LONGEST_FIELD = 1 << 20
+_FIRST_RECORDS = 64
 
 
 def read_webdataset(
@@ -65,7 +66,7 @@ def read_webdataset(
     """
     index = index_shards(find_shards(shards))
     n = len(index.keys)
-    fields = _Fields(index)
+    fields = Fields(index)
     rows = np.arange(n)
     if split is not None:
         column = split.partition("=")[0] if "=" in split else "json.split"
@@ -137,7 +138,7 @@ class MemberCells:
         return self._decoder.decode(read_place(self._paths, (shard, offset, size)), name)
 
 
-class _Fields:
+class Fields:
     """Small members that hold a target, an id or other single values; each JSON member is parsed once."""
 
     def __init__(self, index: Index) -> None:
@@ -156,13 +157,17 @@ class _Fields:
         if ending == "json" and dot:
             values = [record.get(key) for record in self._records()]
             if all(x is None for x in values):
-                known = sorted({field for record in self._records()[:64] for field in record})
+                known = sorted(self.names())
                 raise BadInput(f"{who}: no JSON member has {key!r}; the first ones have {', '.join(known[:12])}.")
         else:
             values = [self._text(ending, row, who) for row in range(len(self._index.keys))]
         out = np.empty(len(values), dtype=object)
         out[:] = [None if isinstance(x, str) and not x else x for x in values] if values else []
         return out
+
+    def names(self) -> list[str]:
+        """Fields of the first JSON members, in order of appearance."""
+        return list(dict.fromkeys(name for record in self._records()[:_FIRST_RECORDS] for name in record))
 
     def _text(self, ending: str, row: int, who: str) -> str | None:
         place = self._index.places[ending].get(row)
@@ -193,7 +198,7 @@ class _Fields:
 
 
 def _cells_of(
-    index: Index, fields: _Fields, name: str, ending: str, kind: KindLike | None
+    index: Index, fields: Fields, name: str, ending: str, kind: KindLike | None
 ) -> tuple[Cells, KindLike | None, str]:
     if ending.startswith("json."):
         values = fields.column(ending, f"modality {name!r}").tolist()
@@ -206,7 +211,7 @@ def _cells_of(
             f"{', '.join(sorted(index.places)[:12])}."
         )
     last = endings[0].rpartition(".")[2]
-    usual = "image" if last in _IMAGES else "audio" if last in _SOUNDS else "text" if last in ("txt", "text") else None
+    usual = "image" if last in IMAGES else "audio" if last in SOUNDS else "text" if last in ("txt", "text") else None
     if kind is None and usual is None:
         raise BadInput(f"modality {name!r}: say what its .{endings[0]} members are: kinds={{{name!r}: 'embedding'}}.")
     made, decoder = decoder_of(name, kind if kind is not None else usual or "")

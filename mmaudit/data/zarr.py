@@ -58,7 +58,7 @@ def read_zarr(
         BadInput: no zarr group, a missing array, one that is pickled, or anything that `StreamedData` refuses.
         MissingExtra: `zarr` is not installed.
     """
-    (group, known), where = _opened(path), Path(path).name
+    (group, known), where = opened_group(path), Path(path).name
     wanted = dict(modalities) if isinstance(modalities, Mapping) else {name: name for name in modalities}
     if not wanted:
         raise BadInput("modalities is empty; name at least one array that is an input.")
@@ -71,7 +71,7 @@ def read_zarr(
     def column(key: str) -> Array:
         return _column(group, key, n, where)
 
-    first = _checked(group, next(iter(wanted.values())), where)
+    first = checked_array(group, next(iter(wanted.values())), where)
     n = int(first.shape[0]) if first.ndim else 0
     if n > 2**30:  # said by a few bytes of metadata, whatever there is
         raise BadInput(f"{where} states {n:,} samples, which is more than can be audited; its metadata are damaged.")
@@ -80,7 +80,7 @@ def read_zarr(
     cells: dict[str, Cells] = {}
     for name, key in wanted.items():
         length = column(f"{key}.length") if f"{key}.length" in known else None
-        base = ZarrCells(name, _checked(group, key, where), n, length)
+        base = ZarrCells(name, checked_array(group, key, where), n, length)
         cells[name] = base if len(rows) == n else Chosen(base, rows)
     used = dict.fromkeys([*wanted.values(), *roles]) if whole else ()
     notes = [note for key in used if (note := _unstored(group, key, where))]
@@ -149,7 +149,7 @@ class ZarrCells:
         ]
 
 
-def _opened(path: str | os.PathLike[str]) -> tuple[Any, list[str]]:
+def opened_group(path: str | os.PathLike[str]) -> tuple[Any, list[str]]:
     """Return the group and the names of its arrays."""
     try:
         import zarr
@@ -165,14 +165,16 @@ def _opened(path: str | os.PathLike[str]) -> tuple[Any, list[str]]:
         raise BadInput(f"{os.fspath(path)!r} is no readable zarr group ({reason}).") from error
 
 
-def _checked(group: Any, key: str, where: str) -> Any:
+def checked_array(group: Any, key: str, where: str) -> Any:
     """Return an array whose values can be read without unpickling anything."""
     try:
         array = group[key]
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise BadInput(f"{where}: array {key!r} cannot be opened ({reason}).") from error
-    stored = json.dumps(array.metadata.to_dict(), default=str).lower()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on writing a type that format 3 has not settled; this reads
+        stored = json.dumps(array.metadata.to_dict(), default=str).lower()
     if "pickle" in stored:
         raise BadInput(
             f"{where}: array {key!r} is pickled, and unpickling can run any code; store it as numbers or strings."
@@ -182,7 +184,7 @@ def _checked(group: Any, key: str, where: str) -> Any:
 
 def _unstored(group: Any, key: str, where: str) -> str:
     """Warn of an array's chunks that are not stored, and return how many that are, in words; empty if none."""
-    array = _checked(group, key, where)
+    array = checked_array(group, key, where)
     try:
         # Of an array in shards zarr's versions count differently; and the time grows with the square of the chunks.
         if array.shards is not None or array.nchunks > _MOST_COUNTED:
@@ -202,7 +204,7 @@ def _unstored(group: Any, key: str, where: str) -> str:
 
 
 def _column(group: Any, key: str, n: int, where: str) -> Array:
-    array = _checked(group, key, where)
+    array = checked_array(group, key, where)
     if not array.ndim or array.shape[0] != n:
         raise BadInput(
             f"{where}: array {key!r} has shape {list(array.shape)}; expected {n:,} rows, as the modalities have."

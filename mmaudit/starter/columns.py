@@ -17,7 +17,7 @@ from mmaudit.types import Array
 MOST_ROWS = 10_000
 """Rows of a table that are looked at."""
 _MOST_VALUES = 50
-_FIRST_ROWS = 64
+FIRST_ROWS = 64
 _ENDINGS = {
     "image": {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"},
     "audio": {".wav", ".flac", ".ogg", ".mp3"},
@@ -86,7 +86,7 @@ def _npz(path: Path) -> list[Column]:
             found = []
             for name in archive.files:
                 shape, dtype, values = _start(archive, name)
-                found.append(_described(name, shape, dtype, values))
+                found.append(described(name, shape, dtype, values))
             return found
     except FileNotFoundError:
         raise BadInput(f"data file {str(path)!r} does not exist.") from None
@@ -102,12 +102,13 @@ def _start(archive: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any], Arr
         shape, fortran, dtype = read(member)
         if not shape or dtype.kind not in "biufU" or fortran:
             return shape, dtype, None
-        rows = shape[0] if len(shape) == 1 else min(shape[0], _FIRST_ROWS)
+        rows = shape[0] if len(shape) == 1 else min(shape[0], FIRST_ROWS)
         count = rows * int(np.prod(shape[1:]))
         return shape, dtype, np.frombuffer(member.read(count * dtype.itemsize), dtype).reshape(rows, *shape[1:])
 
 
-def _described(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], values: Array | None) -> Column:
+def described(name: str, shape: tuple[int, ...], dtype: np.dtype[Any], values: Array | None) -> Column:
+    """An array of `shape` in words, by its first rows; None where they were not read."""
     forms: dict[str, Form] = {"U": "text", "S": "other", "i": "integer", "u": "integer", "f": "number", "b": "bool"}
     form = forms.get(dtype.kind, "other")
     rows, row = (shape[0], shape[1:]) if shape else (0, ())
@@ -134,7 +135,7 @@ def _parquet(path: Path) -> list[Column]:
         raise BadInput(f"data file {str(path)!r} does not exist.") from None
     except (OSError, pyarrow.ArrowException) as error:
         raise BadInput(f"data file {str(path)!r} is not a readable Parquet file: {error}.") from error
-    return [_field(field, rows, head.column(i) if head is not None else None) for i, field in enumerate(schema)]
+    return [field_column(field, rows, head.column(i) if head is not None else None) for i, field in enumerate(schema)]
 
 
 def _cells(path: Path) -> list[Column]:
@@ -148,11 +149,12 @@ def _cells(path: Path) -> list[Column]:
             values = pyarrow.array(frame[name].head(MOST_ROWS), from_pandas=True)
         except pyarrow.ArrowException:  # numbers beside texts, or lists beside numbers
             values = pyarrow.nulls(min(len(frame), MOST_ROWS))
-        found.append(_field(pyarrow.field(str(name), values.type), len(frame), values))
+        found.append(field_column(pyarrow.field(str(name), values.type), len(frame), values))
     return found
 
 
-def _field(field: Any, rows: int, head: Any) -> Column:
+def field_column(field: Any, rows: int, head: Any) -> Column:
+    """A column of a table in words, by its Arrow field and the values of its first rows."""
     import pyarrow.types as kinds
 
     typed = field.type.value_type if kinds.is_dictionary(field.type) else field.type

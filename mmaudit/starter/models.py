@@ -20,6 +20,7 @@ _SUFFIXES = {
     ".pq": "precomputed",
     ".csv": "precomputed",
 }
+_WEIGHTS = (".ckpt", ".pt", ".pth", ".safetensors")
 _NEED = {
     "onnx": "--model model.onnx",
     "transformers": "--model FOLDER, the one that save_pretrained wrote",
@@ -68,6 +69,11 @@ def named(kind: str | None, model: str | None) -> Named:
         if not path.exists():
             raise BadInput(f"--model {model!r} does not exist.")
         return Named(_agree(kind, seen, model), model)
+    if path.suffix.lower() in _WEIGHTS:
+        raise BadInput(
+            f"--model {model!r} holds weights; name the model that they belong to, and them beside it: "
+            f"--model package.module:name --weights {model}."
+        )
     if ":" not in model:
         raise BadInput(
             f"--model {model!r}: expected an import path package.module:name, a file ending in .onnx or .skops, a "

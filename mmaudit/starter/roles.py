@@ -25,7 +25,10 @@ _CLUSTERS = (
     "scene",
     "site",
 )
-_OWN = ("split", "classes", "task", "candidates")
+FIELD = "json."
+"""What stands before the name of a field of a JSON member, in shards."""
+_OWN = ("split", f"{FIELD}split", "classes", "task", "candidates")
+TRAINING = "training rows: their means are among the stand-ins for a missing modality"
 _AUDIO = re.compile(r"audio|sound|speech|voice|wav", re.IGNORECASE)
 _SERIES = re.compile(r"series|signal|ecg|eeg|imu|accel|sensor", re.IGNORECASE)
 _EMBEDDING = re.compile(r"emb|feat|hidden|latent|vector", re.IGNORECASE)
@@ -87,7 +90,8 @@ def roles(found: Sequence[Column], given: Mapping[str, Any], *, table: bool, whe
         seen.possible["target"] = (seen.options.pop("target"), "found by its name, its classes in 'classes'")
     _groups(seen, rest, rows, given)
     if "modality" not in given:
-        plain = [c for c in rest if c.name not in seen.options.get("group", ())]
+        others = {*seen.options.get("group", ()), seen.possible.get("cluster", ("", ""))[0]}
+        plain = [c for c in rest if c.name not in others]
         shared = {n.removesuffix(".index") for n in names if n.endswith(".index")}
         _modalities(seen, plain, rows, table, shared)
     if not seen.options.get("modality"):
@@ -99,7 +103,7 @@ def _target(seen: Roles, names: Mapping[str, Column], given: Mapping[str, Any], 
     if is_retrieval(given.get("task")):
         return
     if "target" not in given:
-        likely = [n for n in TARGETS if n in names]
+        likely = [n for n in names if n.removeprefix(FIELD) in TARGETS or n == "cls"]
         if len(likely) != 1:
             raise BadInput(
                 f"{where}: which column is the target? --target NAME says it; it has {', '.join(map(repr, names))}."
@@ -131,7 +135,7 @@ def _target(seen: Roles, names: Mapping[str, Column], given: Mapping[str, Any], 
 
 
 def _splits(seen: Roles, names: Mapping[str, Column], given: Mapping[str, Any]) -> None:
-    column = names.get("split")
+    column = names.get("split") or names.get(f"{FIELD}split")
     if column is None or "split" in given or not column.values:
         return
     told = ", ".join(f"{value} ({count:,})" for value, count in column.values.items())
@@ -140,7 +144,7 @@ def _splits(seen: Roles, names: Mapping[str, Column], given: Mapping[str, Any]) 
         seen.notes["split"] = f"rows to audit; the values are {told}"
         if "train" in column.values and "train" not in given:
             seen.options["train_split"] = "train"
-            seen.notes["train_split"] = "training rows: their means are among the stand-ins for a missing modality"
+            seen.notes["train_split"] = TRAINING
     else:
         seen.possible["split"] = (f"split={next(iter(column.values))}", f"all rows are audited; the values are {told}")
 
@@ -178,7 +182,8 @@ def _modalities(seen: Roles, rest: Sequence[Column], rows: int, table: bool, sha
             seen.left[column.name] = f"{column.rows:,} rows, the target has {rows:,}"
         elif column.files:
             kinds[column.name] = column.files
-            seen.notes[f"modality.{column.name}"] = "names of files, below the table's folder; or say root"
+            if column.dtype == "text":
+                seen.notes[f"modality.{column.name}"] = "names of files, below the table's folder; or say root"
         elif column.form == "text" and column.scalar and column.words <= 1 and not column.values:
             seen.left[column.name] = "one word, nearly always another: names of samples or files?"
         elif kind := _kind(column):
@@ -212,7 +217,7 @@ def _codes(rest: Sequence[Column], numbers: Sequence[str]) -> str:
 def _kind(column: Column) -> tuple[str, str] | None:
     """Kind as `--modality` takes it, and what to check about it."""
     if column.form == "text":
-        return ("text", "") if column.scalar else None
+        return ("text", "") if column.scalar and column.dtype == "text" else None
     dims = len(column.shape)
     if column.scalar or column.form in ("other", "bool"):
         return None

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from mmaudit.errors import BadInput
 from mmaudit.starter.fill import adapter, configuration, script
 from mmaudit.starter.models import Named, named
-from mmaudit.starter.roles import Roles, roles
+from mmaudit.starter.roles import TRAINING, Roles, roles
+from mmaudit.starter.stored import stored
 
 if TYPE_CHECKING:
     from mmaudit.data import Dataset
@@ -76,7 +77,7 @@ def start(
 
 
 def _look(data: str, given: Mapping[str, Any]) -> Roles:
-    """What the data file shows, beside what the user said. Formats other than tables are described by their readers."""
+    """What the data show, beside what the user said. Of a public set its reader knows all there is."""
     from mmaudit import options
     from mmaudit.data.reading import form_of
     from mmaudit.data.table import table_of
@@ -88,11 +89,42 @@ def _look(data: str, given: Mapping[str, Any]) -> Roles:
         if key in told:
             told[key] = options.table(told[key], f"--{key}", form)
     path = Path(data)
-    if path.is_dir() and form_of(path, path.suffix) == "folder":
-        path /= table_of(path)
-    if path.suffix not in (".npz", *TABLES):
-        return Roles(dict(told))
-    return roles(columns(path), told, table=path.suffix != ".npz", where=path.name)
+    if path.suffix == ".npz" or (path.is_file() and path.suffix in TABLES):
+        return roles(columns(path), told, table=path.suffix != ".npz", where=path.name)
+    if path.suffix != ".tar" and not path.exists():
+        return Roles(dict(told))  # a public set; or nothing, which the reader says
+    form = "shards" if path.suffix == ".tar" else form_of(path, path.suffix)
+    if form == "folder":
+        return roles(columns(path / table_of(path)), told, table=True, where=path.name)
+    found = stored(form, path)
+    seen = roles(found.columns, told, table=not found.single, where=path.name)
+    return _apart(_renamed(seen, found.called, told), found.splits)
+
+
+def _renamed(seen: Roles, called: Mapping[str, str], told: Mapping[str, Any]) -> Roles:
+    """Modalities by names of their own where their columns are endings of files, or fields of a JSON member."""
+    if "modality" in told or not called:
+        return seen
+    kinds: dict[str, str] = seen.options["modality"]
+    names = {column: called.get(column, column) for column in kinds}
+    notes = {f"modality.{old}": f"modality.{new}" for old, new in names.items()}
+    options = seen.options | {
+        "modality": {names[column]: kind for column, kind in kinds.items()},
+        "columns": {new: old for old, new in names.items() if new != old},
+    }
+    return replace(seen, options=options, notes={notes.get(k, k): note for k, note in seen.notes.items()})
+
+
+def _apart(seen: Roles, splits: Mapping[str, int]) -> Roles:
+    """Name the part to audit where parts are stored apart: `test`, else the last; and the one to train on."""
+    if not splits or "split" in seen.options:
+        return seen
+    seen.options["split"] = "test" if "test" in splits else list(splits)[-1]
+    seen.notes["split"] = f"rows to audit; there are {', '.join(f'{name} ({n:,})' for name, n in splits.items())}"
+    if "train" in splits and seen.options["split"] != "train" and "train" not in seen.options:
+        seen.options["train_split"] = "train"
+        seen.notes["train_split"] = TRAINING
+    return seen
 
 
 def _files(what: Named, seen: Roles, rows: Dataset, data: str, out: Path, given: Mapping[str, Any]) -> dict[str, str]:
