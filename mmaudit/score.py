@@ -184,6 +184,8 @@ class ScoreTable:
             self.unanswered[condition.key] = f"not every sample has an answer under {condition.label}"
         self.side.add(condition, predictions, w, shared=everything)
         self.side.add_outputs(condition, predictions, None if is_clean else clean, w, primary, shared=everything)
+        if is_clean:  # it stays while the others are scored, which need little of it
+            clean.forget()
         return rows
 
     def _clean_on(self, rows: str, metric: Metric, clean: Predictions, w: Resamples) -> Measured:

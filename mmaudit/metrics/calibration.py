@@ -27,8 +27,7 @@ def brier(p: Predictions, w: Resamples) -> FloatArray:
     `brier_score_loss` gives there. Multilabel: mean over labels of (p − y)², in [0, 1]. Proper. Floor: that of
     predicting how often each class occurs.
     """
-    squares = (p.probability - p.onehot) ** 2
-    return w.mean(squares.sum(axis=1) if p.task.kind == "classification" else squares.mean(axis=1))
+    return w.mean(p.squared_error)
 
 
 @metric("nll", better="lower", unit="nats", floor=floors.prior_entropy, range=(0, np.inf))
@@ -38,11 +37,7 @@ def nll(p: Predictions, w: Resamples) -> FloatArray:
     Computed from logits, so confident mistakes are not clipped. Multilabel: mean over labels. Proper. Floor: entropy
     of the class shares.
     """
-    if p.task.kind == "classification":
-        return w.mean(-np.take_along_axis(p.log_probability, p.target[:, None].astype(np.int64), axis=1)[:, 0])
-    # log(1 − p) = log p − logit, exact where p is next to 1.
-    logs = p.log_probability - np.where(p.onehot, 0.0, p.outputs)
-    return w.mean(-logs.mean(axis=1))
+    return w.mean(p.surprise)
 
 
 @metric("ece", better="lower", unit="share", range=(0, 1), answered=1)
@@ -140,8 +135,7 @@ def confidence_rise(p: Predictions, w: Resamples) -> FloatArray:
     """
     assert p.clean is not None
     if p.task.kind == "classification":
-        chosen = p.clean.predicted[:, None]
-        rise = (np.take_along_axis(p.probability, chosen, 1) - np.take_along_axis(p.clean.probability, chosen, 1))[:, 0]
+        rise = p.probability[np.arange(p.n), p.clean.predicted] - p.clean.confidence
     else:
         rise = (np.where(p.clean.predicted == 1, 1, -1) * (p.probability - p.clean.probability)).mean(axis=1)
     return w.mean(rise > 1e-6)

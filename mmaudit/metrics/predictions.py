@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -157,13 +157,37 @@ class Predictions:
         rival = None if self.rival is None else self.rival[rows]
         return Predictions(self.task, self.outputs[rows], self.target[rows], clean, rival)
 
+    def forget(self) -> None:
+        """Drop what can be worked out again and takes as much memory as the outputs, or more."""
+        for name in ("probability", "class_orders", "confidence_order", "graded", "onehot"):
+            self.__dict__.pop(name, None)
+
     @property
-    def log_probability(self) -> FloatArray:
-        """`float64[n, k]`: log softmax (classification) or log sigmoid (multilabel), accurate near 0, 1; not kept."""
+    def squared_error(self) -> FloatArray:
+        """`float64[n]`: Σ over classes of (p − y)² (classification), or their mean over labels; not kept."""
+        out = np.empty(self.n)
+        for rows in blocks(self.n):
+            squares = (self.probability[rows] - self.onehot[rows]) ** 2
+            out[rows] = squares.sum(axis=1) if self.task.kind == "classification" else squares.mean(axis=1)
+        return out
+
+    @property
+    def surprise(self) -> FloatArray:
+        """`float64[n]`: −log of the probability of the truth, in nats, mean over labels; accurate near 0, 1; not kept.
+
+        From logits, so that confident mistakes are not clipped.
+        """
         self._needs_probability()
-        if self.task.kind == "classification":
-            return _in_blocks(lambda z: scipy.special.log_softmax(z, axis=1), self.outputs)
-        return _in_blocks(scipy.special.log_expit, self.outputs)
+        out = np.empty(self.n)
+        for rows in blocks(self.n):
+            z = self.outputs[rows].astype(np.float64)
+            if self.task.kind == "classification":
+                target = self.target[rows, None].astype(np.int64)
+                out[rows] = -np.take_along_axis(scipy.special.log_softmax(z, axis=1), target, axis=1)[:, 0]
+            else:  # log(1 − p) = log p − logit, exact where p is next to 1
+                logs = scipy.special.log_expit(z) - np.where(self.onehot[rows], 0.0, self.outputs[rows])
+                out[rows] = -logs.mean(axis=1)
+        return out
 
     @cached_property
     def probability(self) -> FloatArray:
@@ -240,10 +264,14 @@ class Predictions:
 def _in_blocks(function: Callable[[FloatArray], FloatArray], outputs: Array) -> FloatArray:
     """Apply a function of each row to blocks of rows: SciPy holds several copies of what it is given."""
     out = np.empty(outputs.shape)
-    for first in range(0, len(outputs), _BLOCK):
-        rows = slice(first, first + _BLOCK)
+    for rows in blocks(len(outputs)):
         out[rows] = function(outputs[rows].astype(np.float64))
     return out
+
+
+def blocks(n: int) -> Iterator[slice]:
+    """Rows in blocks small enough that what is worked out of one takes no memory to speak of."""
+    return (slice(first, first + _BLOCK) for first in range(0, n, _BLOCK))
 
 
 def _labels(task: Task) -> int:
