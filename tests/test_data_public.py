@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.cli_cases import Command
 from helpers.media_folder import pictures, png, sounds, wav
 from helpers.mosi_files import mmsa, write_mmsa
 from mmaudit.data import PUBLIC, check, read, read_public, verify_public
@@ -189,6 +190,21 @@ def test_physionet_checksums_travel_with_the_files(tmp_path: Path) -> None:
     files[3].write_bytes(bytes(content))
     with pytest.raises(BadInput, match=files[3].name):
         verify_public("symile_mimic", tmp_path)
+
+
+def test_a_copy_is_verified_from_the_shell(tmp_path: Path, mmaudit: Command) -> None:
+    symile(tmp_path)
+    files = sorted(tmp_path.rglob("*.npy"))
+    lines = [f"{hashlib.sha256(x.read_bytes()).hexdigest()} {x.relative_to(tmp_path)}" for x in files]
+    (tmp_path / "SHA256SUMS.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    said = mmaudit("verify-public", f"symile_mimic:{tmp_path}")
+    assert said.code == 0
+    assert said.out.splitlines()[0].split() == ["as", "published", *lines[0].split()]
+    assert len(mmaudit("verify-public", f"symile_mimic:{tmp_path}", "--json").json) == len(files)
+    files[0].write_bytes(b"another")
+    assert mmaudit("verify-public", f"symile_mimic:{tmp_path}").code == 2
+    assert "names no folder" in mmaudit("verify-public", "mustard").err
+    assert "does not exist" in mmaudit("verify-public", f"mustard:{tmp_path / 'nowhere'}").err
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ JOURNEY = {
     "Read a run": ("report", "dashboard", "score", "synergy", "keep"),
     "Decide": ("compare", "gate"),
     "Other methods": ("reference", "panel", "reproduce"),
-    "Look up and check": ("list", "check-plugin", "selftest"),
+    "Look up and check": ("list", "verify-public", "check-plugin", "selftest"),
 }
 
 

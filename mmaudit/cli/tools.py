@@ -148,6 +148,30 @@ def gallery(
     typer.echo(f"{page}\nOpen it in a browser: {address(page)}")
 
 
+@app.command("verify-public")
+def verify_public(
+    data: Annotated[str, typer.Argument(metavar="name:folder", help="A public set and the folder of your copy.")],
+    as_json: AsJson = False,
+) -> None:
+    """Compare the files of a public data set with the SHA-256 digests that were published. Exit code 2 if one differs.
+
+    Reads each file once. Where nobody published any digest it says so, and exits with 2.
+    """
+    from mmaudit import console
+    from mmaudit.data.public import verify_public as verified
+    from mmaudit.errors import BadInput
+
+    name, colon, folder = data.partition(":")
+    if not colon:
+        raise BadInput(f"{data!r} names no folder; give the set and your copy of it, as {name}:folder.")
+    found = verified(name, folder)
+    if as_json:
+        console.print_json(found)
+    else:
+        for path, digest in found.items():
+            typer.echo(f"as published  {digest}  {path}")
+
+
 @app.command("check-plugin")
 def check_plugin(
     names: Annotated[

@@ -75,6 +75,8 @@ def verify_public(name: str, folder: str | os.PathLike[str]) -> dict[str, str]:
             the set, or no file that has one is in the folder.
     """
     public, base = _known(name), Path(folder)
+    if not base.is_dir():
+        raise BadInput(f"{public.title}: folder {os.fspath(folder)!r} does not exist. Get the data: {public.source}")
     expected: list[tuple[Path, tuple[str, ...]]] = []
     for pattern, digests in public.checksums.items():
         if pattern == _SUMS:
