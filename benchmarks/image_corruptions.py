@@ -45,6 +45,7 @@ NAMES = (
     *("defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "gaussian_blur"),
     *("snow", "frost", "fog", "spatter"),
     *("brightness", "contrast", "saturate", "pixelate", "jpeg_compression", "elastic_transform"),
+    *("rotation", "occlusion", "low_light", "channel_drop"),
 )
 SIDE, SEVERITY = 224, 3
 TARGET_SUM, TARGET_EACH = 3.0, 1.2
@@ -88,8 +89,11 @@ class Ours:
 def imagecorruptions(images: Array) -> Callable[[str], Run | None]:
     """The reference implementation."""
     library = importlib.import_module("imagecorruptions")
+    known = library.get_corruption_names("all")
 
     def run(name: str) -> Run | None:
+        if name not in known:
+            return None
         return lambda: [library.corrupt(image, severity=SEVERITY, corruption_name=name) for image in images]
 
     return run
@@ -111,6 +115,9 @@ def kornia(images: Array) -> Callable[[str], Run | None]:
         "saturate": lambda x: enhance.adjust_saturation(x, 2.0),
         "jpeg_compression": augmentation.RandomJPEG((15.0, 15.0), p=1.0),
         "elastic_transform": augmentation.RandomElasticTransform(p=1.0),
+        "rotation": augmentation.RandomRotation((20.0, 20.0), p=1.0),
+        "occlusion": augmentation.RandomErasing((0.15, 0.15), (1.0, 1.0), p=1.0),
+        "channel_drop": augmentation.RandomChannelDropout(1, p=1.0),
     }
 
     def run(name: str) -> Run | None:
@@ -150,6 +157,9 @@ def albumentations(images: Array) -> Callable[[str], Run | None]:
         "pixelate": a.Downscale(scale_range=(0.4, 0.4), interpolation_pair=area, p=1),
         "jpeg_compression": a.ImageCompression(quality_range=(15, 15), p=1),
         "elastic_transform": a.ElasticTransform(alpha=21.25, sigma=2.24, p=1),
+        "rotation": a.Rotate(limit=(20, 20), p=1),
+        "occlusion": a.Erasing(scale=(0.15, 0.15), ratio=(1, 1), p=1),
+        "channel_drop": a.ChannelDropout(channel_drop_range=(1, 1), p=1),
     }
 
     def run(name: str) -> Run | None:

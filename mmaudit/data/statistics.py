@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -33,6 +34,12 @@ class ModalityStatistics:
     def typical(self) -> FloatArray:
         """What stands for a value that is missing: the mean; in categorical columns, which have none, the mode."""
         return self.mean if self.mode is None else np.where(np.isnan(self.mode), self.mean, self.mode)
+
+    @cached_property
+    def colour(self) -> Array:
+        """`float32`: the mean of each channel of images [H, W, C]; the mean itself where it is one number."""
+        mean = np.asarray(self.mean, np.float32)
+        return np.asarray(mean.mean((0, 1)) if mean.ndim else mean)
 
 
 def statistics_shape(modality: Modality) -> tuple[int, ...]:

@@ -92,10 +92,17 @@ def occlusion(x: Array, severity: float, rng: np.random.Generator, statistics: M
     tall = min(max(math.sqrt(area), area / width), height)
     u, v = rng.random(2).tolist()
     down, across = _covered(height, tall, u), _covered(width, area / tall, v)
-    mean = np.asarray(statistics.mean, np.float32)
-    colour = mean.mean((0, 1)) if mean.ndim else mean
+    rows, columns = _touched(down), _touched(across)
+    part = x[rows, columns]
     with np.errstate(invalid="ignore"):  # ∞ − ∞, of a pixel of infinite value
-        return np.asarray(x + (down[:, None] * across)[:, :, None] * (colour - x))
+        part += (down[rows, None] * across[columns])[:, :, None] * (statistics.colour - part)
+    return x
+
+
+def _touched(covered: Array) -> slice:
+    """From the first to the last pixel that is covered at all."""
+    places = np.flatnonzero(covered)
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0)
 
 
 def _covered(n: int, side: float, u: float) -> Array:
