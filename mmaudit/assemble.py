@@ -19,6 +19,7 @@ from mmaudit.findings.base import Evidence, find
 from mmaudit.folder import write_atomically
 from mmaudit.interaction import described
 from mmaudit.limits import limits, unseen
+from mmaudit.memory import give_back
 from mmaudit.metrics import metrics
 from mmaudit.metrics.primary import PRIMARY
 from mmaudit.panel.file import panel_or_reason
@@ -43,6 +44,7 @@ def assemble(run: Run, *, timing: Timing | None = None) -> Report:
     """
     if timing is not None:
         write_atomically(run.folder / "timing.json", _json(asdict(timing)))
+    give_back()  # what scoring took, before the page takes its own
     seen = evidence(run)
     findings = find(seen)
     write_atomically(run.folder / "findings.json", _json([finding_json(f) for f in findings]))

@@ -29,6 +29,7 @@ from mmaudit.findings.base import Evidence
 from mmaudit.folder import write_atomically
 from mmaudit.formats import count
 from mmaudit.interaction import interactions
+from mmaudit.memory import give_back
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
 from mmaudit.metrics.arbitration import conflicts
 from mmaudit.metrics.primary import PRIMARY
@@ -49,6 +50,7 @@ THREADS = 2
 BYTES_PER_ROW = 100
 BYTES_PER_OUTPUT = 60
 SCORING_BYTES = 256 * 2**20
+MANY = 100_000  # rows from which on what one condition frees is worth giving back before the next
 
 
 def score(run: Run, *, only: Sequence[str] | None = None, resamples: int = 1000, seed: int = 0) -> list[Score]:
@@ -128,6 +130,8 @@ class ScoreTable:
 
     def estimates(self) -> list[Estimate]:
         """Reliance and synergy, from the same answers and resamples; after `rows`."""
+        if self.run.n >= MANY:
+            give_back()
         metric = reliance.value_metric(self.task).name
         n = int(self.clean_usable.sum())
         values = {key: m.values for (key, name), m in self.measured.items() if name == metric and m.n == n}
@@ -154,6 +158,8 @@ class ScoreTable:
         limited = answers.measured is not None
         same = digest(np.packbits(usable).tobytes().hex()) if limited else ""
         del answers
+        if self.run.n >= MANY:
+            give_back()
         rows = []
         for metric in self.metrics:
             if (is_clean and metric.needs_clean) or (rival is None and metric.needs_rival):
@@ -186,6 +192,8 @@ class ScoreTable:
         self.side.add_outputs(condition, predictions, None if is_clean else clean, w, primary, shared=everything)
         if is_clean:  # it stays while the others are scored, which need little of it
             clean.forget()
+        if self.run.n >= MANY:
+            give_back()
         return rows
 
     def _clean_on(self, rows: str, metric: Metric, clean: Predictions, w: Resamples) -> Measured:

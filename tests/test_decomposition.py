@@ -16,6 +16,7 @@ from mmaudit.decomposition.divide import FALLS_SHORT, divided
 from mmaudit.decomposition.names import LOW, SYNERGY
 from mmaudit.decomposition.predictors import Predictors
 from mmaudit.decomposition.rows import clopper_pearson, clusters, row, share_row
+from mmaudit.decomposition.sources import Rows
 from mmaudit.decomposition.unused import BEST, MORE_USED, smallest, unused_rows
 from mmaudit.estimates import Estimate, estimators
 from mmaudit.information.crossfitted import CrossFitted, write_crossfit
@@ -216,6 +217,18 @@ def test_without_predictors_the_model_is_still_decomposed(tmp_path: Path) -> Non
         assert found[label].reason == "there are too few samples to fit anything"
     assert not (run.folder / TAGS_FILE).exists()
     assert explanations(list(found.values())) == []
+
+
+def test_of_very_many_rows_some_are_decomposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = predicted(tmp_path, "xor")
+    w = Resamples.draw(N, 20, 0)
+    everything = Rows.of(run, None, w)
+    monkeypatch.setattr("mmaudit.decomposition.sources.MOST_ROWS", 100)
+    some = Rows.of(run, None, w)
+    assert len(everything.positions) == run.n > len(some.positions) == 100
+    assert set(some.positions) <= set(everything.positions)
+    assert set(some.fold) == set(everything.fold)
+    assert some.w.n == 100
 
 
 def test_a_missing_unimodal_predictor(xor: tuple[Run, Found], tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from mmaudit.decomposition.recalibrate import fitted_lines, recalibrated
 from mmaudit.errors import Undefined
 from mmaudit.information.crossfitted import DATA, DECISION, CrossFitted
 from mmaudit.kernels.bootstrap import Resamples
+from mmaudit.kernels.positions import spread
 from mmaudit.store import Run
 from mmaudit.types import CLEAN, Array, BoolArray, Condition, FloatArray, IntArray, Task
 
 FOLDS = 5
+MOST_ROWS = 100_000
 
 
 def of_crossfit(crossfitted: CrossFitted, of: str, task: Task, w: Resamples, seed: int | None = None) -> Predictors:
@@ -67,13 +69,17 @@ class Rows:
 
     @classmethod
     def of(cls, run: Run, crossfitted: CrossFitted | None, w: Resamples) -> Rows:
-        """The crossfitted rows; without these every row that has all modalities, in folds of whole clusters."""
+        """The crossfitted rows; without these those that have all modalities, in folds of whole clusters.
+
+        At most `MOST_ROWS` of them, spread evenly: more would make intervals of informations narrower than what
+        recalibration leaves open, and take memory for every subset of each.
+        """
         if crossfitted is not None:
             return cls(crossfitted.positions, crossfitted.fold, w.take(crossfitted.positions))
         present = np.ones(run.n, np.bool_)
         for there in run.samples.present.values():
             present &= there
-        positions = np.flatnonzero(present)
+        positions = spread(np.flatnonzero(present), MOST_ROWS)
         unit = w.unit[positions]
         key = np.array([0, 21], np.uint64)
         dealt = np.random.Generator(np.random.Philox(key=key)).permutation(len(w.counts)) % FOLDS

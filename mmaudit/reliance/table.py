@@ -17,6 +17,7 @@ import numpy as np
 
 from mmaudit.comparison import measure
 from mmaudit.kernels.bootstrap import ratio
+from mmaudit.memory import give_back
 from mmaudit.metrics import Metric, Predictions, Resamples, metrics
 from mmaudit.store import Run
 from mmaudit.threads import workers
@@ -26,6 +27,7 @@ VALUE = {"classification": "accuracy", "multilabel": "average_precision", "regre
 SMALLEST_GROUP = 30
 MOST_GROUPS = 20
 CLASS = "class"
+MANY = 250_000  # samples of which two conditions at a time take more memory than they save time
 
 
 def value_metric(task: Task) -> Metric:
@@ -64,7 +66,7 @@ class Values:
         self._values: dict[str, dict[str, FloatArray]] = {}
         self._chance: dict[str, FloatArray] = {}
         _ = self._totals  # made once, before several threads ask for it
-        with ThreadPoolExecutor(min(2, workers())) as pool:
+        with ThreadPoolExecutor(min(1 if len(self.target) > MANY else 2, workers())) as pool:
             for condition, found in zip(wanted, pool.map(self._read, wanted), strict=True):
                 if found is not None:
                     self._values[condition.key] = found
@@ -139,6 +141,9 @@ class Values:
             if measured.reason:
                 self.reasons[condition.key] = measured.reason
         parts = self._accuracies(p) if self.metric.name == "accuracy" else self._slowly(p)
+        if len(self.target) > MANY:
+            del answers
+            give_back()
         return {"": self.sign * whole, **{name: self.sign * v for name, v in zip(self.groups, parts, strict=True)}}
 
     def _accuracies(self, p: Predictions) -> list[FloatArray]:
@@ -146,7 +151,7 @@ class Values:
         out: list[FloatArray] = []
         hit = p.hit.astype(np.float64)
         for place, part, totals in self._totals:
-            there = place >= 0
+            there = slice(None) if part is self.w else place >= 0
             sums = part.sums(hit[there], place[there], len(totals))[:, 0]
             sizes = np.bincount(place[there], minlength=len(totals))
             exact = np.bincount(place[there], hit[there], len(totals)) / sizes
@@ -161,7 +166,8 @@ class Values:
             place = np.full(len(self.target), -1, np.int64)
             for number, rows in enumerate(members.values()):
                 place[rows] = number
-            part = self.w.take(place >= 0)
+            everywhere = bool((place >= 0).all())
+            part = self.w if everywhere else self.w.take(place >= 0)
             ones = np.ones(part.n)
             found.append((place, part, part.sums(ones, place[place >= 0], len(members))[:, 0]))
         return found
