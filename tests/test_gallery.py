@@ -12,18 +12,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.probe_samples import everything
+from helpers.probe_samples import everything, scope_of, source_of
 from mmaudit import audit
 from mmaudit.data import ArrayData
 from mmaudit.demo.samples import samples
 from mmaudit.errors import BadInput, UnknownName
 from mmaudit.exhibits import exhibit
-from mmaudit.gallery import gallery
+from mmaudit.gallery import exhibition, gallery
 from mmaudit.models import FunctionModel
 from mmaudit.probes import probes
-from mmaudit.types import Modality, Task
+from mmaudit.render.gallery import gallery_page
+from mmaudit.types import Condition, Modality, Task
 
 DATA = everything()
+SOURCE = source_of(DATA)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,22 @@ def test_modalities_are_chosen_by_name_or_kind_and_samples_by_id(tmp_path):
     assert images == tmp_path / "gallery.html"
     assert [step.split()[0] for step in steps] == ["reading", "drawing"]
     assert images.read_text("utf-8").count("<section") == 5
+
+
+def test_the_page_says_what_it_does_not_show_and_where_that_is(page):
+    head = page.partition("</header>")[0]
+    assert "Not shown: gradient attacks, which need a model; missing rates and mechanisms" in head
+    assert "<code>mmaudit list probes</code>" in head
+    shown = set(re.findall(r"<h4>([^<]+)</h4>", page))
+    unshown = {p.name for p in probes} - shown
+    hidden = {p.name for p in probes if p.family in ("adversarial", "conflict", "control", "missing")}
+    assert hidden - {"missing"} | {"surface"} <= unshown
+    document = exhibition(
+        DATA, SOURCE, [c for c in probes.get("embedding.fgsm").grid(scope_of(DATA)) if isinstance(c, Condition)]
+    )
+    attacked = gallery_page(document)
+    assert "<h4>embedding.fgsm</h4>" in attacked
+    assert "Not shown: missing rates" in attacked
 
 
 def test_bad_input_is_one_clear_error(tmp_path):

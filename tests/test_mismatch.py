@@ -158,7 +158,7 @@ def test_shares_are_nested_and_end_in_mismatch():
 @pytest.mark.parametrize("value", [None, -0.1, 1.01, float("nan"), float("inf")])
 def test_a_share_outside_zero_to_one_is_refused(value):
     data = pair(np.ones((4, 1)))
-    with pytest.raises(BadInput, match=r"must be a share of the samples"):
+    with pytest.raises(BadInput, match=r"a share of the samples|must be 0 or more, and finite \(share of samples\)"):
         probes.get("mismatch_share").apply(whole(data), share(value), source_of(data))
 
 
@@ -215,7 +215,7 @@ def test_stale_for_any_batch():
 @pytest.mark.parametrize("lag", [1.5, -1.0, float("inf"), None])
 def test_a_lag_is_a_whole_number(lag):
     data = pair(np.ones((4, 1)))
-    with pytest.raises(BadInput, match="whole number of samples"):
+    with pytest.raises(BadInput, match=r"whole number of samples|0 or more, and finite \(samples\)"):
         probes.get("stale_order").apply(whole(data), stale(lag), source_of(data))
 
 

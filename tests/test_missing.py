@@ -153,7 +153,7 @@ def test_a_severity_that_is_no_share_and_a_missing_option_are_refused(probe: str
     source = source_of(given)
     condition = planned(probe, scope_of(given))[0]
     for severity in (1.2, -0.1):
-        with pytest.raises(BadInput, match=r"share of the samples, in \[0, 1\]"):
+        with pytest.raises(BadInput, match=r"share of the samples, in \[0, 1\]|must be 0 or more, and finite \(share"):
             lost(source, probes.get(probe).condition(condition.modalities, severity, condition.options))
     with pytest.raises(BadInput, match=r"no option 'baseline'|option 'by' is None"):
         lost(source, probes.get(probe).condition(condition.modalities, 0.5))

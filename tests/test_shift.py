@@ -107,7 +107,7 @@ def test_there_and_back_leaves_the_middle():
     ("condition", "says"),
     [
         (time_shift("sound", 10.0, "sideways"), "direction 'sideways' is not one of earlier, later"),
-        (time_shift("sound", -1.0, "later"), "must be 0 or more, in ms"),
+        (time_shift("sound", -1.0, "later"), r"must be 0 or more, and finite \(ms\)"),
         (time_shift("sound", float("nan"), "later"), "must be 0 or more"),
         (time_shift("series", 10.0, "later"), "no sample rate to count ms by"),
         (time_shift("table", 2, "later", "temporal_shift_samples"), "no time axis"),
@@ -116,6 +116,16 @@ def test_there_and_back_leaves_the_middle():
 def test_what_cannot_be_shifted_is_refused(condition, says):
     with pytest.raises(BadInput, match=says):
         after(DATA, condition)
+
+
+@pytest.mark.parametrize(("name", "rate"), [("temporal_shift", 8000), ("temporal_shift_samples", None)])
+def test_a_sequence_of_one_sample_is_declined(name, rate):
+    tick = Modality("tick", "series", (1, 4), "float32", "TC", sample_rate=rate)
+    scope = Scope((tick, Modality("x", "embedding", (3,), "float32")), TASK)
+    assert conditions(probes.get(name), scope) == []
+    (refused,) = declined(probes.get(name), scope)
+    assert refused.modalities == ("tick",)
+    assert refused.reason == "'tick' is one sample long, so nothing in it can come earlier or later"
 
 
 def test_steps_in_whole_samples():
@@ -231,5 +241,5 @@ def test_images_that_cannot_be_displaced_are_declined():
     assert {c.modalities for c in conditions(probes.get("spatial_shift"), scope)} == {("strip",)}
     assert [d.modalities for d in declined(probes.get("spatial_shift"), scope)] == [("dot",), ("point",)]
     for severity in (None, -0.1, float("inf")):
-        with pytest.raises(BadInput, match="must be 0 or more, a share of the side"):
+        with pytest.raises(BadInput, match=r"must be 0 or more, and finite \(share of the side\)"):
             after(DATA, displaced("hwc", severity))

@@ -55,6 +55,17 @@ def test_a_floor_of_one_changes_no_text_and_a_low_one_changes_nothing_about_the_
     assert low < high
 
 
+def test_white_space_does_not_count_so_no_floor_limits_what_changes_it_alone():
+    batch, probe = whole(DATA), probes.get("text.whitespace")
+    old = batch.inputs["question"].tolist()
+    hard = probe.condition(("question",), 0.5, (("similarity_floor", "1"),))
+    new = probe.apply(batch, hard, SOURCE).inputs["question"].tolist()
+    changed = [a != b for a, b in zip(new, old, strict=True)]
+    assert np.mean(changed) > 0.5
+    assert ["".join(text.split()) for text in new] == ["".join(text.split()) for text in old]
+    assert chrf(new, old).tolist() == [1.0] * len(old)
+
+
 def test_a_corruption_of_one_text_at_a_time_keeps_to_it_too(monkeypatch):
     own = Probes("probe")
     monkeypatch.setattr("mmaudit.probes.base.probes", own)

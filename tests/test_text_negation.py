@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unicodedata import normalize
+
 import pytest
 
 from mmaudit.probes import probes
@@ -67,6 +69,13 @@ SENTENCES = [
 @pytest.mark.parametrize(("sentence", "expected"), SENTENCES)
 def test_negated(sentence, expected):
     assert negated(sentence) == expected
+
+
+@pytest.mark.parametrize("sentence", ["The cöwas runs", "It iś red", "Waś is", "Nó way is good", "État of the art"])
+def test_an_accent_of_its_own_belongs_to_its_letter(sentence):
+    apart = normalize("NFD", sentence)
+    assert apart != sentence
+    assert negated(apart) == normalize("NFD", negated(sentence))
 
 
 def test_what_has_no_word_stays():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
+from unicodedata import normalize
 
 import pytest
 
@@ -69,6 +70,16 @@ def test_synonyms_keep_case_form_and_article():
         if len(others) == 1 and word[0] in "bcd" and others[0][0] in "aei"
     )
     assert corrupted("synonym", [f"a {consonant}, A {consonant}"], 1.0) == [f"an {vowel}, An {vowel}"]
+
+
+def test_an_accent_of_its_own_belongs_to_its_letter():
+    written = ["étude bought", "boughť a cár", "The sácar bought", "I bought a café"] * 5
+    apart = [normalize("NFD", text) for text in written]
+    assert apart != written
+    new = corrupted("synonym", written, 1.0)
+    assert corrupted("synonym", apart, 1.0) == [normalize("NFD", text) for text in new]
+    assert new[0] == "étude purchased", "the other words do change"
+    assert new[1] == "boughť a cár"
 
 
 def test_lexicon_is_plausible():

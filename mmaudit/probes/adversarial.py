@@ -2,6 +2,8 @@
 
 An attack knows the true target and raises the loss there, within ε of every value (L∞) and within the legal range. It
 depends on the model, and, where the model's last bits depend on the batch, so do the signs of gradients next to zero.
+
+What has no values to move by ε, a text, is declined by the joint attacks, which ask every modality.
 """
 
 from __future__ import annotations
@@ -24,9 +26,12 @@ from mmaudit.types import Array, Batch, Condition, Modality
 PIXELS = tuple(k / 255 for k in (1, 2, 4, 8, 16))
 SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.4)
 POSITIONS = (1.0, 2.0, 3.0, 4.0, 5.0)
+# Whose values are numbers, which can move by ε.
+ATTACKED = ("image", "audio", "tabular", "series", "embedding")
 # Madry et al. 2018: steps that add up to 2.5 ε can cross the ball from any start.
 STEPS = 10
 REACH = 2.5
+NO_GRADIENT = "the model offers no gradient with respect to its inputs"
 # Version 1 took half a step from values at an end of the legal range.
 VERSION = 3
 
@@ -126,7 +131,9 @@ def _epsilon(modality: Modality, severity: float, joint: bool) -> float:
 
 def _declines(modality: Modality, scope: Scope) -> str | None:
     if scope.gradients is None:
-        return "the model offers no gradient with respect to its inputs"
+        return NO_GRADIENT
+    if modality.kind not in ATTACKED:
+        return f"{modality.name!r} is {modality.kind}, which no small step along a gradient can change"
     reason = canonical.declines(modality) or stand_in.codes(modality)
     return reason or scope.gradients.get(modality.name) or None
 
@@ -168,7 +175,12 @@ def _single_grid(name: str, kind: str, table: tuple[float, ...], random: bool) -
 
 def _joint_grid(name: str, random: bool) -> Callable[[Scope], Any]:
     def grid(scope: Scope) -> Iterator[Condition | Declined]:
-        able = tuple(sorted(m.name for m in scope.modalities if not _declines(m, scope)))
+        if scope.gradients is None:
+            yield Declined(name, scope.names, NO_GRADIENT)
+            return
+        refused = {m.name: reason for m in scope.modalities if (reason := _declines(m, scope))}
+        yield from (Declined(name, (m,), reason) for m, reason in refused.items())
+        able = tuple(m for m in scope.together if m not in refused)
         if len(able) < 2:
             yield Declined(name, scope.names, "fewer than two modalities have a gradient to attack together")
             return
@@ -184,7 +196,7 @@ _ATTACKS: dict[str, tuple[Attack, bool, str]] = {
     "pgd": (_pgd, True, "Madry et al. 2018"),
 }
 for _name, (_attack, _random, _source) in _ATTACKS.items():
-    for _kind in ("image", "audio", "tabular", "series", "embedding"):
+    for _kind in ATTACKED:
         _table = PIXELS if _kind == "image" else SIGMAS
         probe(
             f"{_kind}.{_name}",
@@ -203,5 +215,6 @@ for _name, (_attack, _random, _source) in _ATTACKS.items():
         grid=_joint_grid(f"joint.{_name}", _random),
         unit="position in each modality's ε table",
         severities=POSITIONS,
+        kinds=ATTACKED,
         source=_source,
     )(_apply(_attack, joint=True))

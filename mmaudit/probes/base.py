@@ -255,8 +255,8 @@ def require_severity(condition: Condition, unit: str) -> None:
     if severity is None and not unit:
         return
     if severity is None or not 0 <= severity < float("inf"):
-        expected = f"0 or more and finite, in {unit}" if unit else "0 or more and finite"
-        raise BadInput(f"{condition.label}: severity {severity} must be {expected}.")
+        counted = f" ({unit})" if unit else ""
+        raise BadInput(f"{condition.label}: severity {severity} must be 0 or more, and finite{counted}.")
 
 
 def _summary(who: str, fn: Callable[..., Any]) -> str:

@@ -72,7 +72,10 @@ def mismatch_share(batch: Batch, condition: Condition, source: Source) -> Batch:
     Severity is the share, in [0, 1]. Samples and donors are the same at every share: who is exchanged at 25 % is also
     exchanged at 50 %, and at 1 this is `mismatch` with the pool `random` and the same repeat.
     """
-    share = _within(condition, 0, 1, "a share of the samples, in [0, 1]")
+    share = condition.severity
+    assert share is not None  # a probe with a unit has one
+    if share > 1:
+        raise BadInput(f"{condition.label}: severity {share} is above 1; it is a share of the samples.")
     inputs = {}
     for m in condition.modalities:
         whole = probes.get("mismatch").condition((m,), options=(("pool", "random"),), repeat=condition.repeat)
@@ -110,7 +113,8 @@ def stale_order(batch: Batch, condition: Condition, source: Source) -> Batch:
     k of a data set or cluster keep their own value. It means something only where rows that follow each other were
     recorded one after the other, and alone among probes it changes with the order of the rows.
     """
-    lag = _within(condition, 0, float("inf"), "a whole number of samples")
+    lag = condition.severity
+    assert lag is not None  # a probe with a unit has one
     if lag != int(lag):
         raise BadInput(f"{condition.label}: severity {lag} must be a whole number of samples.")
     inputs = {m: source.exchange(m, batch, _lagging(source, m, batch, int(lag))) for m in condition.modalities}
@@ -119,10 +123,3 @@ def stale_order(batch: Batch, condition: Condition, source: Source) -> Batch:
 
 def _lagging(source: Source, modality: str, batch: Batch, lag: int) -> IntArray:
     return np.where(batch.present[modality], source.previous(modality, batch, lag), -1)
-
-
-def _within(condition: Condition, low: float, high: float, what: str) -> float:
-    severity = condition.severity
-    if severity is None or not low <= severity <= high or severity == float("inf"):
-        raise BadInput(f"{condition.label}: severity {severity} must be {what}.")
-    return severity

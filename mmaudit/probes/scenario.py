@@ -4,6 +4,7 @@ What goes wrong in the field goes wrong together: rain darkens the picture and i
 has one severity s; sample i meets s·fᵢ of it, and every step of that sample takes its own severity from s·fᵢ. So the
 samples that are hit hard are hit hard in all modalities. As a control each modality draws a factor for itself: the
 same steps and, per modality, the same distribution of severities, without the correlation between modalities.
+A severity above 5, where the tables of the steps end, is refused with `BadInput`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 
 from mmaudit.errors import BadInput
 from mmaudit.probes.base import probe, probes
-from mmaudit.probes.scenario_file import Scenario, Step, read
+from mmaudit.probes.scenario_file import FIVE, Scenario, Step, read
 from mmaudit.probes.scope import Declined, Scope
 from mmaudit.probes.source import Source, writable
 from mmaudit.randomness import stream_key, uniforms
@@ -163,13 +164,17 @@ def _unmet(scenario: Scenario, kinds: set[str], names: tuple[str, ...]) -> str:
 
 def _apply(batch: Batch, condition: Condition, source: Source) -> Batch:
     scenario = _of(condition)
+    severity = condition.severity
+    assert severity is not None  # a probe with a unit has one
+    if severity > FIVE[-1]:
+        raise BadInput(f"{condition.label}: severity {severity:g} is above 5, where the tables of its steps end.")
     floor = condition.option("similarity_floor")
     modalities = tuple(source.modality(m) for m in condition.modalities)
     scope = Scope(modalities, source.data.task, similarity_floor=float(floor) if floor else None)
     new = {}
     for place, modality in enumerate(modalities):
         name = modality.name
-        met = (condition.severity or 0.0) * _factors(scenario, condition, source, batch, place)
+        met = severity * _factors(scenario, condition, source, batch, place)
         array = batch.inputs[name]
         for number, step in enumerate(scenario.steps):
             if not step.reaches(modality):

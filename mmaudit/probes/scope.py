@@ -43,7 +43,7 @@ class Scope:
         gradients: per modality why the model's gradient cannot be followed, empty where it can; None where the model
             offers none.
         similarity_floor: chrF similarity, in (0, 1], that corruptions of text keep to unless they are meant to change
-            the meaning; None for no such floor.
+            the meaning; white space does not count for it; None for no such floor.
         scenarios: those of the user's own files.
         surface: pairs of corruptions asked for; empty for one pair of corruptions per pair of modalities.
         scale: the common scale of severities; None for the corruptions' own tables.

@@ -20,6 +20,7 @@ from mmaudit.probes.source import Source
 from mmaudit.threads import over_rows
 from mmaudit.types import Array, Batch, Condition, Modality
 
+SEQUENCES = ("audio", "series")
 DIRECTIONS = ("earlier", "later")
 STATIC = "static"
 # A tolerance curve needs at least this many points; slower or shorter sequences get steps of their own.
@@ -63,7 +64,7 @@ def _time_grid(scope: Scope, name: str, in_ms: bool) -> Iterator[Condition | Dec
         return
     sequences = _sequences(scope)
     for modality in scope.modalities:
-        if modality.kind not in ("audio", "series"):
+        if modality.kind not in SEQUENCES:
             continue
         rate = clock(modality)
         if modality.time_axis is None:
@@ -72,7 +73,7 @@ def _time_grid(scope: Scope, name: str, in_ms: bool) -> Iterator[Condition | Dec
             reason = f"{modality.name!r} has no sample rate in time; 'temporal_shift_samples' shifts it in samples"
             yield Declined(name, (modality.name,), reason)
         elif in_ms == (rate is not None):
-            if in_ms and rate and (reason := _too_short(modality, scope.shifts, rate)):
+            if reason := _too_short(modality, scope.shifts, rate):
                 yield Declined(name, (modality.name,), reason)
             others = _listed(sorted(m.name for m in sequences if m is not modality))
             for direction in DIRECTIONS:
@@ -82,8 +83,13 @@ def _time_grid(scope: Scope, name: str, in_ms: bool) -> Iterator[Condition | Dec
                     yield probes.get(name).condition((modality.name,), severity, options)
 
 
-def _too_short(modality: Modality, shifts: tuple[float, ...], rate: float) -> str:
-    """Which of the shifts asked for cannot be run, and why; empty where nobody asked, or all can."""
+def _too_short(modality: Modality, shifts: tuple[float, ...], rate: float | None) -> str:
+    """Which shifts cannot be run, and why: all, or some of those asked for in ms; empty where all can."""
+    assert modality.time_axis is not None
+    if modality.shape[modality.time_axis] == 1:
+        return f"{modality.name!r} is one sample long, so nothing in it can come earlier or later"
+    if rate is None:
+        return ""
     left = [ms for ms in shifts if round(ms * rate / 1000) not in steps(modality, shifts)]
     if tuple(shifts) == SHIFTS or not left:
         return ""
@@ -100,6 +106,7 @@ def _listed(names: list[str]) -> str:
     family="mismatch",
     grid=lambda scope: _time_grid(scope, "temporal_shift", True),
     unit="ms",
+    kinds=SEQUENCES,
     source="mmaudit; thresholds for people: ITU-R BT.1359-1",
     not_monotone=_SATURATES,
 )
@@ -121,6 +128,7 @@ def temporal_shift(batch: Batch, condition: Condition, source: Source) -> Batch:
     family="mismatch",
     grid=lambda scope: _time_grid(scope, "temporal_shift_samples", False),
     unit="samples",
+    kinds=SEQUENCES,
     source="mmaudit; as temporal_shift",
     not_monotone=_SATURATES,
 )
@@ -134,10 +142,9 @@ def temporal_shift_samples(batch: Batch, condition: Condition, source: Source) -
 
 def _in_time(batch: Batch, condition: Condition, source: Source) -> Batch:
     direction, severity = condition.option("direction"), condition.severity
+    assert severity is not None  # a probe with a unit has one
     if direction not in DIRECTIONS:
         raise BadInput(f"{condition.label}: direction {direction!r} is not one of {', '.join(DIRECTIONS)}.")
-    if severity is None or not 0 <= severity < float("inf"):
-        raise BadInput(f"{condition.label}: severity {severity} must be 0 or more, in {condition.unit}.")
     inputs = {}
     for name in condition.modalities:
         modality = source.modality(name)
@@ -214,8 +221,7 @@ def spatial_shift(batch: Batch, condition: Condition, source: Source) -> Batch:
     them. An image one pixel wide or high moves along its other side.
     """
     severity = condition.severity
-    if severity is None or not 0 <= severity < float("inf"):
-        raise BadInput(f"{condition.label}: severity {severity} must be 0 or more, a share of the side.")
+    assert severity is not None  # a probe with a unit has one
     return batch.replace({m: _displaced(batch, condition, source, m, severity) for m in condition.modalities})
 
 

@@ -37,7 +37,15 @@ _FAMILIES = {
 def gallery_page(document: Mapping[str, Any]) -> str:
     """Return the whole page. The same values give the same text; nothing is fetched, no script runs."""
     sections = [_section(s) for s in document["sections"]]
-    return render("gallery.html.j2", css=style("page.css"), more=style("gallery.css"), doc=document, sections=sections)
+    return render(
+        "gallery.html.j2",
+        css=style("page.css"),
+        more=style("gallery.css"),
+        doc=document,
+        sections=sections,
+        # Shown where an audit had a model to attack.
+        attacked=any(probe["family"] == "adversarial" for s in document["sections"] for probe in s["probes"]),
+    )
 
 
 def _section(section: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,10 @@ from mmaudit.probes.corruption.lexicon import Verbs, verbs
 
 Word = re.Match[str]
 
-TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+# Unicode's blocks of combining diacritical marks: an accent of its own belongs to the letter before it.
+COMBINING = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+_LETTERS = rf"(?:[^\W\d_][{COMBINING}]*)+"
+TOKEN = re.compile(rf"{_LETTERS}(?:['’]{_LETTERS})*")
 
 
 def _words(listed: str) -> frozenset[str]:

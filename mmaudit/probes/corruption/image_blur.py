@@ -2,7 +2,9 @@
 
 Sizes are in pixels of ImageNet-C's 224 px images and scale with short side / 224, so that the same severity hides
 details of the same relative size in any image. They are used as fractions of a pixel, too: on a small image a blur is
-weak, but never nothing. Pixels outside repeat the edge. Images of one pixel are declined.
+weak, but not nothing. In whole grey levels it may be: less than half a level rounds away, of 8-bit images below about
+9 px at the first severities of `gaussian_blur`, one pixel wide at all of it and of `glass_blur`; the control `applied`
+of an audit says so. Pixels outside repeat the edge. Images of one pixel are declined.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ from mmaudit.types import Array, BoolArray, FloatArray, IntArray
 def require_share(name: str, severity: float, of: str) -> None:
     """Raise `BadInput` for what is no share of something: below 0, above 1, NaN."""
     if not 0 <= severity <= 1:
-        raise BadInput(f"{name}: severity {severity:g} is outside 0 to 1; it is a share of {of}.")
+        wrong = "above 1" if severity > 1 else "not 0 or more"
+        raise BadInput(f"{name}: severity {severity:g} is {wrong}; it is a share of {of}.")
 
 
 def how_many(severity: float, places: int, rounding: FloatArray) -> IntArray:

@@ -26,7 +26,9 @@ def limited(
     Severities are tried by bisection, so the one found is short of the largest by less than 1/64 of the asked one; a
     text whose chrF with the original is below the floor even at 1/64 stays as it is. `apply` must corrupt text i by
     itself, whatever the others are, and with the same random numbers at every severity, so that damage is nested.
-    The similarity is `mmaudit.kernels.chrf`, in [0, 1], with `originals` where the texts were corrupted before.
+    The similarity is `mmaudit.kernels.chrf`, in [0, 1], with `originals` where the texts were corrupted before. As chrF
+    is defined, white space does not count: a corruption of white space alone (`text.whitespace`) leaves every letter
+    where it was, has a similarity of 1, and is held back by no floor.
 
     Raises:
         BadInput: a floor outside (0, 1].

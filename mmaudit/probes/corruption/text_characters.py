@@ -11,6 +11,7 @@ import numpy.typing as npt
 from mmaudit.kernels import splice
 from mmaudit.kernels.text import DIGIT, LETTER, SPACE, UPPER, CodeArray
 from mmaudit.probes.base import corruption
+from mmaudit.probes.corruption.nested import require_share
 from mmaudit.probes.corruption.text_edits import (
     Characters,
     Confusions,
@@ -18,7 +19,6 @@ from mmaudit.probes.corruption.text_edits import (
     hit,
     only,
     replaced,
-    require_share,
     swapped,
 )
 from mmaudit.probes.corruption.text_tables import ALPHABETS, LOOK_ALIKE, NEIGHBOURS, OCR
@@ -48,7 +48,7 @@ def keyboard(texts: list[str], severity: float, draws: Draws) -> list[str]:
     on average for the shortest text too. Letters replaced at one severity are replaced, by the same neighbour, at every
     higher one. The name and the operation are nlpaug's `KeyboardAug`; the neighbours here are letters only.
     """
-    require_share("keyboard", severity, "letters")
+    require_share("keyboard", severity, "the letters")
     return _confusions("keyboard").corrupt(texts, severity, draws)
 
 
@@ -67,7 +67,7 @@ def ocr(texts: list[str], severity: float, draws: Draws) -> list[str]:
     confused with; a pair such as `rn` counts as one. Share, rounding and nesting as in `keyboard`. Letters of the basic
     Latin alphabet and digits only; other text stays.
     """
-    require_share("ocr", severity, "confusable characters")
+    require_share("ocr", severity, "the confusable characters")
     return _confusions("ocr").corrupt(texts, severity, draws)
 
 
@@ -86,7 +86,7 @@ def homoglyphs(texts: list[str], severity: float, draws: Draws) -> list[str]:
     Armenian or phonetic ones, and those back to Latin. A reader sees no difference, a tokeniser does. Share, rounding
     and nesting as in `keyboard`.
     """
-    require_share("homoglyphs", severity, "characters with a twin")
+    require_share("homoglyphs", severity, "the characters with a twin")
     return _confusions("homoglyphs").corrupt(texts, severity, draws)
 
 
@@ -105,7 +105,7 @@ def char_insert(texts: list[str], severity: float, draws: Draws) -> list[str]:
     a random one of the same alphabet and case (a digit after a digit; a to z where the alphabet is not known). It
     comes after the whole character, never between a letter and its marks. Share, rounding and nesting as in `keyboard`.
     """
-    require_share("char_insert", severity, "characters")
+    require_share("char_insert", severity, "the characters")
     all_ = Characters(texts)
     solid, ends = only(all_.ends, all_.traits & SPACE == 0)
     places, edits, choice = hit(draws, ends, severity, extra=1)
@@ -128,7 +128,7 @@ def char_replace(texts: list[str], severity: float, draws: Draws) -> list[str]:
     Severity is the share, in [0, 1], of the letters and digits that become another one of the same alphabet and case
     (a to z where the alphabet is not known), with their marks. Share, rounding and nesting as in `keyboard`.
     """
-    require_share("char_replace", severity, "letters and digits")
+    require_share("char_replace", severity, "the letters and digits")
     all_ = Characters(texts)
     letters, ends = only(all_.ends, all_.traits & (LETTER | DIGIT) > 0)
     places, edits, choice = hit(draws, ends, severity, extra=1)
@@ -151,7 +151,7 @@ def char_delete(texts: list[str], severity: float, draws: Draws) -> list[str]:
     Severity is the share, in [0, 1], of the characters other than white space that are deleted, each with its marks;
     one always stays, so that a text does not become an empty one. Share, rounding and nesting as in `keyboard`.
     """
-    require_share("char_delete", severity, "characters")
+    require_share("char_delete", severity, "the characters")
     all_ = Characters(texts)
     solid, ends = only(all_.ends, all_.traits & SPACE == 0)
     places, edits, _ = hit(draws, ends, severity, spare=1)
@@ -174,7 +174,7 @@ def char_swap(texts: list[str], severity: float, draws: Draws) -> list[str]:
     down at random; at most about 0.86 of the characters of a long word, where the others have no partner left. Pairs
     swapped at one severity are swapped at every higher one.
     """
-    require_share("char_swap", severity, "characters")
+    require_share("char_swap", severity, "the characters")
     all_ = Characters(texts)
     pairs, ends = splice.unlike_neighbours(
         all_.texts.codes, all_.starts, all_.stops, all_.ends, all_.traits & SPACE == 0

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mmaudit.errors import BadInput
 from mmaudit.kernels import splice, text
 from mmaudit.kernels.text import CodeArray, Codes, Places
 from mmaudit.randomness import Draws
@@ -29,12 +28,6 @@ def only(ends: Places, wanted: npt.NDArray[np.bool_]) -> tuple[Places, Places]:
     """Return which members are wanted, and how many of them the texts before and with i have, given `ends` of all."""
     index = np.flatnonzero(wanted)
     return index, np.searchsorted(index, ends)
-
-
-def require_share(name: str, severity: float, of: str) -> None:
-    """Raise `BadInput` for what is no share: below 0, above 1, NaN."""
-    if not 0 <= severity <= 1:
-        raise BadInput(f"{name}: severity {severity} is outside 0 to 1; it is a share of the {of}.")
 
 
 def hit(

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from mmaudit.kernels import text
 from mmaudit.kernels.text import DIGIT, MARK, CodeArray, Codes, Places
 from mmaudit.probes.base import corruption
-from mmaudit.probes.corruption.text_edits import Characters, hit, only, replaced, require_share
+from mmaudit.probes.corruption.nested import require_share
+from mmaudit.probes.corruption.text_edits import Characters, hit, only, replaced
 from mmaudit.probes.corruption.text_tables import AEDA_MARKS
 from mmaudit.randomness import Draws
 
@@ -34,7 +35,7 @@ def casing(texts: list[str], severity: float, draws: Draws) -> list[str]:
     says nothing any more. Letters whose other case is more than one letter, or leads back to another letter (ß, ı),
     stay, and so do scripts without case. Share, rounding and nesting as in `keyboard`.
     """
-    require_share("casing", severity, "cased letters")
+    require_share("casing", severity, "the cased letters")
     all_ = text.encode(texts)
     other = _other_case()[np.minimum(all_.codes, _CASED_END)]
     places = np.flatnonzero(other)
@@ -58,7 +59,7 @@ def punctuation(texts: list[str], severity: float, draws: Draws) -> list[str]:
     word without one, where one of . ; ? : ! , is put in. Marks between two digits stay, as in 3.5. Share, rounding
     and nesting as in `keyboard`.
     """
-    require_share("punctuation", severity, "places")
+    require_share("punctuation", severity, "the places")
     all_ = Characters(texts)
     words = text.words(all_.texts)
     is_mark = (all_.traits & MARK > 0) & (all_.stops - all_.starts == 1) & ~_in_numbers(all_)
@@ -92,9 +93,10 @@ def whitespace(texts: list[str], severity: float, draws: Draws) -> list[str]:
     Severity is the share, in [0, 1], of the words hit, joined or split with even odds: joined by leaving out the white
     space that follows, split by a blank between two of its characters. A word that allows one of the two only gets
     that. Where words follow each other without white space (Han, Hiragana), a blank comes after the word. Share,
-    rounding and nesting as in `keyboard`.
+    rounding and nesting as in `keyboard`. The letters stay, so a similarity floor, for which white space does not
+    count, never limits it.
     """
-    require_share("whitespace", severity, "words")
+    require_share("whitespace", severity, "the words")
     all_ = Characters(texts)
     words = text.words(all_.texts)
     first = np.searchsorted(all_.starts, words.starts)

@@ -12,13 +12,15 @@ from mmaudit.kernels.text import IDEOGRAPH
 from mmaudit.probes.base import corruption
 from mmaudit.probes.corruption import english
 from mmaudit.probes.corruption.lexicon import synonyms
-from mmaudit.probes.corruption.text_edits import deleted, hit, pieced, require_share, swapped
+from mmaudit.probes.corruption.nested import require_share
+from mmaudit.probes.corruption.text_edits import deleted, hit, pieced, swapped
 from mmaudit.randomness import Draws
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
 
-# An English word that stands alone: no part of a contraction or of a compound; with the article before it.
-_WORD = re.compile(r"(?:(?<![\w'’-])([Aa]n?)(\s+))?(?<![\w'’-])([A-Za-z]{3,})(?![\w'’-])")
+# An English word that stands alone: no part of a contraction, of a compound or of an accented word; with the article.
+_ALONE = rf"[\w'’{english.COMBINING}-]"
+_WORD = re.compile(rf"(?:(?<!{_ALONE})([Aa]n?)(\s+))?(?<!{_ALONE})([A-Za-z]{{3,}})(?!{_ALONE})")
 _SENTENCE = re.compile(r"[^.!?\n\r]+(?:[.!?](?=\S)[^.!?\n\r]*)*")
 _LATIN = re.compile(r"[A-Za-z]")
 
@@ -38,7 +40,7 @@ def word_delete(texts: list[str], severity: float, draws: Draws) -> list[str]:
     stays. Of W words, severity·W are deleted, rounded up or down at random so that the share is right on average for
     the shortest text too. Words deleted at one severity are deleted at every higher one.
     """
-    require_share("word_delete", severity, "words")
+    require_share("word_delete", severity, "the words")
     all_ = text.encode(texts)
     words = text.words(all_)
     places, _, _ = hit(draws, words.ends, severity, spare=1)
@@ -59,7 +61,7 @@ def truncation(texts: list[str], severity: float, draws: Draws) -> list[str]:
     Severity is the share, in [0, 1], of the words missing at the end; the first word always stays. Rounding and
     nesting as in `word_delete`.
     """
-    require_share("truncation", severity, "words")
+    require_share("truncation", severity, "the words")
     all_ = text.encode(texts)
     words = text.words(all_)
     sizes = np.diff(words.ends)
@@ -84,7 +86,7 @@ def word_repeat(texts: list[str], severity: float, draws: Draws) -> list[str]:
     Severity is the share, in [0, 1], of the words repeated, without the punctuation around them. Rounding and nesting
     as in `word_delete`.
     """
-    require_share("word_repeat", severity, "words")
+    require_share("word_repeat", severity, "the words")
     all_ = text.encode(texts)
     words = text.words(all_)
     places, edits, _ = hit(draws, words.ends, severity)
@@ -114,7 +116,7 @@ def word_swap(texts: list[str], severity: float, draws: Draws) -> list[str]:
     about 0.86 of the words of a long text, where the others have no partner left. Pairs swapped at one severity are
     swapped at every higher one.
     """
-    require_share("word_swap", severity, "words")
+    require_share("word_swap", severity, "the words")
     all_ = text.encode(texts)
     words = text.words(all_)
     starts, stops = words.core_starts, words.core_stops
@@ -138,7 +140,7 @@ def synonym(texts: list[str], severity: float, draws: Draws) -> list[str]:
     same form and case; `a` and `an` before them follow. The lexicon holds the 3,200 English words and forms for which
     WordNet's tagged texts leave little doubt about the sense. Rounding and nesting as in `word_delete`.
     """
-    require_share("synonym", severity, "words with a synonym")
+    require_share("synonym", severity, "the words with a synonym")
     lexicon = synonyms()
     found = [[m for m in _WORD.finditer(x) if m[3].lower() in lexicon] for x in texts]
 
@@ -166,7 +168,7 @@ def negation(texts: list[str], severity: float, draws: Draws) -> list[str]:
     letter stay. For a text of one sentence it is the probability. Rounding and nesting as in `word_delete`. It changes
     the meaning, so a changed answer is right, and an unchanged one is suspect.
     """
-    require_share("negation", severity, "sentences")
+    require_share("negation", severity, "the sentences")
     found = [[m for m in _SENTENCE.finditer(x) if _LATIN.search(m[0])] for x in texts]
     return _rewritten(texts, found, severity, draws, lambda match, _: english.negated(match[0]))
 
