@@ -43,4 +43,6 @@ def test_a_dependence_that_only_the_shuffle_shows_is_no_interaction_yet() -> Non
 
 def test_where_neither_test_shows_a_dependence_it_is_noise_averaging() -> None:
     assert "noise averaging, not a cross-modal interaction" in said(NOTHING, SHUFFLE)
+    below = said(replace(NOTHING, value=-0.004, low=-0.02, high=0.01), SHUFFLE)
+    assert "the joint predictor says 0.004 bits less than both sides multiplied" in below
     assert explanations([SYNERGY]) == []

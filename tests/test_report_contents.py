@@ -238,6 +238,16 @@ def test_the_scope_says_what_was_run(report: Report) -> None:
     assert "9\u202f673 samples in 1\u202f000 clusters" in shown(report, "scope.html.j2").text()
 
 
+def test_a_corruption_of_two_kinds_is_told_once(document: dict[str, Any]) -> None:
+    twice = copy.deepcopy(document)
+    both = [c for c in twice["conditions"] if c["family"] == "corruption"]
+    for i, condition in enumerate(both):
+        condition["probe"] = ("image.grain", "tabular.grain")[i % 2]
+    found = scope(Report.from_json(twice))
+    (row,) = [t for t in found.tested if t.conditions == len(both) and "grain" in t.probes]
+    assert row.probes.count("grain") == 1
+
+
 def test_an_attack_that_was_run_narrows_what_is_said(document: dict[str, Any]) -> None:
     attacked = copy.deepcopy(document)
     attacked["conditions"][-1]["family"] = "adversarial"

@@ -75,7 +75,8 @@ def _kind(synergy: Estimate, estimates: Sequence[Estimate]) -> list[str]:
     if shuffle is not None:
         tested.append(f"shuffling one side within the classes changes nothing that could be seen (p = {shuffle.p:.2f})")
     if beyond is not None:
-        tested.append(f"the joint predictor says {beyond.value:.3f} bits more than both sides multiplied")
+        less = f"{abs(beyond.value):.3f} bits {'less' if beyond.value < 0 else 'more'}"
+        tested.append(f"the joint predictor says {less} than both sides multiplied")
     return [
         f"{what}: synergy of {bits}, but {' and '.join(tested)}. This is noise averaging, not a cross-modal "
         "interaction: two looks at the same thing, each with its own errors, say together what neither says alone. "
@@ -106,7 +107,8 @@ def _not_beyond(beyond: Estimate | None) -> str:
 
 
 def _span(e: Estimate) -> str:
-    return f"{e.value:.3f} bits [{e.low:.3f}, {e.high:.3f}]"
+    value, low, high = (f"{x:.3f}".replace("-", "−") for x in (e.value, e.low, e.high))
+    return f"{value} bits [{low}, {high}]"
 
 
 def _p(e: Estimate) -> str:

@@ -135,7 +135,8 @@ def _tested(report: Report) -> Iterator[Tested]:
     for family, probes in families.items():
         name, does = FAMILIES.get(family, (readable(shorten(family, LONGEST_NAME)), "see the conditions as applied"))
         touched = dict.fromkeys(m for found in probes.values() for c in found for m in c.condition.modalities)
-        run = listed((_probe(probe, found) for probe, found in probes.items()), 12, 120)
+        # The same corruption of two kinds of modality is told once.
+        run = listed(dict.fromkeys(_probe(probe, found) for probe, found in probes.items()), 12, 120)
         yield Tested(name, does, sum(map(len, probes.values())), listed(touched), run)
 
 
