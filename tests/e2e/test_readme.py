@@ -14,7 +14,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.S)
 YOURS = """
 import numpy as np, torch
 rng = np.random.default_rng(0)
-n = 120
+n = 240
 images = rng.integers(0, 256, (n, 8, 8, 3), dtype=np.uint8)
 texts = [" ".join(rng.choice(["red", "green", "blue"], 3)) for _ in range(n)]
 labels, sites, patients = rng.integers(0, 3, n), rng.choice(["north", "south"], n), np.arange(n) // 2
@@ -61,6 +61,6 @@ def test_the_assertion_in_a_test_runs_as_a_fixture(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(f"{YOURS}\n{wrapped}\n{example}", encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "mmaudit.pytest_plugin", "-p", "no:cacheprovider", "."]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    # An untrained network does not lose what it never had.
+    # An untrained network does not lose what it never had; with half as many clusters 5 points could not be told.
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
