@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mmaudit.render import page
-from mmaudit.render.states import counted
 from mmaudit.report import Report
+from mmaudit.states import counted
 from report_html import Page
 from report_samples import sample_report
 

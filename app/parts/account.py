@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from mmaudit import states
 from mmaudit.app.parts import files, state, tables, texts
 from mmaudit.formats import readable
 from mmaudit.render import scope as scopes
-from mmaudit.render import states
 from mmaudit.render import tables as report_tables
 from mmaudit.render.reproduce import times
 from mmaudit.report import Report

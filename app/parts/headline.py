@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
+from mmaudit import states
 from mmaudit.app.parts import files, pages, state, texts
 from mmaudit.formats import NBSP, count
-from mmaudit.render import scope, states, summary
+from mmaudit.render import scope, summary
 from mmaudit.report import Report
 
 # Sections of the report page that tiles point at, as pages here.

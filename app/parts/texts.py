@@ -6,8 +6,8 @@ import re
 
 import streamlit as st
 
+from mmaudit import states
 from mmaudit.formats import printable, shorten, unbroken
-from mmaudit.render import states
 
 MARKS = {"critical": "▲", "major": "◆", "minor": "●", "info": "○", "none": "✓"}
 """A shape per level of finding, so that colour is never alone."""

@@ -10,9 +10,10 @@ from typing import Any
 
 from markupsafe import Markup
 
+from mmaudit import states
 from mmaudit.figures import FIGURES
 from mmaudit.formats import readable
-from mmaudit.render import live, states
+from mmaudit.render import live
 from mmaudit.render.budget import BUDGET, Part, chosen, said
 from mmaudit.render.contents import contents
 from mmaudit.render.drawn import FigureView, charts, drawn, folded_of, numbers_of
