@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 # What a page may know of mmaudit: values, reading, drawing. No data set, no model, no probe, no training.
 ALLOWED = {
     *("app", "browse", "compared", "errors", "estimates", "figures", "formats", "metrics", "panel", "render"),
-    *("report", "report_schema", "store", "types"),
+    *("report", "report_schema", "states", "store", "types"),
 }
 PAGES = sorted((ROOT / "app").rglob("*.py"))
 
