@@ -203,6 +203,7 @@ def prepare(
         check(given)
     require_names(suite, data.modalities, data.task)
     _require_fitting(checked, data.task)
+    _require_resolved(data)
     names = data.task.names if data.task.kind == "retrieval" else checked.modalities
     read = tuple(m for m in data.modalities if m.name in names)
     if train is not None:
@@ -261,6 +262,27 @@ def _require_fitting(model: Model, task: Task) -> None:
             f"model {model.name!r} scores candidates, but the task is {task.kind}; give a retrieval, such as "
             "Task.retrieval(('image',), 'text')."
         )
+
+
+def _require_resolved(data: Dataset) -> None:
+    """Raise `BadInput` for a regression whose numbers are so large beside their spread that single precision blurs it.
+
+    A model's answers are kept in single precision. Its steps may be a thousandth of the spread at most, which adds
+    nothing that could be seen to an RMSE.
+    """
+    if data.task.kind != "regression":
+        return
+    target = np.asarray(data.target, np.float64).reshape(len(data), -1)
+    for at, column in enumerate(target.T):
+        largest = min(float(np.abs(column).max()), float(np.finfo(np.float32).max) / 2)
+        step, sd = float(np.spacing(np.float32(largest))), float(column.std())
+        if step > sd / 1000 > 0:
+            which = f"target column {at}" if target.shape[1] > 1 else "the target"
+            raise BadInput(
+                f"{which} varies by {sd:.3g} around {column.mean():.6g}, where single precision, in which a "
+                f"model's answers are kept, has steps of {step:.3g}; subtract a constant near {column.mean():.6g} from "
+                "the target and from what the model returns."
+            )
 
 
 def fingerprints(model: Model, data: Dataset, train: Dataset | None) -> dict[str, str]:

@@ -72,6 +72,10 @@ DATA: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda _: arrays(target=np.where(np.arange(N) == 4, np.nan, 1.0 * np.arange(N)), task="regression"),
         "target is NaN or infinite for sample id 4",
     ),
+    "numbers that single precision blurs": (
+        lambda _: arrays(target=1.7e9 + 100.0 * np.arange(N), task="regression"),
+        "varies by 1.73e.03 around .* has steps of 128; subtract a constant",
+    ),
     "no samples": (lambda _: arrays({"table": table(0)}, target=labels()[:0]), "0 samples"),
     "no modalities": (lambda _: arrays({}), "at least one modality"),
     "a pickled npz": (pickled, "note"),

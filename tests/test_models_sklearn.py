@@ -355,3 +355,23 @@ def test_the_same_classes_in_another_order_than_the_data_has_are_refused() -> No
     assert kept.ok
     assert broken.ok is False
     assert "the model's classes are good, fair, bad, in this order, those of the data bad, fair, good" in broken.message
+
+
+@pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "last of a pipeline"])
+def test_decision_values_of_pairs_of_classes_are_no_logits(wrapped: bool) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    y = np.arange(60) % 3
+    pairs = SVC(decision_function_shape="ovo")
+    given = (make_pipeline(StandardScaler(), pairs) if wrapped else pairs).fit(x, y)
+    with pytest.raises(BadInput, match="one column for each pair of classes"):
+        SklearnModel(given, ["table"], outputs="logits")
+    pairs.set_params(decision_function_shape="ovr")
+    model = SklearnModel(given, ["table"], outputs="logits")
+    assert (model.predict(batch_of({"table": x})).argmax(axis=1) == given.predict(x)).all()
+
+
+def test_decision_values_of_two_classes_are_one_pair() -> None:
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    assert SklearnModel(
+        SVC(decision_function_shape="ovo").fit(x, x[:, 0] > 0), ["table"], outputs="logits", classes=[False, True]
+    )

@@ -173,6 +173,14 @@ def test_dtypes(given: str, passed: torch.dtype) -> None:
     assert np.array_equal(tensor.numpy().astype("float64"), values.astype("float64"))
 
 
+def test_whole_numbers_that_torch_cannot_hold_are_refused() -> None:
+    values = np.array([[1], [2**63]], np.uint64)
+    with pytest.raises(BadInput, match="holds 9223372036854775808, more than a torch integer can"):
+        recorded(batch_of({"x": values}))
+    (tensor,), _ = recorded(batch_of({"x": values - np.uint64(1)}))
+    assert tensor.numpy().tolist() == [[0], [2**63 - 1]]
+
+
 def test_floats_follow_the_module() -> None:
     for name in ("double", "half"):
         assert model_of(module_of(name)).predict(random_batch(3)).dtype == np.float32

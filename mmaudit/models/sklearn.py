@@ -227,7 +227,24 @@ def _method(who: str, estimator: Any, outputs: Outputs | None) -> tuple[Outputs,
             "decision_function": "leave outputs out to use predict_proba",
         }[method]
         raise BadInput(f"{who}: the classifier has no {method}, so it gives no {outputs}; {advice}.")
+    if method == "decision_function" and _pairwise(_last_step(estimator)):
+        raise BadInput(
+            f"{who}: decision_function_shape='ovo' gives one column for each pair of classes, which are no logits of "
+            "the classes; set it to 'ovr' (no new fit is needed), or leave outputs out to use predict_proba."
+        )
     return outputs, method
+
+
+def _last_step(estimator: Any) -> Any:
+    """What answers: the last step of a pipeline, and of a pipeline within it."""
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    return estimator
+
+
+def _pairwise(classifier: Any) -> bool:
+    """Whether decision values are of pairs of classes; with three classes there are as many pairs, so widths agree."""
+    return getattr(classifier, "decision_function_shape", None) == "ovo" and len(classifier.classes_) > 2
 
 
 def _class_order(who: str, estimator: Any, classes: Sequence[Any] | None, outputs: Outputs) -> list[int] | None:

@@ -44,7 +44,7 @@ def to_tensor(who: str, modality: str, values: Array, dtype: torch.dtype) -> Ten
     A copy, because a module may change its input in place, and the array is not its own.
 
     Raises:
-        BadInput: text and ragged columns, which need a `prepare` function.
+        BadInput: text and ragged columns, which need a `prepare` function; whole numbers above 2⁶³ − 1.
     """
     kind = values.dtype.kind
     if kind not in "fiub":
@@ -56,6 +56,11 @@ def to_tensor(who: str, modality: str, values: Array, dtype: torch.dtype) -> Ten
     if kind == "f":
         target = np.float64 if dtype == torch.float64 else np.float32
         return torch.from_numpy(np.array(values, dtype=target, order="C")).to(dtype)
+    if values.dtype.name == "uint64" and values.max(initial=0) > np.iinfo(np.int64).max:
+        raise BadInput(
+            f"{who}: modality {modality!r} holds {values.max()}, more than a torch integer can (2⁶³ − 1); give it as "
+            "floats, or as smaller codes."
+        )
     wider = _WIDER.get(values.dtype.name, values.dtype.newbyteorder("="))
     return torch.from_numpy(np.array(values, dtype=wider, order="C"))
 
