@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mmaudit.data.columns import as_array, is_missing
+from mmaudit.data.columns import as_array, is_missing, unmixed
 from mmaudit.data.retrieval import identities
 from mmaudit.errors import BadInput
 from mmaudit.types import Array, BoolArray, IntArray, Task
@@ -72,13 +72,13 @@ def check_target(task: Task, given: Any, ids: Array) -> Array:
     """
     if task.kind == "retrieval":
         return identities(given, ids)
-    values = as_array(given, "target")
+    values = as_array(unmixed(given), "target")
     if values.ndim == 0:
         raise BadInput(f"target is a single value ({given!r:.60}); expected one target per sample.")
     check_lengths({"samples": len(ids), "target": len(values)})
     if values.dtype.kind in "OUT":
         values = _named(task, values, ids)
-    elif values.dtype.kind not in "iufb":
+    if values.dtype.kind not in "iufb":
         raise BadInput(f"target has dtype {values.dtype}; expected numbers or class names.")
     if values.dtype.kind == "f":
         _refuse(~np.isfinite(values), ids, "target is NaN or infinite", "drop these samples or correct their target")
@@ -109,8 +109,13 @@ def check_groups(given: Mapping[str, Any] | None, n: int) -> dict[str, Array]:
         if values.dtype.kind in "Of":
             names = [UNKNOWN_GROUP if is_missing(x) else str(x) for x in values.tolist()]
             groups[name] = np.array(names, dtype=np.str_)
-        elif values.dtype.kind in "iubUSM":
-            groups[name] = values.astype(np.str_)
+        elif values.dtype.kind == "M":
+            groups[name] = np.where(np.isnat(values), UNKNOWN_GROUP, values.astype(np.str_))
+        elif values.dtype.kind in "iubUS":
+            try:
+                groups[name] = values.astype(np.str_)
+            except UnicodeDecodeError as error:
+                raise BadInput(f"group column {name!r} holds bytes that are no ASCII; decode them first.") from error
         else:
             raise BadInput(f"group column {name!r} is {values.dtype}; expected texts, whole numbers or dates.")
     return groups
@@ -122,8 +127,9 @@ def check_cluster(given: Any | None, ids: Array) -> Array | None:
         return None
     values = _vector(given, "cluster")
     check_lengths({"samples": len(ids), "cluster": len(values)})
-    if values.dtype.kind in "Of":
-        missing = np.array([is_missing(x) for x in values.tolist()], dtype=np.bool_)
+    if values.dtype.kind in "OfMm":
+        dates = values.dtype.kind in "Mm"
+        missing = np.isnat(values) if dates else np.array([is_missing(x) for x in values.tolist()], dtype=np.bool_)
         _refuse(missing, ids, "cluster is missing", "give samples that belong to no cluster a cluster of their own")
     if values.dtype.kind in "iu" and (values.dtype != np.uint64):
         return values.astype(np.int64)
@@ -190,8 +196,9 @@ def _named(task: Task, values: Array, ids: Array) -> Array:
     _refuse(missing, ids, "target is missing", "drop these samples or give them a target")
     if not any(isinstance(x, str) for x in flat):
         try:
-            return np.array(flat).reshape(values.shape)
-        except ValueError as error:
+            found = np.array(flat).reshape(values.shape)
+            return found.astype(np.float64) if found.dtype.kind == "O" else found  # decimals and fractions
+        except (TypeError, ValueError) as error:
             raise BadInput(f"target is not an array of numbers or class names: {error}.") from error
     if task.kind != "classification":
         raise BadInput(f"target holds strings; a {task.kind} target holds numbers of shape [n, {task.width}].")

@@ -243,15 +243,29 @@ def sample_array(item: Any, what: str) -> Array:
     if isinstance(item, dict | set | bytes | bytearray):
         raise BadInput(f"{what} is a {type(item).__name__}; a sample must be text or an array of numbers.")
     values = as_array(item, what)
-    while values.dtype.kind == "O" and values.size and all(isinstance(x, np.ndarray) for x in values.flat):
-        try:
-            values = np.stack(list(values))
-        except ValueError as error:
-            raise BadInput(f"{what} is nested with differing lengths; a sample must be one array.") from error
+    try:
+        values = _unfolded(values)
+    except ValueError as error:
+        raise BadInput(f"{what} is nested with differing lengths; a sample must be one array.") from error
     if values.dtype.kind in "UO":
         found = type(item).__name__ if values.ndim == 0 else f"array of dtype {values.dtype}"
         raise BadInput(f"{what} is of type {found}; a sample must be text or an array of numbers.")
     return _numbers(values, what)
+
+
+def _unfolded(values: Array) -> Array:
+    """Arrays of arrays, however deep, as one array; raises `ValueError` where their shapes differ."""
+    if values.dtype.kind != "O" or not values.size or not all(isinstance(x, np.ndarray) for x in values.flat):
+        return values
+    parts = np.stack([_unfolded(x) for x in values.flat])
+    return parts.reshape(values.shape + parts.shape[1:])
+
+
+def unmixed(given: Any) -> Any:
+    """Keep a list's texts apart from its other values: `np.array(["a", nan])` would make a text of both."""
+    if not isinstance(given, list | tuple) or len({isinstance(x, str) for x in given}) < 2:
+        return given
+    return objects(given)
 
 
 def objects(items: Iterable[Any]) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mmaudit.data.checks import check_lengths
-from mmaudit.data.columns import as_array, is_missing
+from mmaudit.data.columns import as_array, is_missing, unmixed
 from mmaudit.errors import BadInput
 from mmaudit.formats import shorten
 from mmaudit.header import MAX_WIDTH
@@ -146,7 +146,7 @@ def _in_order(declared: tuple[str, ...], text: str) -> tuple[str, ...]:
 def _known(target: Any, text: str) -> Array:
     if target is None:
         raise BadInput(f"task {text!r} leaves the number of outputs open; write '{text}:K' or name the outputs.")
-    values = as_array(target, "target")
+    values = as_array(unmixed(target), "target")
     if values.ndim:
         check_lengths({"target": len(values)})
     return values
