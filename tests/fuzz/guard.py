@@ -50,7 +50,7 @@ _installed = False
 
 
 def _hook(event: str, given: tuple[Any, ...]) -> None:
-    if _scratch is None:
+    if _scratch is None or _bytecode(event, given):
         return
     if event == "open":
         _check_open(given)
@@ -66,6 +66,11 @@ def _hook(event: str, given: tuple[Any, ...]) -> None:
     elif event == "exec" and not _importing():
         name = getattr(given[0], "co_filename", "?")
         raise Forbidden(f"exec of code from {name!r}")
+
+
+def _bytecode(event: str, given: tuple[Any, ...]) -> bool:
+    """Whether Python keeps the bytecode of a module that a reader imports for the first time, as in a fresh clone."""
+    return event in ("open", *CHANGING) and "__pycache__" in str(given[0]) and _importing()
 
 
 def _check_open(given: tuple[Any, ...]) -> None:
