@@ -1,4 +1,4 @@
-"""How much of the miscalibration would a simple repair remove? Fitted by netcal, on one half, judged on the other.
+"""How much of the miscalibration would a simple repair remove? With netcal, fitted on one half, judged on the other.
 
 Two questions per condition: does the repair fitted on complete data still hold here, and how good is one fitted on this
 very condition? The difference is what one gains by recalibrating per missingness pattern.
@@ -109,7 +109,7 @@ def recalibrate(
         p: classification or multilabel predictions.
         w: resamples of the same rows, for the intervals. The repair itself is not refitted in each replicate.
         methods: some of `METHODS`.
-        limit: rows used at most, drawn at random; bounds the time (about 0.1 s per condition).
+        limit: rows used at most, drawn at random; bounds the time.
         seed: of the drawing and splitting.
         fitted: repairs that were fitted on the same `p.clean`, limit and seed; missing ones are added. Half of the
             time of a condition goes into them.
@@ -192,7 +192,8 @@ def _fit(method: str, source: Predictions) -> Repair:
         return _fit_temperature(source)
     with _quiet_netcal():
         from netcal.binning import IsotonicRegression
-        from netcal.scaling import BetaCalibration
+
+        from mmaudit.metrics.repairs import BetaCalibration
 
         model: Any = {"isotonic": IsotonicRegression, "beta": BetaCalibration}[method]()
         model.fit(source.graded.score, source.graded.outcome)
@@ -215,7 +216,7 @@ def _fit_temperature(source: Predictions) -> Repair:
     farthest = (outputs.max(axis=1) - outputs.min(axis=1)).max() if several else np.abs(outputs).max()
     shrink = max(float(farthest) / FARTHEST, 1.0)
     with _quiet_netcal():
-        from netcal.scaling import TemperatureScaling
+        from mmaudit.metrics.repairs import TemperatureScaling
 
         model: Any = TemperatureScaling()
         if several:
