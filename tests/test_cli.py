@@ -176,6 +176,19 @@ def test_exit_codes(place: Path, mmaudit: Command, arguments: tuple[str, ...], c
     assert not (place / "r").exists()
 
 
+def test_scores_that_are_shown_are_not_drawn_anew(place: Path, mmaudit: Command) -> None:
+    assert mmaudit(*AUDIT, "--out", "run").code == 0
+    before = (place / "run" / "report.json").read_bytes()
+    for option in (("--resamples", "50"), ("--seed", "3")):
+        refused = mmaudit("score", "run", "--metric", "rmse", *option)
+        assert (refused.code, "first, then show them" in refused.err) == (2, True)
+    assert (place / "run" / "report.json").read_bytes() == before
+    assert mmaudit("score", "run", "--resamples", "50").code == 0
+    assert (place / "run" / "report.json").read_bytes() != before
+    shown = mmaudit("score", "run", "--metric", "rmse")
+    assert shown.code == 0, shown.err
+
+
 def test_a_stale_or_damaged_run_is_exit_code_4(place: Path, mmaudit: Command) -> None:
     assert mmaudit(*AUDIT, "--out", "run").code == 0
     write_data(place, seed=1)

@@ -80,7 +80,7 @@ def test_missing_text_of_every_type(dtype: Any) -> None:
     data = FrameData(table, {"note": "note"}, "y", "classification", groups=["site", "note"])
     assert data.presence("note").tolist() == [True, False, True]
     assert data.rows(np.arange(3)).inputs["note"].tolist() == ["a", "", "b"]
-    assert data.groups["site"].tolist() == ["1.0", "(missing)", "2.0"]
+    assert data.groups["site"].tolist() == ["1", "(missing)", "2"]
     assert data.groups["note"].tolist() == ["a", "(missing)", "b"]
 
 

@@ -139,3 +139,18 @@ def test_fingerprint_is_the_code_and_how_it_is_called() -> None:
         model_of(added, fingerprint="v2"),
     ]
     assert len({base, *(m.fingerprint for m in others)}) == len(others) + 1
+
+
+def test_a_data_frame_whose_columns_may_be_in_another_order_is_refused() -> None:
+    import pandas as pd
+
+    batch = random_batch(5)
+    expected = added(batch.inputs["image"], batch.inputs["text"])
+    by_name = model_of(lambda image, text: pd.DataFrame(added(image, text), columns=["no", "yes"]))
+    with pytest.raises(ContractBroken, match=r"columns 'no', 'yes', whose order may not be.*\.to_numpy\(\)"):
+        by_name.predict(batch)
+    for columns in ([0, 1], pd.RangeIndex(2)):
+        by_place = model_of(lambda image, text, c=columns: pd.DataFrame(added(image, text), columns=c))
+        np.testing.assert_array_equal(by_place.predict(batch), expected.astype(np.float32))
+    one = model_of(lambda image, text: pd.DataFrame({"price": added(image, text)[:, 0]}), outputs="values")
+    assert one.predict(batch).shape == (5, 1)

@@ -185,8 +185,8 @@ def score(
         list[str] | None, typer.Option(help="Show this condition, by its label; may be repeated.")
     ] = None,
     group: Annotated[str | None, typer.Option(help="Show a group too, as column=value, or all of a column.")] = None,
-    resamples: Annotated[int, typer.Option(help="Bootstrap replicates.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Seed of the bootstrap.")] = 0,
+    resamples: Annotated[int | None, typer.Option(help="Bootstrap replicates (1000).")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the bootstrap (0).")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Score an old run with every metric known now, and renew its findings and report; no forward pass, no model.
@@ -206,11 +206,12 @@ def score(
     run = place(run)
     opened = Run.open(run)
     if not (metric or condition or group):
+        replicates, start = 1000 if resamples is None else resamples, seed or 0
         with writing(run):
-            score_run(opened, resamples=resamples, seed=seed)
+            score_run(opened, resamples=replicates, seed=start)
             try:
                 if trained(opened):
-                    score_panel(opened, resamples=resamples, seed=seed)
+                    score_panel(opened, resamples=replicates, seed=start)
             except (DamagedRun, StaleRun) as error:  # the audited model's own scores do not depend on its references
                 typer.echo(f"mmaudit: {error}", err=True)
             report = assemble(opened)
@@ -219,6 +220,11 @@ def score(
         else:
             console.show_report(report, run / "report.html")
         return
+    if resamples is not None or seed is not None:
+        raise BadInput(
+            "--resamples and --seed draw the scores anew, and --metric, --condition and --group only show those that "
+            f"there are; run 'mmaudit score {run} --resamples …' first, then show them."
+        )
     measured = evidence(opened).scores
     for name in metric or []:
         if name not in {s.metric for s in measured}:

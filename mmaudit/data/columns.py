@@ -135,8 +135,11 @@ def as_array(given: Any, what: str) -> Array:
     """Return an array, tensor or pandas series as a NumPy array, without importing torch or pandas.
 
     Raises:
-        BadInput: it cannot be turned into an array, or a value of it is masked; `what` names it.
+        BadInput: it cannot be turned into an array, a value of it is masked, or it is a Pillow image whose numbers are
+            places in a palette; `what` names it.
     """
+    if hasattr(given, "getpalette") and getattr(given, "mode", "") in ("P", "PA"):
+        raise BadInput(f"{what} is an image of mode {given.mode!r}: a palette's places, not light; .convert('RGB') it.")
     if isinstance(given, np.ma.MaskedArray) and np.ma.getmaskarray(given).any():
         raise BadInput(f"{what} is masked in part, and masked values are none; leave those samples out, or fill them.")
     try:

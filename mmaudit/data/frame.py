@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Columns = str | Sequence[str]
 
+_MOST_WHOLE = 2**53  # up to here every whole number has a float of its own
+
 
 class FrameData(ArrayData):
     """Samples from columns of a data frame, which is not changed. A `Dataset`.
@@ -199,10 +201,12 @@ def _numbers(column: pd.Series[Any]) -> Array:
 
 
 def _unboxed(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return booleans and decimals, which pandas may keep as Python objects, as bool or as float64 with NaN.
+    """Return booleans and decimals, which pandas may keep as objects or Arrow's type, as bool or as float64 with NaN.
 
     Any other column comes back as it is.
     """
+    if str(column.dtype) == "bool[pyarrow]":
+        return column.astype("boolean")
     if column.dtype != object:
         return column
     cells = column.tolist()
@@ -252,9 +256,17 @@ def _as_table(name: str, kind: KindLike | None, columns: Sequence[str]) -> Modal
 
 
 def frame_cells(column: pd.Series[Any]) -> Array:
-    """Return integers as they are, anything else as objects, missing cells as pandas keeps them (None, NaN, NA)."""
+    """Return integers as they are, anything else as objects, missing cells as pandas keeps them (None, NaN, NA).
+
+    Integers among which some are missing, which pandas keeps as floats, are integers and None again.
+    """
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iu":
         return np.asarray(column.to_numpy())
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f":
+        values = column.to_numpy()
+        missing = np.isnan(values)
+        if missing.any() and (np.abs(values[~missing]) < _MOST_WHOLE).all() and (values % 1 == 0)[~missing].all():
+            return np.array([None if gone else int(x) for x, gone in zip(values, missing, strict=True)], dtype=object)
     return np.asarray(column.to_numpy(dtype=object))
 
 

@@ -15,13 +15,13 @@ from mmaudit.data.columns import make_column
 from mmaudit.data.confined import Root
 from mmaudit.data.decoding import MAX_BYTES, Decoder, decoder_of
 from mmaudit.data.frame import Columns, frame_cells, frame_target, frame_values, table_kinds
-from mmaudit.data.infer import KindLike
+from mmaudit.data.infer import KindLike, parse_kind
 from mmaudit.data.keys import find_target, need, split_rows
 from mmaudit.data.saved_arrow import saved_dataset, saved_splits
 from mmaudit.data.streamed import StreamedData
 from mmaudit.data.tasks import is_retrieval, parse_task, with_names
 from mmaudit.errors import BadInput, MissingExtra
-from mmaudit.types import BoolArray, IntArray, Modality, Task
+from mmaudit.types import BoolArray, IntArray, Task
 
 
 class HuggingFaceData(StreamedData):
@@ -231,7 +231,7 @@ def _cells_of(
         return Held(make_column(name, frame_values(frame, name, column))), kind, ""
     if isinstance(feature, datasets.Value) and not feature.dtype.endswith("string"):
         raise BadInput(f"modality {name!r}: column {listed[0]!r} holds {feature.dtype}, which no modality has.")
-    declared = kind if kind is None or isinstance(kind, Modality) else decoder_of(name, kind)[0]
+    declared = parse_kind(name, kind) if isinstance(kind, str) else kind  # arrays: nothing is decoded
     return ArrowCells(name, table, listed[0], None, None), declared, ""
 
 

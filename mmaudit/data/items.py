@@ -39,8 +39,8 @@ class Parts:
         pair = isinstance(item, tuple | list) and len(item) == 2
         if pair and isinstance(item[0], Mapping):
             found, target = dict(item[0]), item[1]
-        elif isinstance(item, Mapping):
-            found = dict(item)
+        elif isinstance(item, Mapping) or self._named(item):
+            found = dict(item if isinstance(item, Mapping) else item._asdict())
             target = found.get(self._target(found))
         elif isinstance(item, tuple | list):
             flat = (*item[0], item[1]) if pair and self._nested(item[0]) else tuple(item)
@@ -52,6 +52,10 @@ class Parts:
         if lacking:
             raise BadInput(f"{who} has no {lacking[0]!r}; it has {', '.join(map(str, found))}.")
         return {name: found[name] for name in self._modalities}, target
+
+    def _named(self, item: Any) -> bool:
+        """Whether it is a named tuple whose fields are the modalities, in whatever order."""
+        return self._names is None and set(self._modalities) <= set(getattr(item, "_fields", ()))
 
     def _nested(self, first: Any) -> bool:
         inputs = len(self._modalities) if self._names is None else len(self._names) - 1

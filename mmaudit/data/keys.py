@@ -6,6 +6,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -56,6 +57,12 @@ def natural_ids(ids: Array) -> Array:
     return np.array([int(x) for x in texts], np.int64)
 
 
+def _text(value: Any) -> str:
+    if is_missing(value):
+        return ""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
 def split_rows(split: str, known: Collection[str], read: Callable[[str], Array], where: str) -> IntArray:
     """Return the rows that `split` chooses: `test` (in column `split`) or `column=value`.
 
@@ -71,7 +78,7 @@ def split_rows(split: str, known: Collection[str], read: Callable[[str], Array],
         raise BadInput(
             f"{where}: column {column!r} has shape {list(values.shape)}; a split needs one value per sample."
         )
-    texts = np.array(["" if is_missing(x) else str(x) for x in values.tolist()], dtype=np.str_)
+    texts = np.array([_text(x) for x in values.tolist()], dtype=np.str_)
     rows = np.flatnonzero(texts == value)
     if not len(rows):
         found = sorted(set(texts.tolist()))

@@ -220,7 +220,8 @@ def _task(
     # The file's class names belong to the file's own target, not to another column that the caller chose.
     if names is None and own_target and "classes" in arrays.names and not text.startswith("regression"):
         try:
-            names = [str(name) for name in np.atleast_1d(arrays["classes"]).tolist()]
+            listed = np.atleast_1d(arrays["classes"]).tolist()
+            names = [x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x) for x in listed]
         except MemoryError:
             raise BadInput(f"{where}: array 'classes' is too large to hold the names of classes.") from None
     return parse_task(text, target, names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -221,6 +222,8 @@ def _cells_of(
         return Held(make_column(name, values)), kind, ""
     if kind is None:
         raise BadInput(f"modality {name!r} is made of files; say of what kind, kinds={{{name!r}: 'image'}}.")
+    if _kind(kind) == "tabular":
+        _refuse_text(name, column, values)
     made, decoder = decoder_of(name, kind)
     paths = [None if is_missing(x) or x == "" else str(x) for x in values]
     cells = FileCells(name, root, paths, decoder)
@@ -229,6 +232,25 @@ def _cells_of(
     notes = [decoder.said] if decoder.said else []
     notes += [f"{cells.absent_files:,} named files are absent"] if cells.absent_files else []
     return cells, made, f"{name} {', '.join(notes)}" if notes else ""
+
+
+def _refuse_text(name: str, column: Columns, values: Sequence[Any]) -> None:
+    """Refuse a column of numbers that some cell made text: its numbers name no files."""
+    written = [(row, x) for row, x in enumerate(values) if isinstance(x, str)]
+    odd = [(row, x) for row, x in written if not _finite(x)]
+    if len(odd) < len(written):
+        said = f"row {odd[0][0]} has {odd[0][1]!r:.60}" if odd else "its cells are quoted or stored as text"
+        raise BadInput(
+            f"modality {name!r} is declared tabular, but its column {column!r} is text: {said}. Leave cells without a "
+            "value empty, or encode words as numbers."
+        )
+
+
+def _finite(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _first_read(cells: Cells, made: Modality, decoder: Any) -> Modality:

@@ -202,6 +202,8 @@ def _cells_of(
 ) -> tuple[Cells, KindLike | None, str]:
     if ending.startswith("json."):
         values = fields.column(ending, f"modality {name!r}").tolist()
+        if all(x is None or (isinstance(x, int | float) and not isinstance(x, bool)) for x in values):
+            values = [None if x is None else [x] for x in values]  # a table of one column, as of any other reader
         return Held(make_column(name, values)), kind, ""
     endings = [part.strip().lower() for part in ending.split(";")]
     places = {row: place for part in reversed(endings) for row, place in index.places.get(part, {}).items()}

@@ -107,6 +107,14 @@ class FunctionModel:
         return self._matrix(invoke(self._function, self._call, values, masks), n)
 
     def _matrix(self, result: Any, n: int) -> OutputArray:
+        columns = list(getattr(result, "columns", ()))  # a data frame's, which may be in another order than the task's
+        if len(columns) > 1 and columns != list(range(len(columns))):
+            raise ContractBroken(
+                self._who,
+                "shape",
+                f"returned a data frame with columns {', '.join(map(repr, columns[:4]))}, whose order may not be that "
+                "of the task; put them in its order and return .to_numpy()",
+            )
         if isinstance(result, np.ma.MaskedArray):  # what is masked is no answer
             result = np.ma.filled(result.astype(np.float64), np.nan)
         return matrix(self._who, np.asarray(result), n)
