@@ -75,8 +75,10 @@ def merged(config: Path | None, given: Mapping[str, Any], need: Sequence[str]) -
     """
     options = {**(_read(config) if config else {}), **said(given)}
     if lacking := [f"--{name}" for name in need if name not in options]:
-        them = "it as an option or as a key" if len(lacking) == 1 else "them as options or as keys"
-        raise BadInput(f"{' and '.join(lacking)} missing; give {them} in the file of --config.")
+        *most, last = lacking
+        names = f"{', '.join(most)} and {last} are" if most else f"{last} is"
+        them = "them as options or as keys" if most else "it as an option or as a key"
+        raise BadInput(f"{names} missing; give {them} in the file of --config.")
     return options
 
 

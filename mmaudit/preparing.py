@@ -298,13 +298,17 @@ def data_fingerprints(data: Dataset, train: Dataset | None) -> dict[str, str]:
     }
 
 
+def _other(what: str) -> str:
+    return f"other {what} (or other ids, targets, groups or clusters)" if what.endswith("data") else f"another {what}"
+
+
 def require_same(run: Run, now: Mapping[str, str]) -> None:
     """Raise `StaleRun` naming the first fingerprint in which a run differs."""
     for what, fingerprint in now.items():
         then = run.header["fingerprints"].get(what)
         if then != fingerprint:
             raise StaleRun(
-                f"{run.folder} is a run with another {what}: its fingerprint is {then}, this one's is {fingerprint}. "
+                f"{run.folder} is a run with {_other(what)}: its fingerprint is {then}, now it is {fingerprint}. "
                 "Give another out=…, or delete the folder."
             )
 

@@ -86,7 +86,7 @@ COMPLETE = (
     [
         ('modle = "x"', "did you mean 'model'"),
         ("model = ", "is not TOML"),
-        ('data = "data.npz"', "--model and --out missing"),
+        ('data = "data.npz"', "--model and --out are missing"),
         (COMPLETE + 'resamples = "many"', "resamples='many' is not usable"),
         (COMPLETE + 'suite = {repeats = "many"}', "repeats='many' is not usable"),
     ],
@@ -146,7 +146,7 @@ def test_parquet_with_columns(place: Path, mmaudit: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("audit",), 2, "--model and --data and --out missing"),
+        (("audit",), 2, "--model, --data and --out are missing"),
         (("audit", "--model", "no_such:thing", *BASE, "--out", "r"), 2, "there is no module 'no_such'"),
         (("audit", "--model", "toy_model:factroy", *BASE, "--out", "r"), 2, "did you mean 'factory'"),
         (
@@ -193,7 +193,7 @@ def test_a_stale_or_damaged_run_is_exit_code_4(place: Path, mmaudit: Command) ->
     assert mmaudit(*AUDIT, "--out", "run").code == 0
     write_data(place, seed=1)
     stale = mmaudit(*AUDIT, "--out", "run")
-    assert (stale.code, "another data" in stale.err) == (4, True)
+    assert (stale.code, "other data" in stale.err) == (4, True)
     shard = next((place / "run" / "predictions").iterdir())
     shard.write_bytes(shard.read_bytes()[:100])
     damaged = mmaudit("score", "run")

@@ -53,6 +53,16 @@ def test_options_of_the_page(source: Path, tmp_path: Path, monkeypatch: pytest.M
     assert len(html.encode()) <= 400_000
 
 
+def test_a_budget_that_cannot_be_kept_is_said(
+    source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, source, "--budget", "100") == 0
+    size = (source.parent / "report.html").stat().st_size
+    assert f"the page has {size:,} bytes, --budget 100; no more can be left out" in capsys.readouterr().err
+    assert run(monkeypatch, source) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_cards_are_written_or_printed(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

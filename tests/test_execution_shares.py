@@ -142,7 +142,7 @@ def test_a_worker_with_another_model_data_or_suite_is_refused(tmp_path: Path) ->
         lambda: work(model(), dataset("regression", 200, seed=1), out=tmp_path / "run", suite=PLAIN),
         lambda: work(model(), data, out=tmp_path / "run", suite={"probes": ["missing", "keyboard"]}),
     ]
-    for call, what in zip(calls, ("another model", "another data", "planned without"), strict=True):
+    for call, what in zip(calls, ("another model", "other data", "planned without"), strict=True):
         with pytest.raises(StaleRun, match=what):
             call()
 

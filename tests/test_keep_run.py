@@ -137,9 +137,9 @@ def test_more_samples_later_are_as_the_audit_would_have_kept_them(tmp_path: Path
 def test_wrong_data_ids_and_numbers_are_one_clear_error(tmp_path: Path) -> None:
     run = predicted(tmp_path / "run", SUITE)
     before = contents(run.folder)
-    with pytest.raises(StaleRun, match="another data"):
+    with pytest.raises(StaleRun, match="other data"):
         keep_more(run.folder, few(seed=1))
-    with pytest.raises(StaleRun, match="another training data"):
+    with pytest.raises(StaleRun, match="other training data"):
         keep_more(run.folder, few(), train=few(seed=1))
     with pytest.raises(BadInput, match="no sample has the id 'nobody'; ids look like 's0'"):
         keep_more(run.folder, few(), samples=["nobody"])

@@ -108,7 +108,7 @@ def test_writing_goes_on_where_it_stopped(written: Path, tmp_path: Path, monkeyp
 
 
 def test_inputs_of_other_data_are_refused(written: Path, tmp_path: Path) -> None:
-    with pytest.raises(StaleRun, match="written from another data"):
+    with pytest.raises(StaleRun, match="written from other data"):
         audit_predictions(clean_table(), data_of(N + 1), outputs="logits", out=tmp_path / "run", inputs=written)
     with pytest.raises(UnknownName, match="misssing"):
         next(read_inputs(written, conditions=["misssing[text]"]))

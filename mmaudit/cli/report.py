@@ -72,8 +72,11 @@ def report(
         where = place(run)
         target = place(html) if html else where if where.is_dir() else where.with_suffix(".html")
         file = target / "report.html" if target.is_dir() else target
-        _write(file, page(read, budget=limit, theme=style, paper=sheet, scripts=not static))
+        made = page(read, budget=limit, theme=style, paper=sheet, scripts=not static)
+        _write(file, made)
         typer.echo(f"{file}\nOpen it in a browser: {address(file)}")
+        if limit is not None and (size := len(made.encode("utf-8"))) > limit:
+            typer.echo(f"mmaudit: the page has {size:,} bytes, --budget {budget}; no more can be left out.", err=True)
     if pdf is not None and printer is not None:
         _make(pdf.parent, pdf)
         printed = page(read, budget=None, theme=style, paper=sheet, scripts=False, long_tables=all_tables)

@@ -180,8 +180,8 @@ def _require_inputs_of(manifest: Manifest, fingerprints: Mapping[str, str]) -> N
         then = manifest.content["fingerprints"].get(what)
         if then != fingerprint:
             raise StaleRun(
-                f"the inputs in {manifest.folder} were written from another {what}: its fingerprint is {then}, this "
-                f"one's is {fingerprint}. Give the data they were written from, or write them again."
+                f"the inputs in {manifest.folder} were written from other {what}: its fingerprint is {then}, now it is "
+                f"{fingerprint}. Give the data they were written from, or write them again."
             )
 
 

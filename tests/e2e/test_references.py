@@ -303,7 +303,7 @@ def test_bad_input_is_one_clear_error_before_anything_is_trained(run: Path, tmp_
         mmaudit.retrain(run, model(net()), TEST, TEST, methods=["product"])
     with pytest.raises(StaleRun, match="another model"):
         mmaudit.retrain(run, model(net(seed=9)), TEST, TRAIN, methods=["product"])
-    with pytest.raises(StaleRun, match="another data"):
+    with pytest.raises(StaleRun, match="other data"):
         mmaudit.retrain(run, model(net()), data(seed=5), TRAIN, methods=["product"])
     one_class = data(seed=7)
     rows = np.flatnonzero(one_class.target == 0)
