@@ -47,6 +47,27 @@ class Net(lightning.LightningModule):  # type: ignore[misc, name-defined]
         return torch.optim.SGD(self.parameters(), self.hparams.rate)
 
 
+class Configured(lightning.LightningModule):  # type: ignore[misc, name-defined]
+    """A module that takes all its settings as one mapping, and makes its layers when Lightning asks for them."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.save_hyperparameters(config)
+
+    def configure_model(self) -> None:
+        self.layer = nn.Linear(self.hparams.inputs, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.layer(x)
+        return out
+
+    def training_step(self, batch: Any, _: int) -> Tensor:
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), self.hparams.rate)
+
+
 class Evil:
     def __reduce__(self) -> Any:
         return (Path.touch, (Path("ran"),))
@@ -63,9 +84,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Net, Path]:
     """Two steps of training by the Trainer, and the checkpoint that it writes."""
     of = random_batch(8).inputs
     rows = [(of["image"][i], of["text"][i], i % CLASSES) for i in range(8)]
-    folder = tmp_path_factory.mktemp("lightning")
     torch.manual_seed(0)
     net = Net(width=7, rate=0.05)
+    return net, fitted(net, rows, tmp_path_factory.mktemp("lightning"))
+
+
+def fitted(net: Any, rows: Any, folder: Path) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = lightning.Trainer(
@@ -77,9 +101,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Net, Path]:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(net, torch.utils.data.DataLoader(rows, batch_size=4))  # type: ignore[arg-type]
+        trainer.fit(net, torch.utils.data.DataLoader(rows, batch_size=4))
         trainer.save_checkpoint(folder / "net.ckpt")
-    return net.eval(), folder / "net.ckpt"
+    net.eval()
+    return folder / "net.ckpt"
 
 
 def test_a_checkpoint_gives_the_trained_module(trained: tuple[Net, Path]) -> None:
@@ -114,6 +139,19 @@ def test_settings_by_name_win(trained: tuple[Net, Path]) -> None:
         load_lightning(Net, trained[1], width=8)
     with pytest.raises(BadInput, match=r"raised TypeError: .*unknown"):
         load_lightning(Net, trained[1], unknown=1)
+
+
+def test_settings_saved_as_one_mapping_come_back_as_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = Configured({"inputs": 4, "rate": 0.1})
+    rows = [(torch.randn(4), i % CLASSES) for i in range(8)]
+    path = fitted(net, rows, tmp_path)
+    assert "layer.weight" not in Configured({"inputs": 4}).state_dict()
+    loaded = load_lightning(Configured, path)
+    assert dict(loaded.hparams) == {"inputs": 4, "rate": 0.1}
+    assert torch.equal(loaded.layer.weight, net.layer.weight)
+    with pytest.raises(BadInput, match="does not fit Configured"):
+        load_lightning(Configured, path, config={"inputs": 5, "rate": 0.1})
 
 
 def test_nothing_is_run_unless_trusted(trained: tuple[Net, Path], tmp_path: Path, monkeypatch: Any) -> None:

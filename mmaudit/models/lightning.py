@@ -14,7 +14,7 @@ from mmaudit.errors import BadInput
 
 Module = TypeVar("Module", bound=nn.Module)
 
-_WEIGHTS, _SETTINGS = "state_dict", "hyper_parameters"
+_WEIGHTS, _SETTINGS, _HOLDER = "state_dict", "hyper_parameters", "hparams_name"
 
 
 def load_lightning(kind: type[Module], path: str | Path, *, trust: bool = False, **settings: Any) -> Module:
@@ -22,8 +22,8 @@ def load_lightning(kind: type[Module], path: str | Path, *, trust: bool = False,
 
     Give what is returned to `mmaudit.TorchModel`. Unlike Lightning's own `load_from_checkpoint` this does not unpickle
     the checkpoint: tensors, numbers, texts and containers of them are read, nothing is run. Settings that the module
-    saved by `save_hyperparameters` are passed to its constructor by name, as Lightning does; hooks of the module that
-    look at checkpoints are not called.
+    saved by `save_hyperparameters` are passed to its constructor, as Lightning does: by name, or as one mapping where
+    the module took and saved one. `configure_model` is called; hooks of the module that look at checkpoints are not.
 
     Args:
         kind: the module's class, your code.
@@ -54,7 +54,7 @@ def load_lightning(kind: type[Module], path: str | Path, *, trust: bool = False,
     saved = content.get(_SETTINGS) or {}
     if not isinstance(saved, Mapping):
         raise BadInput(f"checkpoint {file.name!r}: its {_SETTINGS} are no mapping; pass the settings by name instead.")
-    module = _built(kind, file, {**_taken(kind, saved), **settings})
+    module = _built(kind, file, {**_taken(kind, saved, content.get(_HOLDER)), **settings})
     try:
         module.load_state_dict(dict(weights))
     except RuntimeError as error:
@@ -83,9 +83,11 @@ def _read(file: Path, trust: bool) -> Mapping[str, Any]:
     return content
 
 
-def _taken(kind: type, saved: Mapping[str, Any]) -> dict[str, Any]:
-    """The saved settings that the constructor takes by name."""
+def _taken(kind: type, saved: Mapping[str, Any], holder: Any) -> dict[str, Any]:
+    """The saved settings that the constructor takes by name; all as one where it took them so, under `holder`."""
     parameters = inspect.signature(kind).parameters.values()
+    if saved and holder in {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}:
+        return {holder: dict(saved)}
     if any(p.kind is p.VAR_KEYWORD for p in parameters):
         return {str(name): value for name, value in saved.items()}
     named = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
@@ -94,7 +96,10 @@ def _taken(kind: type, saved: Mapping[str, Any]) -> dict[str, Any]:
 
 def _built(kind: type[Module], file: Path, settings: Mapping[str, Any]) -> Module:
     try:
-        return kind(**settings)
+        module = kind(**settings)
+        if callable(configure := getattr(module, "configure_model", None)):  # where large modules make their layers
+            configure()
+        return module
     except Exception as error:  # the user's own constructor
         raise BadInput(
             f"checkpoint {file.name!r}: {kind.__name__}({', '.join(settings)}) raised {type(error).__name__}: "
