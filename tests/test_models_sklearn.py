@@ -375,3 +375,15 @@ def test_decision_values_of_two_classes_are_one_pair() -> None:
     assert SklearnModel(
         SVC(decision_function_shape="ovo").fit(x, x[:, 0] > 0), ["table"], outputs="logits", classes=[False, True]
     )
+
+
+def test_an_estimator_that_knows_its_columns_by_name_takes_no_nameless_matrix() -> None:
+    rng = np.random.default_rng(0)
+    left, right = rng.normal(size=(N, 2)), rng.normal(size=(N, 1))
+    frame = pd.DataFrame({"c": right[:, 0], "a": left[:, 0], "b": left[:, 1]})
+    fitted = LogisticRegression().fit(frame, (left[:, 0] + 2 * right[:, 0] > 0).astype(int))
+    with pytest.raises(BadInput, match=r"named columns \(\['c', 'a', 'b'\]\).*features='frame'"):
+        SklearnModel(fitted, ["left", "right"])
+    model = SklearnModel(fitted, ["left", "right"], features="frame", columns={"left": ["a", "b"], "right": ["c"]})
+    given = model.predict(batch_of({"left": left, "right": right}))
+    np.testing.assert_allclose(given, fitted.predict_proba(frame), rtol=1e-6)

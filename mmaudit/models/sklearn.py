@@ -41,7 +41,7 @@ class SklearnModel:
 
     Raises:
         BadInput: the estimator is not fitted, or has no way to give the outputs asked for, or its classes are in an
-            order nobody declared.
+            order nobody declared; or it knows its columns by name, and features="concatenate" has none.
     """
 
     def __init__(
@@ -69,6 +69,8 @@ class SklearnModel:
         if columns and features != "frame":
             raise BadInput(f"{self._who}: columns are names in a data frame; say features='frame' too.")
         _require_fitted(self._who, estimator)
+        if features == "concatenate":
+            _require_unnamed(self._who, estimator)
         self.native_absence = absence is not None
         self._estimator = estimator
         self._features = features
@@ -206,6 +208,17 @@ def _require_fitted(who: str, estimator: Any) -> None:
         raise BadInput(f"{who}: the estimator is not fitted; call fit(...) on training data first.") from error
     except TypeError as error:  # not an estimator in scikit-learn's sense
         raise BadInput(f"{who}: {error} Give a scikit-learn estimator, or wrap a function by FunctionModel.") from error
+
+
+def _require_unnamed(who: str, estimator: Any) -> None:
+    """Refuse an estimator that was fitted on named columns: side by side they could be in another order."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None:
+        raise BadInput(
+            f"{who}: the estimator was fitted on named columns ({_some(list(names))}), and features='concatenate' "
+            "passes a matrix without names, perhaps in another order; say features='frame' and "
+            "columns={modality: names}."
+        )
 
 
 def _method(who: str, estimator: Any, outputs: Outputs | None) -> tuple[Outputs, str]:
