@@ -151,7 +151,8 @@ def test_a_run_of_something_else_is_refused_with_its_name_and_left_alone(tmp_pat
         header = json.loads((folder / "run.json").read_text())
         (folder / "run.json").write_text(json.dumps({**header, "schema": "mmaudit.run/9"}))
     before = contents(folder, leave_out=())
-    with pytest.raises(StaleRun, match=f"another {what}" if what != "schema" else "mmaudit.run/9"):
+    said = {"model": "another model", "schema": "mmaudit.run/9"} | {d: f"other {d}" for d in ("data", "training data")}
+    with pytest.raises(StaleRun, match=said[what]):
         audit(model, data, out=folder, suite="quick", resamples=20, **more)
     assert not model.calls
     assert contents(folder, leave_out=()) == before
