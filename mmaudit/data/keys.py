@@ -57,7 +57,8 @@ def natural_ids(ids: Array) -> Array:
     return np.array([int(x) for x in texts], np.int64)
 
 
-def _text(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """Return a cell as text: bytes decoded, a missing one empty."""
     if is_missing(value):
         return ""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
@@ -78,7 +79,7 @@ def split_rows(split: str, known: Collection[str], read: Callable[[str], Array],
         raise BadInput(
             f"{where}: column {column!r} has shape {list(values.shape)}; a split needs one value per sample."
         )
-    texts = np.array([_text(x) for x in values.tolist()], dtype=np.str_)
+    texts = np.array([cell_text(x) for x in values.tolist()], dtype=np.str_)
     rows = np.flatnonzero(texts == value)
     if not len(rows):
         found = sorted(set(texts.tolist()))

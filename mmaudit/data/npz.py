@@ -14,7 +14,7 @@ import numpy as np
 from mmaudit.data.arrays import ArrayData
 from mmaudit.data.columns import Indexed
 from mmaudit.data.infer import KindLike
-from mmaudit.data.keys import IDS, TARGETS, find_target, need, split_rows
+from mmaudit.data.keys import IDS, TARGETS, cell_text, find_target, need, split_rows
 from mmaudit.data.retrieval import among
 from mmaudit.data.tasks import is_retrieval, parse_task, with_names
 from mmaudit.errors import BadInput
@@ -220,8 +220,7 @@ def _task(
     # The file's class names belong to the file's own target, not to another column that the caller chose.
     if names is None and own_target and "classes" in arrays.names and not text.startswith("regression"):
         try:
-            listed = np.atleast_1d(arrays["classes"]).tolist()
-            names = [x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x) for x in listed]
+            names = [cell_text(x) for x in np.atleast_1d(arrays["classes"]).tolist()]
         except MemoryError:
             raise BadInput(f"{where}: array 'classes' is too large to hold the names of classes.") from None
     return parse_task(text, target, names)

@@ -1,4 +1,4 @@
-"""The likeliest parameters of the maps that repair probabilities, by Newton's method.
+"""Maximum likelihood for the maps that repair probabilities, by Newton's method.
 
 Both losses are convex with few parameters, and their second derivatives cost no more than the loss itself: ten steps
 find what a search by finite differences finds in hundreds of evaluations, and more exactly.
@@ -22,8 +22,8 @@ MOST_STEPS = 60  # where true and false are told apart without an error, the los
 MOST_HALVINGS = 40
 
 
-def likeliest_factor(logits: FloatArray, target: IntArray) -> float:
-    """Return the factor f of logits [n, classes] with the least mean of −log softmax(f · logits)[target].
+def inverse_temperature(logits: FloatArray, target: IntArray) -> float:
+    """Return the maximum-likelihood factor f of logits [n, classes]: least mean of −log softmax(f · logits)[target].
 
     Guo et al. (2017), eq. 9, with f = 1 / temperature; f is negative where the model is worse than the opposite of it.
     """
@@ -37,11 +37,11 @@ def likeliest_factor(logits: FloatArray, target: IntArray) -> float:
         gradient = (mean - logits[rows, target]).mean()
         return -log_p[rows, target].mean(), np.array([gradient]), np.array([[spread.mean()]])
 
-    return float(_least(derivatives, np.ones(1))[0])
+    return float(_newton(derivatives, np.ones(1))[0])
 
 
-def likeliest_weights(x: FloatArray, outcome: IntArray, nonnegative: Collection[int] = ()) -> FloatArray:
-    """Return the weights w [k] of x [n, k] with the least mean log loss of expit(x · w) for outcomes 0 or 1.
+def logistic_regression(x: FloatArray, outcome: IntArray, nonnegative: Collection[int] = ()) -> FloatArray:
+    """Return the maximum-likelihood weights w [k] of x [n, k]: least mean log loss of expit(x · w), outcomes 0 or 1.
 
     Args:
         x: columns; one of ones makes its weight an intercept.
@@ -54,7 +54,7 @@ def likeliest_weights(x: FloatArray, outcome: IntArray, nonnegative: Collection[
     for zeros in (set(some) for size in range(len(bounded) + 1) for some in combinations(bounded, size)):
         free = [i for i in range(x.shape[1]) if i not in zeros]
         w = np.zeros(x.shape[1])
-        w[free] = _logistic(np.ascontiguousarray(x[:, free]), outcome)
+        w[free] = _unbounded(np.ascontiguousarray(x[:, free]), outcome)
         if (w[bounded] >= 0).all():
             found.append((_log_loss(x @ w, outcome), w))
             if not zeros:
@@ -62,25 +62,25 @@ def likeliest_weights(x: FloatArray, outcome: IntArray, nonnegative: Collection[
     return min(found, key=lambda one: one[0])[1]
 
 
-def _logistic(x: FloatArray, outcome: IntArray) -> FloatArray:
+def _unbounded(x: FloatArray, outcome: IntArray) -> FloatArray:
     def derivatives(w: FloatArray) -> Derivatives:
         z = x @ w
         p = scipy.special.expit(z)
         gradient = x.T @ (p - outcome) / len(x)
         return _log_loss(z, outcome), gradient, (x.T * (p * (1 - p))) @ x / len(x)
 
-    return _least(derivatives, np.zeros(x.shape[1]))
+    return _newton(derivatives, np.zeros(x.shape[1]))
 
 
 def _log_loss(z: FloatArray, outcome: IntArray) -> float:
     return float(-scipy.special.log_expit(np.where(outcome == 1, z, -z)).mean())
 
 
-def _least(derivatives: Callable[[FloatArray], Derivatives], w: FloatArray) -> FloatArray:
+def _newton(derivatives: Callable[[FloatArray], Derivatives], w: FloatArray) -> FloatArray:
     """Return where a convex loss is least, or so far along a descent without end that nothing is left to gain."""
     loss, gradient, curvature = derivatives(w)
     for _ in range(MOST_STEPS):
-        if np.abs(gradient).max() <= FLAT:
+        if np.abs(gradient).max(initial=0.0) <= FLAT:
             break
         # Columns that say the same leave a direction without curvature: nothing is to be gained along it.
         ridge = 1e-12 * np.trace(curvature) + np.finfo(np.float64).tiny

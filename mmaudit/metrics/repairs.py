@@ -11,19 +11,19 @@ from typing import Any
 import netcal.scaling
 import numpy as np
 
-from mmaudit.metrics.likelihood import likeliest_factor, likeliest_weights
+from mmaudit.metrics.likelihood import inverse_temperature, logistic_regression
 
 
 class TemperatureScaling(netcal.scaling.TemperatureScaling):  # type: ignore[misc]
     """Guo et al. (2017), on binary or class probabilities."""
 
     def convex(self, data: Any, y: Any, tensorboard: bool, log_dir: str | None) -> None:
-        """Find the likeliest factor of the logits (torch tensors, as netcal prepares them)."""
+        """Fit the factor of the logits (torch tensors, as netcal prepares them)."""
         logits, target = data.numpy(), y.numpy().astype(np.int64)
         if self._is_binary_classification():
-            factor = likeliest_weights(logits, target)
+            factor = logistic_regression(logits, target)
         else:
-            factor = np.array([likeliest_factor(logits, target)])
+            factor = np.array([inverse_temperature(logits, target)])
         self._sites["weights"]["values"] = factor
 
 
@@ -31,8 +31,8 @@ class BetaCalibration(netcal.scaling.BetaCalibration):  # type: ignore[misc]
     """Kull et al. (2017), on binary probabilities: expit(a log p − b log(1 − p) + c) with a, b ≥ 0."""
 
     def convex(self, data: Any, y: Any, tensorboard: bool, log_dir: str | None) -> None:
-        """Find the likeliest a, b and c."""
+        """Fit a, b and c."""
         x = np.column_stack([data.numpy(), np.ones(len(data))])
-        *weights, bias = likeliest_weights(x, y.numpy(), nonnegative=(0, 1))
+        *weights, bias = logistic_regression(x, y.numpy(), nonnegative=(0, 1))
         self._sites["weights"]["values"] = np.array(weights)
         self._sites["bias"]["values"] = np.array([bias])

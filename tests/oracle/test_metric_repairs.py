@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 import scipy.special
 
-from mmaudit.metrics.likelihood import likeliest_factor, likeliest_weights
+from mmaudit.metrics.likelihood import inverse_temperature, logistic_regression
 
 SIZES = (20, 60, 300, 2000)
 
@@ -33,7 +33,7 @@ def log_loss(z, y):
 def test_bounded_weights_are_the_likeliest_that_scipy_finds(seed):
     p, y = case(seed)
     x = beta_columns(p)
-    w = likeliest_weights(x, y, nonnegative=(0, 1))
+    w = logistic_regression(x, y, nonnegative=(0, 1))
     theirs = scipy.optimize.minimize(
         lambda w: (log_loss(x @ w, y), x.T @ (scipy.special.expit(x @ w) - y) / len(y)),
         [1.0, 1.0, 0.0],
@@ -51,7 +51,7 @@ def test_every_side_of_the_bound_is_among_the_cases():
     sides = set()
     for seed in range(80):
         p, y = case(seed)
-        sides.add(tuple(likeliest_weights(beta_columns(p), y, nonnegative=(0, 1))[:2] > 0))
+        sides.add(tuple(logistic_regression(beta_columns(p), y, nonnegative=(0, 1))[:2] > 0))
     assert sides == {(True, True), (True, False), (False, True), (False, False)}
 
 
@@ -62,7 +62,7 @@ def test_free_weights_are_those_of_logistic_regression():
     x = np.column_stack([rng.normal(size=(400, 2)) * (1.0, 30.0), np.ones(400)])
     y = (rng.random(400) < scipy.special.expit(x @ (1.0, -0.05, 0.5))).astype(np.int64)
     theirs = LogisticRegression(C=np.inf, fit_intercept=False, tol=1e-10, solver="newton-cholesky").fit(x, y)
-    np.testing.assert_allclose(likeliest_weights(x, y), theirs.coef_[0], rtol=1e-6)
+    np.testing.assert_allclose(logistic_regression(x, y), theirs.coef_[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -94,18 +94,24 @@ def test_the_factor_of_classes_is_that_of_a_bounded_search():
             return -scipy.special.log_softmax(f * z, axis=1)[np.arange(500), y].mean()
 
         best = scipy.optimize.minimize_scalar(loss, bounds=(-20, 20), method="bounded", options={"xatol": 1e-10}).x
-        assert likeliest_factor(z, y) == pytest.approx(best, abs=1e-6)
+        assert inverse_temperature(z, y) == pytest.approx(best, abs=1e-6)
 
 
 def test_what_has_no_single_best_is_answered_all_the_same():
     # One probability throughout: the three columns are one, and the share of true outcomes is what remains to be said.
     y = np.array([1, 1, 1, 0])
     x = beta_columns(np.full(4, 0.9))
-    np.testing.assert_allclose(scipy.special.expit(x @ likeliest_weights(x, y, nonnegative=(0, 1))), 0.75, atol=1e-7)
+    np.testing.assert_allclose(scipy.special.expit(x @ logistic_regression(x, y, nonnegative=(0, 1))), 0.75, atol=1e-7)
     # Logits that are all the same: every factor is as good.
-    assert np.isfinite(likeliest_factor(np.zeros((4, 3)), np.array([0, 1, 2, 0])))
+    assert np.isfinite(inverse_temperature(np.zeros((4, 3)), np.array([0, 1, 2, 0])))
     # Told apart without an error: as sure as makes no difference, and no overflow.
     x = np.column_stack([np.linspace(-2, 2, 50), np.ones(50)])
     y = (x[:, 0] > 0).astype(np.int64)
-    assert log_loss(x @ likeliest_weights(x, y), y) < 1e-6
-    assert likeliest_factor(np.array([[3.0, 0.0], [0.0, 3.0]]), np.array([0, 1])) > 3
+    assert log_loss(x @ logistic_regression(x, y), y) < 1e-6
+    assert inverse_temperature(np.array([[3.0, 0.0], [0.0, 3.0]]), np.array([0, 1])) > 3
+
+
+def test_all_weights_may_be_bounded():
+    x, y = np.linspace(1, 2, 40)[:, None], np.arange(40) % 4 == 0
+    assert logistic_regression(x, y, nonnegative=(0,)).tolist() == [0.0]
+    assert logistic_regression(x, ~y, nonnegative=(0,))[0] > 0
